@@ -1,0 +1,328 @@
+"""The command line. Nothing here imports TensorFlow before a command needs it: ``cnnapp --help`` answers at once."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.config import ClassificationConfig
+from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError
+
+__all__ = ["app", "main"]
+
+# Said before TensorFlow is imported anywhere: its start-up chatter helps nobody who came for an answer.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+app = typer.Typer(
+    name="cnnapp",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From labelled images to a served model. Begin with `cnnapp demo`, then `cnnapp ui`.",
+)
+train_app = typer.Typer(no_args_is_help=True, help="Train a model and export it as the next version of its name.")
+app.add_typer(train_app, name="train")
+
+Model = Annotated[str, typer.Argument(help="A name under saved_models/, name/version, or a path.", metavar="MODEL")]
+DataOption = Annotated[
+    str, typer.Option(help="`digits` (embedded), `tfds:NAME`, or a directory with a folder per class.")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Where prepared tensorflow-datasets lie.")]
+
+
+def _field(name: str) -> str:
+    """Return the help of an option from the configuration it fills, with the choices it has."""
+    field = ClassificationConfig.model_fields[name]
+    choices = ClassificationConfig.choices(name)
+    return f"{field.description}" + (f" One of: {', '.join(choices)}." if choices else "")
+
+
+@train_app.command("classification")
+def train_classification(
+    data: DataOption,
+    name: Annotated[str, typer.Option(help="Name of the saved model.")],
+    data_dir: DataDir = None,
+    model: Annotated[str, typer.Option(help=_field("model"))] = "convnet",
+    conv: Annotated[str, typer.Option(help=_field("conv"))] = "standard",
+    pool: Annotated[str | None, typer.Option(help=_field("pool"))] = None,
+    image_size: Annotated[str | None, typer.Option(help=_field("image_size"))] = None,
+    channels: Annotated[int | None, typer.Option(help=_field("channels"))] = None,
+    resize: Annotated[str, typer.Option(help=_field("resize"))] = "stretch",
+    augment: Annotated[str, typer.Option(help=_field("augment"))] = "light",
+    flip: Annotated[
+        bool | None, typer.Option(help=_field("flip"), show_default="unless the classes are characters")
+    ] = None,
+    label_smoothing: Annotated[float, typer.Option(help=_field("label_smoothing"))] = 0.0,
+    class_weights: Annotated[str, typer.Option(help=_field("class_weights"))] = "auto",
+    epochs: Annotated[int | None, typer.Option(help=_field("epochs"), show_default="12 to 60, by size")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help=_field("batch_size"), show_default="128, or 32 under 10,000")
+    ] = None,
+    optimizer: Annotated[str, typer.Option(help=_field("optimizer"))] = "adamw",
+    learning_rate: Annotated[
+        float | None, typer.Option(help=_field("learning_rate"), show_default="by optimizer")
+    ] = None,
+    schedule: Annotated[str, typer.Option(help=_field("schedule"))] = "cosine",
+    warmup: Annotated[float, typer.Option(help=_field("warmup"))] = 0.05,
+    weight_decay: Annotated[
+        float | None, typer.Option(help=_field("weight_decay"), show_default="by optimizer")
+    ] = None,
+    precision: Annotated[str, typer.Option(help=_field("precision"))] = "float32",
+    patience: Annotated[int, typer.Option(help=_field("patience"))] = 20,
+    seed: Annotated[int, typer.Option(help=_field("seed"))] = 0,
+    deterministic: Annotated[bool, typer.Option(help=_field("deterministic"))] = False,
+    log_dir: Annotated[Path | None, typer.Option(help=_field("log_dir"), show_default="runs/NAME")] = None,
+) -> None:
+    """Train a classifier: one class for an image.
+
+    What is left out is chosen from the data, and said. Ctrl-C ends the training and keeps what was learned.
+
+    Example: `cnnapp train classification --data photos/ --name birds`
+    """
+    options = {key: value for key, value in locals().items() if key != "name"}
+    options["log_dir"] = log_dir or Path("runs") / name
+    # Wrong options are said at once, before seconds go by importing TensorFlow.
+    ClassificationConfig.parse(**options)
+    from cnnapp import saved_models
+    from pipelines.quiet import import_tensorflow
+
+    import_tensorflow()
+    from pipelines import classification
+
+    trained = classification.train(name, root=saved_models.root(), **options)
+    # The full name and the path alone on standard output, for scripts.
+    out.print(trained.path, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: DataOption,
+    data_dir: DataDir = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    seed: Annotated[int | None, typer.Option(help="Seed of the split.", show_default="the model's own")] = None,
+    report: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="reports/MODEL")] = None,
+) -> None:
+    """Measure a saved model on labelled images and write a report (report.html, report.json)."""
+    from cnnapp import predictor
+    from cnnapp.report import evaluate_to
+
+    loaded = predictor.load(model)
+    folder, found = evaluate_to(loaded, data, data_dir, split, seed, report)
+    _print_rows(found.title, found.tables["Overview"])
+    out.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _print_rows(title: str, rows: list[list[str]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        table.add_column(escape(column))
+    for row in rows[1:]:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+@app.command()
+def predict(
+    model: Model,
+    paths: Annotated[list[str], typer.Argument(help="Image files, folders, or globs such as 'photos/**/*.jpg'.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a table to this file.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to print for an image.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images answered in one call.")] = 32,
+) -> None:
+    """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1."""
+    from cnnapp import predictor
+    from pipelines.progress import Reporter
+
+    files = list(_find_images(paths))
+    loaded = predictor.load(model)
+    answers, failures = [], []
+    with Reporter(err).meter("answering", len(files)) as meter:
+        for name, answer in loaded.predict_each(files, batch_size):
+            meter.advance()
+            if isinstance(answer, DataError):
+                failures.append({"source": name, "error": str(answer)})
+                err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
+            else:
+                answers.append(answer)
+                likely = ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
+                out.print(f"{name}: {likely}", markup=False, soft_wrap=True)
+    if json_file is not None:
+        record = {"model": f"{loaded.card.name}/{loaded.card.version}"}
+        _write(
+            json_file, json.dumps(record | {"answers": [a.to_json() for a in answers], "failed": failures}, indent=1)
+        )
+    if csv_file is not None:
+        _write_csv(csv_file, answers, failures, loaded.card.classes)
+    if failures:
+        err.print(f"{len(failures)} of {len(files)} could not be read")
+        raise typer.Exit(1)
+
+
+def _find_images(paths: list[str]) -> Iterator[str]:
+    """Give the files that paths, folders and globs stand for; a name that stands for nothing is passed on to fail."""
+    from pipelines.intake import EXTENSIONS
+
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in EXTENSIONS)
+            if not inside:
+                raise DataError(f"{text}: the folder holds no image")
+            yield from map(str, inside)
+        elif not path.exists() and glob.has_magic(text):
+            matches = sorted(p for p in glob.glob(text, recursive=True) if os.path.isfile(p))
+            if not matches:
+                raise DataError(f"{text}: no file matches")
+            yield from matches
+        else:
+            yield text
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], classes: list[str]) -> None:
+    from io import StringIO
+
+    from cnnapp.results import to_rows
+
+    buffer = StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(to_rows(answers, failures, classes))
+    _write(path, buffer.getvalue().removesuffix("\n"))
+
+
+@app.command()
+def verify(model: Model) -> None:
+    """Check a saved model: every file has its hash, and golden inputs give golden outputs."""
+    from cnnapp import predictor
+
+    loaded = predictor.load(model)
+    out.print(f"{len(loaded.card.files)} files have the hashes on the card")
+    difference = loaded.verify()
+    out.print(f"golden examples: largest difference {difference:.3g}")
+
+
+@app.command("list")
+def list_models() -> None:
+    """List the saved models."""
+    from cnnapp import saved_models
+    from pipelines.artifact import read_card
+
+    folder = saved_models.root()
+    rows = [["model", "task", "classes", "test accuracy", "trained on", "created"]]
+    for name, numbers in saved_models.names(folder).items():
+        for number in numbers:
+            try:
+                card = read_card(folder / name / str(number))
+            except ModelError as error:
+                err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
+                continue
+            accuracy = card.metrics.get("test", {}).get("accuracy")
+            shown = "" if accuracy is None else f"{accuracy:.2%}"
+            source = str(card.data.get("source", ""))
+            rows.append([f"{name}/{number}", card.task, str(len(card.classes)), shown, source, card.created[:10]])
+    if len(rows) == 1:
+        out.print(f"no saved models in {folder}; train one with `cnnapp train` or `cnnapp demo`")
+        return
+    _print_rows(f"saved models in {folder}", rows)
+
+
+@app.command()
+def check(
+    data: Annotated[str, typer.Argument(help="As for --data: `digits`, `tfds:NAME`, or a directory.")],
+    data_dir: DataDir = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+) -> None:
+    """Look a data set over and list everything that is wrong with it; the exit status is 1 if anything must be mended."""
+    from pipelines.quiet import import_tensorflow
+
+    import_tensorflow()
+    from pipelines.data import checks
+    from pipelines.progress import Reporter
+
+    found = checks.check(data, data_dir, seed, Reporter(err))
+    for line in found.summary:
+        out.print(line, markup=False, soft_wrap=True)
+    for problem in found.problems:
+        colour = "red" if problem.serious else "yellow"
+        word = "error" if problem.serious else "note"
+        out.print(f"[{colour}]{word}[/{colour}] {escape(str(problem))}", soft_wrap=True)
+    if not found.problems:
+        out.print("nothing is wrong")
+    if any(problem.serious for problem in found.problems):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    epochs: Annotated[int | None, typer.Option(help="Fewer epochs, for a quicker look.", hidden=True)] = None,
+) -> None:
+    """Train the digits classifier, evaluate and export it, answer for some images, and write a report."""
+    from pipelines.quiet import import_tensorflow
+
+    import_tensorflow()
+    from cnnapp.demo import run
+
+    run(out, epochs)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 8501,
+    address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+) -> None:
+    """Open the page in the browser."""
+    import importlib.util
+    import subprocess
+
+    # The page imports this package, not the other way round; here it is only a script to start.
+    found = importlib.util.find_spec("ui")
+    assert found is not None
+    assert found.origin is not None
+    script = Path(found.origin).parent / "app.py"
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+    command += ["--server.address", address, "--server.headless", str(not browser).lower()]
+    command += ["--browser.gatherUsageStats", "false"]
+    try:
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def main() -> None:
+    """Run the command line; say what the user can mend in one line, without a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        err.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2)
+    except CnnAppError as error:
+        err.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

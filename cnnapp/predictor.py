@@ -1,0 +1,170 @@
+"""The one way to an answer, for the command line, the page and scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from cnnapp.results import Classification
+from cnnapp.saved_models import resolve
+from pipelines import intake
+from pipelines.artifact import GOLDEN_TOLERANCE, ModelCard, ServedModel, read_golden
+from pipelines.errors import DataError, ModelError
+from pipelines.intake import ImageInput
+
+__all__ = ["Predictor", "load"]
+
+_TASKS = ("classification",)
+
+
+def load(name: str | os.PathLike) -> Predictor:
+    """Load a saved model.
+
+    Args:
+        name: ``"digits"`` (its newest version), ``"digits/1"``, or a path.
+
+    Returns:
+        A predictor. It may be used by several threads at once.
+
+    Raises:
+        ModelError: if there is no such model, or a file of it is missing, altered or damaged; named.
+
+    Example:
+        model = load("digits")
+        print(model.predict(["seven.png"])[0])
+    """
+    return Predictor(resolve(name))
+
+
+class Predictor:
+    """A saved model that answers.
+
+    Args:
+        directory: of the saved model, with its version.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._served = ServedModel(directory)
+        if self.card.task not in _TASKS:
+            raise ModelError(f"{directory}: is for {self.card.task}; this version knows {', '.join(_TASKS)}")
+
+    def __repr__(self) -> str:
+        """Return what is loaded."""
+        return f"<Predictor {self.card.name}/{self.card.version}: {self.card.task}, {len(self.card.classes)} classes>"
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model says of itself."""
+        return self._served.card
+
+    @property
+    def served(self) -> ServedModel:
+        """The saved model itself, from bytes to named arrays."""
+        return self._served
+
+    def predict(self, images: ImageInput | Iterable[ImageInput], batch_size: int = 32) -> list[Classification]:
+        """Answer for images.
+
+        Args:
+            images: one or many of: a path, encoded bytes, an array (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)), a
+                Pillow image.
+            batch_size: how many are answered in one call.
+
+        Returns:
+            One answer an image, in order; also for a single image.
+
+        Raises:
+            DataError: naming the first image that cannot be read. :meth:`predict_each` goes on behind it.
+        """
+        single = isinstance(images, (str, os.PathLike, bytes, np.ndarray)) or hasattr(images, "getbands")
+        answers = []
+        for _, answer in self.predict_each([images] if single else images, batch_size):  # type: ignore[arg-type,list-item]
+            if isinstance(answer, DataError):
+                raise answer
+            answers.append(answer)
+        return answers
+
+    def predict_each(
+        self, images: Iterable[ImageInput], batch_size: int = 32, names: Iterable[str] | None = None
+    ) -> Iterator[tuple[str, Classification | DataError]]:
+        """Answer for images as they come, and give a reason for those that cannot be read.
+
+        Args:
+            images: as for :meth:`predict`; they are read in batches, so there may be any number.
+            batch_size: how many are answered in one call.
+            names: how to call them in answers and reasons, one an image; their paths by default.
+
+        Yields:
+            (name, answer or ``DataError``), in order.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
+        images = iter(images)
+        calls = None if names is None else iter(names)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            while chunk := list(islice(images, batch_size)):
+                called = (
+                    [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
+                )
+                read = list(pool.map(_read, chunk, called))
+                yield from zip(called, self._answers(called, read), strict=True)
+
+    def _answers(self, names: list[str], read: list[bytes | DataError]) -> Iterator[Classification | DataError]:
+        good = [(name, data) for name, data in zip(names, read, strict=True) if isinstance(data, bytes)]
+        answers = iter(self._classify(good))
+        for data in read:
+            yield next(answers) if isinstance(data, bytes) else data
+
+    def _classify(self, images: list[tuple[str, bytes]]) -> list[Classification | DataError]:
+        import tensorflow as tf
+
+        if not images:
+            return []
+        try:
+            scores = self._served([data for _, data in images])["scores"]
+        except tf.errors.InvalidArgumentError as error:
+            # The error of a batch does not say which image is at fault; one at a time, it does.
+            if len(images) == 1:
+                return [DataError(f"{images[0][0]}: the image cannot be decoded: {_reason(error)}")]
+            return [answer for image in images for answer in self._classify([image])]
+        classes = tuple(self.card.classes)
+        return [Classification(name, row, classes) for (name, _), row in zip(images, scores, strict=True)]
+
+    def verify(self) -> float:
+        """Replay the golden examples.
+
+        Returns:
+            The largest difference of a score from what it was at export.
+
+        Raises:
+            ModelError: if it is larger than 1e-5, or an answer is another.
+        """
+        golden = read_golden(self._served.directory)
+        difference = golden.difference(self._served(golden.inputs))
+        if not difference <= GOLDEN_TOLERANCE:
+            raise ModelError(
+                f"{self._served.directory}: the golden examples give other answers than at export: largest difference "
+                f"{difference:.3g}, at most {GOLDEN_TOLERANCE:g} was expected"
+            )
+        return difference
+
+
+def _read(image: ImageInput, name: str) -> bytes | DataError:
+    try:
+        return intake.read(image, name)
+    except DataError as error:
+        return error
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of TensorFlow's message that speaks of the image."""
+    lines = [re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*?\]", "", line).strip() for line in str(error).splitlines()]
+    noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
+    telling = [line for line in lines if line and not line.startswith(noise)]
+    return telling[0] if telling else "TensorFlow refuses it"

@@ -1,0 +1,89 @@
+"""What every source gives: three splits of examples, the names of the classes, and where it all came from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "split_of"]
+
+SPLIT_NAMES = ("train", "validation", "test")
+_SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled image: where it came from, its encoded bytes, and the index of its class."""
+
+    id: str
+    image: bytes
+    label: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """A part of a data set.
+
+    Args:
+        name: "train", "validation" or "test".
+        size: the number of examples.
+        examples: gives an iterator over them, always in the same order; images are read as it goes.
+    """
+
+    name: str
+    size: int
+    examples: Callable[[], Iterator[Example]]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set for classification.
+
+    Args:
+        source: as the user named it.
+        classes: the names, in the order of the labels.
+        train, validation, test: the parts; no image is in two of them.
+        mirrored: whether an image and its mirror image may be taken for the same thing.
+        fingerprint: SHA-256 over what the parts consist of.
+    """
+
+    source: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    mirrored: bool
+    fingerprint: str
+
+    def __getitem__(self, name: str) -> Split:
+        """Return a part by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+def split_of(key: str, seed: int, shares: dict[str, float] | None = None) -> str:
+    """Say which part an example belongs to, from a seeded hash of its name alone.
+
+    The part of one image does not depend on which others there are, so a folder may grow without an image wandering
+    from the test images into the training images.
+
+    Args:
+        key: the name of the example.
+        seed: another seed gives another split.
+        shares: the share of each part; 70, 15 and 15 % by default.
+
+    Returns:
+        A key of ``shares``.
+
+    Example:
+        >>> split_of("cat/7.jpg", seed=0) == split_of("cat/7.jpg", seed=0)
+        True
+    """
+    shares = shares or _SHARES
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    for name, share in shares.items():
+        if position < share:
+            return name
+        position -= share
+    return next(reversed(shares))

@@ -1,0 +1,101 @@
+"""What tests share: small generated images, a small trained model, and real data where it is present."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import hypothesis
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=40, print_blob=True)
+hypothesis.settings.load_profile("default")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The real data sets; tests that need them are skipped where they are absent."""
+    if not SHARED.is_dir():
+        pytest.skip("the real data sets are not beside this checkout")
+    return SHARED
+
+
+def draw_shape(kind: str, seed: int, size: tuple[int, int] = (20, 24)) -> Image.Image:
+    """Draw a disc or a cross of random colour and place, on a dark background."""
+    dice = random.Random(f"{kind}{seed}")
+    height, width = size
+    picture = Image.new("RGB", (width, height), tuple(dice.randrange(60) for _ in range(3)))
+    pen = ImageDraw.Draw(picture)
+    ink = tuple(dice.randrange(140, 256) for _ in range(3))
+    x, y = dice.randrange(6, width - 6), dice.randrange(6, height - 6)
+    if kind == "disc":
+        pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=ink)
+    else:
+        pen.line((x - 5, y, x + 5, y), fill=ink, width=2)
+        pen.line((x, y - 5, x, y + 5), fill=ink, width=2)
+    return picture
+
+
+def make_folder(root: Path, count: int = 24, parts: tuple[str, ...] = ("",)) -> Path:
+    """Write a folder per class with images of several formats, modes and sizes."""
+    kinds = ["a.png", "b.jpg", "c.gif", "d.bmp", "e.webp", "grey.png", "palette.png", "rgba.png", "16bit.png"]
+    for part in parts:
+        for kind in ("cross", "disc"):
+            folder = root / part / kind
+            folder.mkdir(parents=True)
+            for number in range(count):
+                name = kinds[number % len(kinds)]
+                picture = draw_shape(kind, number + 1000 * len(part), (20 + number % 3, 24 + number % 5))
+                _save(picture, folder / f"{number:03d}-{name}")
+    return root
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    if "grey" in path.name:
+        picture = picture.convert("L")
+    elif "palette" in path.name:
+        picture = picture.quantize(32)
+    elif "rgba" in path.name:
+        picture = picture.convert("RGBA")
+    elif "16bit" in path.name:
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    picture.save(path)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder per class, "cross" and "disc", with images of every format."""
+    return make_folder(tmp_path_factory.mktemp("data") / "shapes", count=60)
+
+
+@pytest.fixture(scope="session")
+def quiet():
+    """A reporter that says nothing."""
+    from pipelines.progress import Reporter
+
+    return Reporter(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
+    """A classifier of the shapes, trained in seconds."""
+    from pipelines import classification
+
+    root = tmp_path_factory.mktemp("saved_models")
+    return classification.train("shapes", root=root, reporter=quiet, data=str(shapes), epochs=25, image_size=16)
+
+
+@pytest.fixture
+def models(trained, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of saved models, made the one that names are looked up in."""
+    root = trained.path.parent.parent
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
+    return root

@@ -1,0 +1,87 @@
+"""The page, driven by Streamlit's own test harness."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, draw_shape
+from streamlit.testing.v1 import AppTest
+
+from pipelines.artifact import read_golden
+
+APP = str(ROOT / "ui" / "app.py")
+
+
+def png(kind: str, seed: int) -> bytes:
+    buffer = io.BytesIO()
+    draw_shape(kind, seed).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def open_page(**query: str) -> AppTest:
+    page = AppTest.from_file(APP, default_timeout=60)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def test_the_page_opens_with_a_model_and_asks_for_images(models: Path):
+    page = open_page()
+    assert page.title[0].value == "What is in this image?"
+    assert page.selectbox[0].value.startswith("shapes/")
+    assert "Upload images" in page.info[0].value
+
+
+def test_an_example_is_answered(models: Path, trained):
+    page = open_page(model="shapes")
+    names = read_golden(trained.path).outputs["class_names"].tolist()
+    page.button_group[0].set_value(1).run()
+    assert not page.exception
+    assert page.subheader[0].value.startswith(names[1])
+    assert page.dataframe[0].value["class_name"].tolist() == [names[1]]
+
+
+def test_uploads_are_answered_and_bad_ones_get_one_line(models: Path):
+    import cnnapp
+
+    page = open_page()
+    files = [("a.png", png("disc", 1), "image/png"), ("bad.png", b"no image", "image/png"),
+             ("a.png", png("cross", 2), "image/png")]  # fmt: skip
+    page.file_uploader[0].set_value(files).run()
+    assert not page.exception
+    assert [error.value for error in page.error] == ["bad.png: is not an image that can be read"]
+    table = page.dataframe[0].value
+    assert table["source"].tolist() == ["a.png", "a.png (2)", "bad.png"]
+    expected = cnnapp.load("shapes").predict([png("disc", 1), png("cross", 2)])
+    assert table["class_name"].tolist()[:2] == [answer.class_name for answer in expected]
+
+
+def test_the_table_can_be_downloaded(models: Path, monkeypatch: pytest.MonkeyPatch):
+    from ui import predict
+
+    kept: list[str] = []
+    monkeypatch.setattr(predict.st, "download_button", lambda label, data, *rest, **more: kept.append(data))
+    page = open_page()
+    page.file_uploader[0].set_value([("a.png", png("disc", 1), "image/png")]).run()
+    rows = list(csv.DictReader(io.StringIO(kept[-1])))
+    assert [row["source"] for row in rows] == ["a.png"]
+    assert 0 <= float(rows[0]["disc"]) <= 1
+
+
+def test_without_a_model_the_page_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
+    assert "make demo" in open_page().warning[0].value
+
+
+def test_a_damaged_model_is_said_in_one_line(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import shutil
+
+    copy = Path(shutil.copytree(trained.path, tmp_path / "broken" / "1"))
+    (copy / "assets" / "labels.txt").write_text("x")
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
+    assert "labels.txt: differs" in open_page().error[0].value

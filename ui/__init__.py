@@ -1,0 +1,1 @@
+"""The page: one module a page. A page draws; it computes nothing."""

@@ -1,0 +1,16 @@
+"""Navigation of the page; started by ``cnnapp ui``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# Streamlit runs this file as a script, whose own folder is then all that it finds modules in.
+sys.path[:0] = [path for path in [str(Path(__file__).resolve().parent.parent)] if path not in sys.path]
+
+from ui import predict  # noqa: E402
+
+st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
+st.navigation([st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict")]).run()

@@ -1,0 +1,135 @@
+"""The page where images are answered for."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import streamlit as st
+
+import cnnapp
+from cnnapp import saved_models
+from cnnapp.results import Classification, to_rows
+from pipelines import intake
+from pipelines.artifact import read_golden
+
+__all__ = ["page"]
+
+_TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
+_SHOWN = 24
+
+
+@st.cache_resource(show_spinner="loading the model", max_entries=4)
+def _load(directory: str, changed: float) -> cnnapp.Predictor:
+    """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
+    return cnnapp.load(directory)
+
+
+def page() -> None:
+    """Choose a model, give it images, see its answers."""
+    st.title("What is in this image?")
+    model = _choose_model()
+    if model is None:
+        return
+    classes = model.card.classes
+    st.caption(f"{model.card.description} Classes: {', '.join(classes[:20])}{' …' if len(classes) > 20 else ''}")
+    images = _choose_images(model)
+    if not images:
+        st.info("Upload images, or take an example.", icon=":material/upload:")
+        return
+    answers, failures = _answer(model, images)
+    for failure in failures:
+        st.error(failure["error"], icon=":material/broken_image:")
+    if answers:
+        _show(answers, dict(images))
+    if answers or failures:
+        _offer_table(answers, failures, classes)
+
+
+def _choose_model() -> cnnapp.Predictor | None:
+    names = [f"{name}/{number}" for name, numbers in saved_models.names().items() for number in reversed(numbers)]
+    if not names:
+        st.warning("There is no saved model yet. Run `make demo`, or `cnnapp train`.")
+        return None
+    asked = st.query_params.get("model", names[0])
+    start = next((i for i, name in enumerate(names) if asked in (name, name.split("/")[0])), 0)
+    name = st.selectbox("Model", names, index=start, help="A saved model and its version.")
+    try:
+        directory = saved_models.resolve(name)
+        return _load(str(directory), (directory / "model_card.json").stat().st_mtime)
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def _choose_images(model: cnnapp.Predictor) -> list[tuple[str, bytes]]:
+    uploaded = st.file_uploader("Images", type=_TYPES, accept_multiple_files=True)
+    if uploaded:
+        return _numbered([(file.name, file.getvalue()) for file in uploaded])
+    try:
+        golden = read_golden(model.served.directory)
+    except cnnapp.ModelError as error:
+        st.error(str(error))
+        return []
+    names = [str(name) for name in golden.outputs["class_names"]]
+    help_text = "Images that the model was shipped with."
+    chosen = st.pills("Or an example", range(len(names)), format_func=names.__getitem__, help=help_text)
+    return [] if chosen is None else [(golden.names[chosen], golden.inputs[chosen])]
+
+
+def _numbered(images: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Tell files of the same name apart."""
+    seen: dict[str, int] = {}
+    named = []
+    for name, data in images:
+        seen[name] = seen.get(name, 0) + 1
+        named.append((name if seen[name] == 1 else f"{name} ({seen[name]})", data))
+    return named
+
+
+def _answer(
+    model: cnnapp.Predictor, images: list[tuple[str, bytes]]
+) -> tuple[list[Classification], list[dict[str, str]]]:
+    answers, failures = [], []
+    bar = st.progress(0.0, "answering") if len(images) > 8 else None
+    found = model.predict_each([data for _, data in images], names=[name for name, _ in images])
+    for number, (name, answer) in enumerate(found, start=1):
+        if isinstance(answer, cnnapp.DataError):
+            failures.append({"source": name, "error": str(answer)})
+        else:
+            answers.append(answer)
+        if bar is not None:
+            bar.progress(number / len(images), f"answering: {number} of {len(images)}")
+    if bar is not None:
+        bar.empty()
+    return answers, failures
+
+
+def _show(answers: list[Classification], images: dict[str, bytes]) -> None:
+    for answer in answers[:_SHOWN]:
+        with st.container(border=True):
+            left, right = st.columns([1, 2], vertical_alignment="center")
+            left.image(_picture(images[answer.source]), caption=answer.source, width="stretch")
+            right.subheader(f"{answer.class_name} · {answer.score:.1%}")
+            for name, score in answer.top():
+                right.progress(score, f"{name}  {score:.1%}")
+    if len(answers) > _SHOWN:
+        st.caption(f"{len(answers) - _SHOWN} more answers are in the table.")
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _picture(data: bytes) -> bytes:
+    """Return what the browser shows: upright, and enlarged by whole pixels where it is tiny."""
+    picture = intake.open_rgb(data, max_side=640)
+    factor = max(1, 240 // max(picture.size))
+    return intake.encode(picture.resize((picture.width * factor, picture.height * factor), resample=0))
+
+
+def _offer_table(answers: list[Classification], failures: list[dict[str, str]], classes: list[str]) -> None:
+    rows = to_rows(answers, failures, classes)
+    st.subheader("All results")
+    shown = [dict(zip(rows[0][:3] + ["error"], [*row[:3], row[-1]], strict=True)) for row in rows[1:]]
+    st.dataframe(shown, hide_index=True, width="stretch")
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    st.download_button("Download as CSV", buffer.getvalue(), "answers.csv", "text/csv", icon=":material/download:")
