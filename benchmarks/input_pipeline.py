@@ -1,7 +1,7 @@
 """Claim: once the images are cached, under 5 % of a training step is spent waiting for data.
 
-For each data set the real training batches (shuffled, augmented) feed the real training step, one step a call. The share
-is the time inside ``next(batches)`` over the whole time. Peer: the same steps on one batch that lies ready in memory,
+For each data set the real training batches (shuffled, augmented) feed the real training step, one step a call. The
+share is the time inside ``next(batches)`` over the whole time. Peer: the same steps on one batch that lies ready in memory,
 interleaved, which also shows what the pipeline's own work takes from the processor that computes the step.
 """
 
@@ -69,9 +69,8 @@ def main() -> None:
             print(f"{name}: the data is not here; skipped")
             continue
         share, ratio = measure(source, steps)
-        print(
-            f"{name}: {share:.1%} of a step waits for data (claim: under 5 %); step over one on a ready batch {ratio:.2f}"
-        )
+        print(f"{name}: {share:.1%} of a step waits for data (claim: under 5 %)", end="; ")
+        print(f"the step takes {ratio:.2f} times one on a ready batch")
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def check(
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
-    """Look a data set over and list everything that is wrong with it; the exit status is 1 if anything must be mended."""
+    """Look a data set over and list all that is wrong with it; the exit status is 1 if anything must be mended."""
     from pipelines.quiet import import_tensorflow
 
     import_tensorflow()

@@ -57,7 +57,7 @@ def resolve(name: str | os.PathLike, folder: Path | None = None) -> Path:
         if text and versions(directory):
             return directory / str(versions(directory)[-1])
     known = names(folder)
-    base, _, version = text.rpartition("/")
+    base, _, _ = text.rpartition("/")
     if base in known:
         options = [f"{base}/{number}" for number in known[base]]
         raise ModelError(unknown(f"version of {base}", text, options))

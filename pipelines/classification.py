@@ -346,7 +346,8 @@ def plan(config: ClassificationConfig, classes: int, train_pixels: Pixels, valid
     Returns:
         What :func:`pipelines.training.fit` goes through.
     """
-    assert config.batch_size is not None and config.epochs is not None
+    assert config.batch_size is not None
+    assert config.epochs is not None
     policy = dataclasses.replace(augment.POLICIES[config.augment], flip=bool(config.flip))
 
     def change(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -414,10 +415,10 @@ def _export(
 
 def _plan_in_words(config: ClassificationConfig, splits: Splits, spec: ImageSpec, device: str) -> str:
     counts = ", ".join(f"{splits[part].size:,} {part}" for part in data.SPLIT_NAMES)
-    colour = "grey" if spec.channels == 1 else "colour"
+    sees = f"{spec.height} x {spec.width} pixels in {'grey' if spec.channels == 1 else 'colour'}"
     return (
         f"{splits.source}: {counts} images, {len(splits.classes)} classes\n"
-        f"{config.model} (conv {config.conv}, pool {config.pool}) sees {spec.height} x {spec.width} pixels in {colour}; "
+        f"{config.model} (conv {config.conv}, pool {config.pool}) sees {sees}; "
         f"at most {config.epochs} epochs of batches of {config.batch_size}, on {device}"
     )
 

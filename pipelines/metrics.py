@@ -1,4 +1,7 @@
-"""Figures of how good answers are. Labels are integers of shape (n,), scores are probabilities of shape (n, classes)."""
+"""Figures of how good answers are.
+
+Labels are integers of shape (n,); scores are probabilities of shape (n, classes).
+"""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def decode_split(split: Split, spec: ImageSpec, reporter: Reporter) -> Pixels:
     """
     shape = (split.size, *spec.shape)
     if np.prod(shape, dtype=np.int64) > _MEMORY_BYTES:
-        store: np.ndarray = np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
+        store: np.ndarray = np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)  # noqa: SIM115, kept by the map
     else:
         store = np.empty(shape, np.uint8)
     labels = np.empty(split.size, np.int32)

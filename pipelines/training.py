@@ -1,7 +1,7 @@
 """The training loop of all tasks.
 
-Many steps run inside one ``tf.function`` call, which leaves Python out of the way and still stops within a fraction of a
-second; the order of the data is a pure function of (seed, step), and every ``tf.distribute`` strategy works.
+Many steps run inside one ``tf.function`` call, which leaves Python out of the way and still stops within a fraction of
+a second; the order of the data is a pure function of (seed, step), and every ``tf.distribute`` strategy works.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def fit(
 ) -> History:
     """Train a model; it is left with the weights of the best epoch on the validation images.
 
-    The best epoch is the one with the largest first metric, and among equals the one with the smallest loss. Ctrl-C ends
-    the run as if it had been planned to end there; what was learned is kept.
+    The best epoch is the one with the largest first metric, and among equals the one with the smallest loss. Ctrl-C
+    ends the run as if it had been planned to end there; what was learned is kept.
 
     Args:
         model: built under the strategy's scope.

@@ -128,7 +128,7 @@ def _picture(data: bytes) -> bytes:
 def _offer_table(answers: list[Classification], failures: list[dict[str, str]], classes: list[str]) -> None:
     rows = to_rows(answers, failures, classes)
     st.subheader("All results")
-    shown = [dict(zip(rows[0][:3] + ["error"], [*row[:3], row[-1]], strict=True)) for row in rows[1:]]
+    shown = [dict(zip([*rows[0][:3], "error"], [*row[:3], row[-1]], strict=True)) for row in rows[1:]]
     st.dataframe(shown, hide_index=True, width="stretch")
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)

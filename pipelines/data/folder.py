@@ -172,11 +172,9 @@ def assign(listing: Listing, seed: int) -> dict[str, list[tuple[str, Path]]]:
     parts: dict[str, list[tuple[str, Path]]] = {name: [] for name in SPLIT_NAMES}
     for part, class_name, path in listing.files:
         key = path.relative_to(listing.root).as_posix()
-        if part is None:
-            part = split_of(key, seed)
-        elif part == "train" and not has_validation:
+        if part == "train" and not has_validation:
             part = split_of(key, seed, {"train": 0.85, "validation": 0.15})
-        parts[part].append((class_name, path))
+        parts[part or split_of(key, seed)].append((class_name, path))
     return parts
 
 

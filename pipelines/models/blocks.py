@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -12,8 +13,8 @@ __all__ = ["CONVOLUTIONS", "POOLINGS", "convolution", "pooling"]
 
 CONVOLUTIONS: dict[str, Callable[..., keras.Layer]] = {
     "standard": keras.layers.Conv2D,
-    "dilated": lambda *args, **kwargs: DilatedConv2D(*args, dilation_rate=2, **kwargs),
-    "tiled": lambda *args, **kwargs: TiledConv2D(*args, tile_shape=2, **kwargs),
+    "dilated": functools.partial(DilatedConv2D, dilation_rate=2),
+    "tiled": functools.partial(TiledConv2D, tile_shape=2),
     "unshared": UnsharedConv2D,
 }
 """The kinds of convolution by name: dilation 2, tiles of 2 x 2 kernels, a kernel of its own at every position."""

@@ -43,8 +43,9 @@ def convnet(
 ) -> keras.Model:
     """Build a network of stages of two 3 x 3 convolutions each, with pooling between them.
 
-    The widths double from stage to stage up to 128. The convolutions of the last stage are of the kind ``conv``: kernels
-    that are not shared belong behind ones that are (Taigman 2014), and dilation belongs where maps are small (Yu 2017).
+    The widths double from stage to stage up to 128. The convolutions of the last stage are of the kind ``conv``:
+    kernels that are not shared belong behind ones that are (Taigman 2014), and dilation belongs where maps are small
+    (Yu 2017).
 
     Args:
         input_shape: (height, width, channels), each side at least 4.

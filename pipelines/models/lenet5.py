@@ -130,7 +130,7 @@ def lenet5(
     Reference:
         LeCun, Bottou, Bengio, Haffner (1998), "Gradient-Based Learning Applied to Document Recognition".
     """
-    height, width, channels = input_shape
+    height, width, _ = input_shape
     if min(height, width) < 28:
         raise ValueError(f"lenet5 needs sides of at least 28 pixels; received input_shape={input_shape}")
     images = keras.Input(input_shape, name="images")

@@ -67,7 +67,8 @@ def test_a_deterministic_run_gives_the_same_bits(tmp_path: Path):
 
     code = (
         "import sys; from pipelines import classification as c; from pipelines.progress import Reporter; "
-        "t = c.train('x', root=sys.argv[1], reporter=Reporter(quiet=True), data='digits', epochs=1, deterministic=True); "
+        "t = c.train('x', root=sys.argv[1], reporter=Reporter(quiet=True), data='digits', epochs=1, "
+        "deterministic=True); "
         "print(t.card.files['golden/expected.json'], t.card.metrics['test']['log_loss'])"
     )
     runs = [

@@ -153,7 +153,7 @@ def test_an_export_that_gives_other_answers_is_not_published(trained, shapes: Pa
     from pipelines import classification
 
     monkeypatch.setattr(artifact.Golden, "difference", lambda self, outputs: 0.5)
-    with pytest.raises(ModelError, match="differs from the network by 0.5"):
+    with pytest.raises(ModelError, match=r"differs from the network by 0\.5"):
         classification.train("bad", root=tmp_path, reporter=quiet, data=str(shapes), epochs=1, image_size=16)
     assert list((tmp_path / "bad").iterdir()) == []
 
