@@ -1,8 +1,8 @@
 """Claim: once the images are cached, under 5 % of a training step is spent waiting for data.
 
 For each data set the real training batches (shuffled, augmented) feed the real training step, one step a call. The
-share is the time inside ``next(batches)`` over the whole time. Peer: the same steps on one batch that lies ready in memory,
-interleaved, which also shows what the pipeline's own work takes from the processor that computes the step.
+share is the time inside ``next(batches)`` over the whole time. Peer: the same steps on one batch that lies ready in
+memory, interleaved, which also shows what the pipeline's own work takes from the processor that computes the step.
 """
 
 from __future__ import annotations

@@ -209,7 +209,7 @@ def _publish(building: Path, home: Path, card: dict[str, Any]) -> Path:
             return final
 
 
-def choose_golden(examples: Sequence[tuple[int, bytes]], count: int = 6) -> list[bytes]:
+def choose_golden(examples: Sequence[tuple[int, bytes]], count: int = 10) -> list[bytes]:
     """Choose golden inputs: the first example of each class, at most ``count``.
 
     Args:

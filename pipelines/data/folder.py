@@ -170,11 +170,12 @@ def assign(listing: Listing, seed: int) -> dict[str, list[tuple[str, Path]]]:
     """
     has_validation = any(part == "validation" for part, _, _ in listing.files)
     parts: dict[str, list[tuple[str, Path]]] = {name: [] for name in SPLIT_NAMES}
-    for part, class_name, path in listing.files:
+    for stated, class_name, path in listing.files:
         key = path.relative_to(listing.root).as_posix()
-        if part == "train" and not has_validation:
+        part = stated or split_of(key, seed)
+        if stated == "train" and not has_validation:
             part = split_of(key, seed, {"train": 0.85, "validation": 0.15})
-        parts[part or split_of(key, seed)].append((class_name, path))
+        parts[part].append((class_name, path))
     return parts
 
 

@@ -1,0 +1,82 @@
+"""The models that ship with the project: whole, small, and the same without any of our code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import cnnapp
+from pipelines.artifact import GOLDEN_TOLERANCE, read_card, read_golden
+
+SHIPPED = ["digits/1", "fashion/1"]
+
+
+@pytest.fixture(params=SHIPPED)
+def shipped(request: pytest.FixtureRequest) -> Path:
+    return ROOT / "saved_models" / request.param
+
+
+def test_it_is_whole_and_gives_its_golden_outputs(shipped: Path):
+    assert cnnapp.load(shipped).verify() <= GOLDEN_TOLERANCE
+
+
+def test_it_is_small(shipped: Path):
+    assert sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file()) < 3 * 2**20
+
+
+def test_it_is_as_good_as_promised():
+    assert read_card(ROOT / "saved_models" / "digits" / "1").metrics["test"]["accuracy"] >= 0.97
+    assert read_card(ROOT / "saved_models" / "fashion" / "1").metrics["test"]["accuracy"] >= 0.925
+
+
+def test_a_process_with_only_tensorflow_gives_the_same_answers(shipped: Path, tmp_path: Path):
+    """None of our code, and no Keras: run outside the checkout, with this project's packages made unimportable."""
+    code = """
+        import json, pathlib, sys
+        for name in ("layers", "pipelines", "cnnapp", "ui", "keras"):
+            sys.modules[name] = None
+        import tensorflow as tf
+        folder = pathlib.Path(sys.argv[1])
+        record = json.loads((folder / "golden/expected.json").read_text())
+        inputs = [(folder / "golden" / name).read_bytes() for name in record["inputs"]]
+        outputs = tf.saved_model.load(str(folder)).signatures["serving_default"](image_bytes=tf.constant(inputs))
+        print(json.dumps({"scores": outputs["scores"].numpy().tolist(),
+                          "class_names": [name.decode() for name in outputs["class_names"].numpy()]}))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), shipped]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    expected = read_golden(shipped).outputs
+    assert found["class_names"] == expected["class_names"].tolist()
+    assert np.abs(np.array(found["scores"]) - expected["scores"]).max() <= GOLDEN_TOLERANCE
+
+
+def test_saved_model_cli_gives_the_same_answers(shipped: Path, tmp_path: Path):
+    golden = read_golden(shipped)
+    np.save(tmp_path / "images.npy", np.array(golden.inputs, dtype=object), allow_pickle=True)
+    command = [
+        sys.executable, "-c", "from tensorflow.python.tools.saved_model_cli import main; main()",
+        "run", "--dir", str(shipped), "--tag_set", "serve", "--signature_def", "serving_default",
+        "--inputs", f"image_bytes={tmp_path / 'images.npy'}", "--outdir", str(tmp_path / "out"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (tmp_path / "out" / "scores.npy").is_file(), done.stderr[-2000:]
+    assert np.abs(np.load(tmp_path / "out" / "scores.npy") - golden.outputs["scores"]).max() <= GOLDEN_TOLERANCE
+
+
+def test_the_real_orientation_pictures_get_one_answer(shared_data: Path):
+    """All nine landscape pictures show the same thing; only the way they are stored differs."""
+    paths = sorted((shared_data / "robustness" / "exif_orientation").glob("Landscape_*.jpg"))
+    for name in SHIPPED:
+        answers = cnnapp.load(ROOT / "saved_models" / name).predict(paths)
+        scores = np.stack([answer.scores for answer in answers])
+        assert len({answer.class_name for answer in answers}) == 1
+        assert np.abs(scores - scores[0]).max() <= 1e-3

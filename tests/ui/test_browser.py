@@ -1,0 +1,104 @@
+"""The page in a real Chromium: upload, answer, download."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, draw_shape
+
+import cnnapp
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ARTIFACTS = ROOT / "artifacts"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+
+
+@pytest.fixture
+def address(models: Path, tmp_path: Path) -> Iterator[str]:
+    """Serve the page on a free port of this machine, and stop it again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "cnnapp.cli", "ui", "--port", str(port), "--no-browser"]
+    with open(tmp_path / "page.log", "w") as log:
+        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (tmp_path / "page.log").read_text()
+                assert time.monotonic() < deadline, "the page did not start"
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(timeout=20)
+
+
+@pytest.fixture
+def browser() -> Iterator:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+def test_upload_answer_download(address: str, browser, tmp_path: Path):
+    paths = []
+    for number, kind in enumerate(("disc", "cross")):
+        paths.append(tmp_path / f"{kind}.png")
+        draw_shape(kind, number).save(paths[-1])
+    (tmp_path / "broken.png").write_bytes(paths[0].read_bytes()[:70])
+    page = browser.new_page(viewport={"width": 1000, "height": 1400})
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.goto(address + "?model=shapes")
+    page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
+    page.set_input_files("input[type=file]", [paths[0], tmp_path / "broken.png", paths[1]])
+    page.get_by_text("All results").wait_for(timeout=60_000)
+    page.get_by_text("broken.png: the image cannot be decoded").wait_for()
+    pictures = "[...document.querySelectorAll('[data-testid=stImage] img')]"
+    page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length == 2")
+    with page.expect_download() as download:
+        page.get_by_text("Download as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    expected = cnnapp.load("shapes").predict(paths)
+    for row, answer in zip(rows, expected, strict=False):
+        assert row["source"] == Path(answer.source).name
+        assert row["class_name"] == answer.class_name
+        assert float(row["score"]) == pytest.approx(answer.score, abs=1e-5)
+        shown = page.get_by_role("heading", name=f"{answer.class_name} · {answer.score:.1%}")
+        assert shown.count() >= 1
+    assert rows[2]["error"].startswith("broken.png")
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / "page.png", full_page=True)
+    assert not trouble
+
+
+def test_an_example_is_answered_on_a_narrow_screen(address: str, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address)
+    page.get_by_text("Or an example").wait_for(timeout=90_000)
+    page.get_by_role("radio").first.click()
+    page.get_by_text("All results").wait_for(timeout=60_000)
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / "page-narrow.png")
