@@ -296,7 +296,6 @@ def ui(
 ) -> None:
     """Open the page in the browser."""
     import importlib.util
-    import subprocess
 
     # The page imports this package, not the other way round; here it is only a script to start.
     found = importlib.util.find_spec("ui")
@@ -306,10 +305,8 @@ def ui(
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     command += ["--server.address", address, "--server.headless", str(not browser).lower()]
     command += ["--browser.gatherUsageStats", "false", "--client.toolbarMode", "minimal"]
-    try:
-        raise typer.Exit(subprocess.run(command, check=False).returncode)
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+    # Become the server rather than start it: whoever stops this process stops the page.
+    os.execv(sys.executable, command)
 
 
 def main() -> None:

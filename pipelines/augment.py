@@ -36,7 +36,7 @@ class Policy:
 
 POLICIES: dict[str, Policy] = {
     "none": Policy(),
-    "light": Policy(shift=0.06, rotate=6.0, zoom=0.06, light=0.05),
+    "light": Policy(shift=0.04),
     "strong": Policy(shift=0.12, rotate=15.0, zoom=0.2, light=0.2, erase=0.4),
 }
 """The policies by name. ``flip`` is decided by what the images show."""

@@ -399,7 +399,8 @@ def _export(
         "task": "classification",
         "name": name,
         "description": f"Tells apart {len(splits.classes)} classes in {kind} images like those of {splits.source}.",
-        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir"}),
+        # The name of the data, not where it lay on one machine.
+        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir"}) | {"data": splits.source},
         "history": dataclasses.asdict(history),
         "data": {
             "source": splits.source,

@@ -147,7 +147,7 @@ def load(root: Path, seed: int) -> Splits:
     if missing:
         raise DataError(f"{root}: class {min(missing)!r} has no training image")
     return Splits(
-        source=str(root),
+        source=root.resolve().name,
         classes=listing.classes,
         train=_split("train", parts["train"], listing),
         validation=_split("validation", parts["validation"], listing),

@@ -42,7 +42,8 @@ def test_the_card_tells_everything(trained):
     assert card.training["epochs"] == 25
     assert card.files == file_hashes(trained.path)
     assert {"python", "tensorflow", "keras", "numpy", "cnnapp"} <= set(card.software)
-    assert str(trained.path.parent.parent) not in (trained.path / "model_card.json").read_text()
+    assert card.data["source"] == card.training["data"] == "shapes"
+    assert str(trained.path.parent.parent.parent) not in (trained.path / "model_card.json").read_text()
 
 
 def test_both_signatures_give_the_same_answer(trained):
