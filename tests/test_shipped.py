@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -80,3 +82,40 @@ def test_the_real_orientation_pictures_get_one_answer(shared_data: Path):
         scores = np.stack([answer.scores for answer in answers])
         assert len({answer.class_name for answer in answers}) == 1
         assert np.abs(scores - scores[0]).max() <= 1e-3
+
+
+def orientation_scores(answers: list[dict[str, float]]) -> float:
+    """Return how far the scores of the same picture, stored in different ways, lie apart."""
+    scores = np.array([list(answer.values()) for answer in answers])
+    assert len(scores) == 9
+    return float(np.abs(scores - scores[0]).max())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_command_line_gives_them_one_answer(name: str, shared_data: Path, tmp_path: Path):
+    pattern = str(shared_data / "robustness" / "exif_orientation" / "Landscape_*.jpg")
+    command = [sys.executable, "-m", "cnnapp.cli", "predict", name, pattern, "--json", str(tmp_path / "answers.json")]
+    subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
+    record = json.loads((tmp_path / "answers.json").read_text())
+    assert orientation_scores([answer["scores"] for answer in record["answers"]]) <= 1e-3
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_page_gives_them_one_answer(name: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch):
+    from streamlit.testing.v1 import AppTest
+
+    from ui import predict
+
+    kept: list[str] = []
+    monkeypatch.setattr(predict.st, "download_button", lambda label, data, *rest, **more: kept.append(data))
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
+    page = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=120)
+    page.query_params["model"] = name
+    page.run()
+    assert page.selectbox[0].value == name
+    paths = sorted((shared_data / "robustness" / "exif_orientation").glob("Landscape_*.jpg"))
+    page.file_uploader[0].set_value([(path.name, path.read_bytes(), "image/jpeg") for path in paths]).run()
+    assert not page.exception
+    rows = list(csv.DictReader(io.StringIO(kept[-1])))
+    classes = read_card(ROOT / "saved_models" / name).classes
+    assert orientation_scores([{label: float(row[label]) for label in classes} for row in rows]) <= 1e-3

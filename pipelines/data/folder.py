@@ -76,11 +76,11 @@ def list_folder(root: Path) -> Listing:
     unreadable: list[tuple[Path, str]] = []
     if parts:
         pairs = []
-        for folder, part in parts.items():
+        for outer, name in parts.items():
             try:
-                pairs += [(part, inner) for inner in _folders(folder)]
+                pairs += [(name, inner) for inner in _folders(outer)]
             except OSError as error:
-                unreadable.append((folder, error.strerror or str(error)))
+                unreadable.append((outer, error.strerror or str(error)))
     files: list[tuple[str | None, str, Path]] = []
     empty: list[Path] = []
     for part, folder in pairs:

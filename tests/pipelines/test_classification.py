@@ -128,3 +128,11 @@ def test_a_file_that_is_no_image_stops_training_by_name(tmp_path: Path, quiet):
         (tmp_path / "d" / "disc" / f"bad{number}.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(DataError, match=r"disc/bad\d+\.png"):
         classification.train("x", root=tmp_path / "m", reporter=quiet, data=str(tmp_path / "d"), epochs=1)
+
+
+def test_the_module_has_the_hooks_of_a_task():
+    from pipelines.task import Task
+
+    assert classification.name == "classification"
+    for hook in Task.__annotations__:
+        assert hook == "name" or callable(getattr(classification, hook))
