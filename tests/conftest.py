@@ -16,7 +16,9 @@ from PIL import Image, ImageDraw
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
-hypothesis.settings.register_profile("default", deadline=None, max_examples=40, print_blob=True)
+# JAX compiles every operation anew for every shape, so that each example costs it seconds.
+EXAMPLES = 8 if os.environ.get("KERAS_BACKEND") == "jax" else 40
+hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES, print_blob=True)
 hypothesis.settings.load_profile("default")
 
 
