@@ -51,9 +51,10 @@ class ServingModule(tf.Module):
 
     def __init__(self, model: keras.Model, spec: ImageSpec, decode: Decode, labels: Path) -> None:
         super().__init__(name="cnnapp")
-        self._model, self._spec, self._decode = model, spec, decode
-        # Keras variables are not what TensorFlow saves; the variables inside them are.
-        self.weights = [variable.value for variable in model.variables]
+        self._spec, self._decode = spec, decode
+        # Held by a function and not as an attribute: TensorFlow would find the weights there too, and save them twice.
+        self._network = lambda pixels: model(pixels, training=False)
+        self.weights = [variable.value for variable in model.weights]
         self.labels = tf.saved_model.Asset(str(labels))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
@@ -71,7 +72,7 @@ class ServingModule(tf.Module):
         # TensorFlow's convolution gives a wrong shape for a batch of nothing; it is answered as one image, then cut.
         count = tf.shape(pixels)[0]
         pixels = tf.pad(pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
-        answer = self._decode(self._model(tf.cast(pixels, tf.float32), training=False))
+        answer = self._decode(self._network(tf.cast(pixels, tf.float32)))
         return {name: tensor[:count] for name, tensor in answer.items()}
 
 

@@ -46,6 +46,11 @@ def test_the_card_tells_everything(trained):
     assert str(trained.path.parent.parent.parent) not in (trained.path / "model_card.json").read_text()
 
 
+def test_every_weight_is_saved_once(trained):
+    saved = [shape for _, shape in tf.train.list_variables(str(trained.path / "variables" / "variables")) if shape]
+    assert sum(int(np.prod(shape)) for shape in saved) == trained.card.parameters
+
+
 def test_both_signatures_give_the_same_answer(trained):
     loaded = tf.saved_model.load(str(trained.path))
     data = read_golden(trained.path).inputs[0]
