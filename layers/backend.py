@@ -1,0 +1,119 @@
+"""The few operations worth a backend's own route; the only module that imports the active backend, and lazily."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from layers.geometry import ConvGeometry
+from layers.padding import pad, slice_axis
+
+
+def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> Any:
+    """Convolve without flipping, with any stride, dilation and groups together.
+
+    Args:
+        x: tensor `(batch, *sizes, channels)`, floating.
+        kernel: tensor `(*kernel_size, channels // groups, filters)` of the same dtype.
+        strides: one int an axis.
+        dilation_rate: one int an axis.
+        padding: "valid", or "same" (with zeros).
+
+    Returns:
+        Tensor `(batch, *output sizes, filters)`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+    if x.shape[0] == 0:  # oneDNN gets the channels of an empty batch wrong, and fails in its gradient
+        outputs = convolve(
+            ops.pad(x, [(0, 1)] + [(0, 0)] * (len(strides) + 1)), kernel, strides, dilation_rate, padding
+        )
+        return slice_axis(outputs, 0, 0, 0)
+    groups = x.shape[-1] // kernel.shape[-2]
+    dilated = max(dilation_rate) > 1
+    if len(strides) == 2 and _tensorflow_has(_dtype(x), dilated, groups > 1):
+        import tensorflow as tf
+
+        return tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
+    if groups > 1:
+        # keras.ops.conv would compile each shape anew with XLA, which on CPU takes seconds and runs slower.
+        parts = zip(_split(x, groups), _split(kernel, groups), strict=True)
+        return ops.concatenate([convolve(*part, strides, dilation_rate, padding) for part in parts], axis=-1)
+    if dilated and max(strides) > 1:
+        if padding == "same":
+            x = pad(x, ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, "same"))
+        return _by_phases(x, kernel, strides, dilation_rate)
+    return ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+
+
+def _dtype(x: Any) -> str:
+    return keras.backend.standardize_dtype(x.dtype)
+
+
+def _split(x: Any, parts: int) -> list[Any]:
+    """Return equal parts along the last axis."""
+    length = x.shape[-1] // parts
+    return [slice_axis(x, len(x.shape) - 1, i * length, length) for i in range(parts)]
+
+
+@functools.cache
+def _tensorflow_has(dtype: str, dilated: bool, grouped: bool) -> bool:
+    """Return whether tf.nn.conv2d can do this here, gradient included, which only trying tells.
+
+    On CPU the gradients of dilated and of grouped convolution exist only in oneDNN, which is not in every build, not
+    on for every processor, and knows only some dtypes.
+    """
+    import tensorflow as tf
+
+    window: dict[str, Any] = {"strides": [1] * 4, "padding": "VALID", "dilations": [1, 2, 2, 1] if dilated else [1] * 4}
+    with tf.init_scope():  # runs now, also when a graph is being built; a tape would not record here
+        x = tf.ones((1, 8, 8, 2), dtype)
+        kernel = tf.ones((3, 3, 1 if grouped else 2, 2), dtype)
+        try:
+            y = tf.raw_ops.Conv2D(input=x, filter=kernel, **window)
+            tf.raw_ops.Conv2DBackpropInput(input_sizes=x.shape, filter=kernel, out_backprop=y, **window)
+            tf.raw_ops.Conv2DBackpropFilter(input=x, filter_sizes=kernel.shape, out_backprop=y, **window)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError):
+            return False
+    return True
+
+
+def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
+    """Convolve with stride and dilation where the backend refuses both at once; computes nothing it throws away.
+
+    With `g = gcd(stride, dilation)` only every g-th pixel is ever read, which leaves `s = stride / g`,
+    `d = dilation / g` without a common factor. Kernel entries `i = s q + r` then read `x[s (j + d q) + d r]`: for each
+    `r < s` a convolution with stride 1 and dilation d over every s-th pixel from `d r` on.
+    """
+    sizes = ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate)
+    lengths = [
+        (size - extent) // stride + 1
+        for size, extent, stride in zip(ops.shape(x)[1:-1], sizes.extent, strides, strict=True)
+    ]
+    terms = [(x, kernel)]
+    for axis, (stride, dilation) in enumerate(zip(strides, dilation_rate, strict=True)):
+        phases = stride // math.gcd(stride, dilation)
+        terms = [
+            (every(part, axis + 1, dilation * r, stride), every(weights, axis, r, phases))
+            for part, weights in terms
+            for r in range(min(phases, weights.shape[axis]))
+        ]
+    rest = tuple(d // math.gcd(s, d) for s, d in zip(strides, dilation_rate, strict=True))
+    total = None
+    for part, weights in terms:
+        y = ops.conv(part, weights, 1, "valid", "channels_last", rest)
+        # A phase with fewer kernel entries, or with pixels left over, gives outputs that do not exist.
+        y = ops.slice(y, [0] * len(y.shape), [ops.shape(y)[0], *lengths, kernel.shape[-1]])
+        total = y if total is None else total + y
+    return total
+
+
+def every(x: Any, axis: int, start: int, step: int) -> Any:
+    """Return every `step`-th entry of one axis from `start` on."""
+    if step == 1:
+        return x if start == 0 else slice_axis(x, axis, start, ops.shape(x)[axis] - start)
+    return x[(slice(None),) * axis + (slice(start, None, step),)]

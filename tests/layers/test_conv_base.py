@@ -1,0 +1,295 @@
+"""What holds for every family of convolution."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from layer_checks import (
+    assert_close,
+    check_gradients,
+    convolutions,
+    given,
+    gradients,
+    keras_copies,
+    random_array,
+    randomize,
+    reference_convolution,
+    run,
+    tensorflow_only,
+    to_numpy,
+)
+
+from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
+
+pytestmark = keras_copies
+
+FAMILIES = [DilatedConv2D, UnsharedConv2D, TiledConv2D]
+families = pytest.mark.parametrize("family", FAMILIES)
+# One call with everything unusual at once.
+FULL = {
+    "filters": 6,
+    "kernel_size": (3, 2),
+    "strides": (2, 1),
+    "padding": ((2, 1), (0, 3)),
+    "padding_mode": "reflect",
+    "dilation_rate": (2, 3),
+    "groups": 2,
+    "flip_kernel": True,
+    "activation": "softplus",
+}
+
+
+def build(family, shape, dtype="float32", **arguments):
+    layer = family(**{**arguments, "dtype": dtype, "data_format": arguments.get("data_format", "channels_last")})
+    layer.build(shape)
+    randomize(layer)
+    return layer
+
+
+@families
+@given(data=st.data(), dtype=st.sampled_from(["float32", "float64"]))
+def test_equals_the_loops(family, data, dtype):
+    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    layer = build(family, shape, dtype, **arguments)
+    x = random_array(shape)
+    y = run(layer, x)
+    assert layer.compute_output_shape(shape) == tuple(y.shape)
+    assert keras.backend.standardize_dtype(y.dtype) == dtype
+    assert_close(y, reference_convolution(layer, x, *map(to_numpy, layer.weights)), dtype)
+
+
+@families
+@given(data=st.data())
+def test_gradients_in_float64_are_the_finite_differences(family, data):
+    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    check_gradients(build(family, shape, "float64", activation="softplus", **arguments), random_array(shape))
+
+
+@families
+@given(data=st.data())
+def test_gradients_in_float32_are_those_in_float64(family, data):
+    # On TensorFlow the two take different routes.
+    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    single, double = (build(family, shape, dtype, **arguments) for dtype in ("float32", "float64"))
+    cotangent = random_array(single.compute_output_shape(shape), 3)
+    x = random_array(shape)
+    got = gradients(single, x.astype("float32"), cotangent.astype("float32"))
+    for a, b in zip(got, gradients(double, x, cotangent), strict=True):
+        assert_close(a, b, "float32")
+
+
+@families
+@given(data=st.data())
+def test_channels_first_is_the_same_transposed(family, data):
+    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    last = build(family, shape, **arguments)
+    first = build(family, (shape[0], shape[3], *shape[1:3]), data_format="channels_first", **arguments)
+    x = random_array(shape, dtype="float32")
+    y = to_numpy(run(first, np.moveaxis(x, -1, 1)))
+    assert first.compute_output_shape((shape[0], shape[3], *shape[1:3])) == y.shape
+    assert_close(np.moveaxis(y, 1, -1), run(last, x), "float32")
+
+
+@families
+def test_config_round_trip(family):
+    extra = {"tile_shape": (3, 1)} if family is TiledConv2D else {}
+    layer = family(
+        **FULL,
+        **extra,
+        data_format="channels_first",
+        kernel_initializer=keras.initializers.HeNormal(seed=3),
+        bias_initializer="ones",
+        kernel_regularizer=keras.regularizers.L2(0.01),
+        bias_regularizer="l1",
+        activity_regularizer="l2",
+        kernel_constraint="non_neg",
+        bias_constraint=keras.constraints.MaxNorm(2.0),
+        name="odd",
+        dtype="mixed_bfloat16",
+    )
+    config = layer.get_config()
+    assert family.from_config(config).get_config() == config
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(again) is family
+    assert again.get_config() == config
+    assert {name: config[name] for name in FULL} == FULL
+
+
+@families
+def test_keras_file_round_trip(family, tmp_path):
+    model = keras.Sequential([keras.Input((9, 8, 4)), family(**FULL, data_format="channels_last")])
+    randomize(model.layers[0])
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    x = random_array((2, 9, 8, 4), dtype="float32")
+    np.testing.assert_array_equal(to_numpy(again(x)), to_numpy(model(x)))
+
+
+@tensorflow_only
+@families
+@pytest.mark.parametrize("sizes", [(9, 8), (None, None)])
+def test_saved_model_round_trip(family, sizes, tmp_path):
+    import tensorflow as tf
+
+    if family is UnsharedConv2D and None in sizes:
+        pytest.skip("an unshared kernel needs known sizes; the refusal has its own test")
+    model = keras.Sequential([keras.Input((*sizes, 4)), family(**FULL, data_format="channels_last")])
+    randomize(model.layers[0])
+    model.export(tmp_path / "saved", verbose=False)
+    loaded = tf.saved_model.load(tmp_path / "saved")
+    for batch in (1, 3):
+        x = random_array((batch, 9, 8, 4), dtype="float32")
+        assert_close(loaded.serve(x), model(x), "float32")
+
+
+@tensorflow_only
+@families
+@given(data=st.data())
+def test_graph_equals_eager_with_sizes_unknown_and_one_trace(family, data):
+    import tensorflow as tf
+
+    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    known = family is UnsharedConv2D
+    layer = build(family, shape, **arguments)
+    traces = []
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *(shape[1:3] if known else (None, None)), shape[3]))])
+    def graph(x):
+        traces.append(1)
+        return layer(x)
+
+    for batch, extra in [(1, (0, 0)), (3, (0, 0)), (2, (0, 0) if known else (3, 1))]:
+        x = random_array((batch, shape[1] + extra[0], shape[2] + extra[1], shape[3]), dtype="float32")
+        assert_close(graph(x), layer(x), "float32")
+    assert len(traces) == 1
+
+
+@tensorflow_only
+@families
+def test_trains_in_a_graph_with_sizes_unknown(family):
+    import tensorflow as tf
+
+    layer = build(family, (None, 9, 8, 4), **{**FULL, "padding": "same"})
+    sizes = (9, 8) if family is UnsharedConv2D else (None, None)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *sizes, 4))])
+    def graph(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(x))
+        return tape.gradient(loss, [w.value for w in layer.trainable_variables])
+
+    x = random_array((2, 9, 8, 4), dtype="float32")
+    want = gradients(layer, x, np.ones(layer.compute_output_shape(x.shape), "float32"))[1:]
+    for a, b in zip(graph(x), want, strict=True):
+        assert_close(a, b, "float32")
+
+
+@families
+def test_symbolic_shapes(family):
+    layer = family(5, 3, strides=2, padding="same", data_format="channels_last")
+    sizes = (9, 8) if family is UnsharedConv2D else (None, None)
+    assert layer(keras.Input((*sizes, 4))).shape == (None, *((5, 4) if sizes[0] else sizes), 5)
+
+
+@families
+@pytest.mark.parametrize("batch", [0, 1])
+def test_empty_batch_and_batch_of_one(family, batch):
+    layer = build(family, (None, 9, 8, 4), **FULL)
+    x = random_array((3, 9, 8, 4), dtype="float32")
+    y = layer(x[:batch])
+    assert tuple(y.shape) == layer.compute_output_shape((batch, 9, 8, 4))
+    assert_close(y, to_numpy(layer(x))[:batch], "float32")
+    if not batch:
+        by_weights = gradients(layer, x[:0], np.zeros(y.shape, "float32"))[1:]
+        assert all(not g.any() for g in by_weights)
+
+
+@families
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
+def test_low_precision(family, policy):
+    layer = build(family, (None, 9, 8, 4), policy, **FULL)
+    exact = build(family, (None, 9, 8, 4), "float64", **FULL)
+    compute = policy.removeprefix("mixed_")
+    x = random_array((2, 9, 8, 4))
+    y = layer(x)
+    assert keras.backend.standardize_dtype(y.dtype) == compute
+    assert {w.dtype for w in layer.weights} == {"float32" if policy.startswith("mixed") else compute}
+    assert_close(y, exact(x), compute)
+    cotangent = random_array(tuple(y.shape), 3)
+    got = gradients(layer, keras.ops.cast(x, compute), keras.ops.cast(cotangent, compute))
+    for a, b in zip(got, gradients(exact, x, cotangent), strict=True):
+        assert np.abs(a - b).max() <= 0.1 * np.abs(b).max()
+
+
+@families
+def test_one_fit_step_moves_every_weight(family):
+    layer = family(**FULL, data_format="channels_last", kernel_regularizer="l2")
+    model = keras.Sequential([keras.Input((9, 8, 4)), layer, keras.layers.GlobalAveragePooling2D()])
+    before = [to_numpy(w) for w in layer.weights]
+    model.compile("adam", "mse")
+    model.fit(random_array((4, 9, 8, 4)), random_array((4, 6)), epochs=1, verbose=0)
+    for old, new in zip(before, layer.weights, strict=True):
+        # A kernel at the border may see nothing but its regularizer.
+        assert (to_numpy(new) != old).mean() > 0.9
+
+
+@families
+def test_without_bias(family):
+    layer = family(6, 3, use_bias=False, data_format="channels_last")
+    with_bias = family(6, 3, data_format="channels_last")
+    x = random_array((2, 7, 7, 3), dtype="float32")
+    layer.build(x.shape)
+    with_bias.build(x.shape)
+    with_bias.kernel.assign(layer.kernel)
+    assert len(layer.weights) == 1
+    assert layer.bias is None
+    assert_close(layer(x), with_bias(x), "float32")
+
+
+@families
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"filters": 0}, "`filters` must be an integer >= 1.*filters=0"),
+        ({"filters": 2.5}, "filters=2.5"),
+        ({"kernel_size": (3, 0)}, r"`kernel_size` must be .*kernel_size=\(3, 0\)"),
+        ({"kernel_size": (3, 3, 3)}, "2 of them, one an axis.*kernel_size="),
+        ({"strides": -1}, "`strides` must be .*strides=-1"),
+        ({"dilation_rate": 0}, "`dilation_rate` must be .*dilation_rate=0"),
+        ({"groups": 0}, "`groups` must be .*groups=0"),
+        ({"groups": 4}, "`filters` must be divisible by `groups`.*filters=6, groups=4"),
+        ({"padding": "half"}, "`padding` must be .*padding='half'"),
+        ({"padding_mode": "zeros"}, "`padding_mode` must be .*padding_mode='zeros'"),
+        ({"padding_value": "1"}, "`padding_value` must be a number.*padding_value='1'"),
+        ({"padding_value": 1, "padding_mode": "edge"}, "`padding_value` is for .*padding_value=1, padding_mode='edge'"),
+        ({"data_format": "NHWC"}, "`data_format` must be .*data_format='NHWC'"),
+    ],
+)
+def test_wrong_arguments_are_named(family, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        family(**{"filters": 6, "kernel_size": 3, **arguments})
+
+
+@families
+def test_wrong_inputs_are_named(family):
+    with pytest.raises(ValueError, match=r"divisible by `groups`.*groups=3.*\(None, 9, 9, 4\)"):
+        family(6, 3, groups=3, data_format="channels_last").build((None, 9, 9, 4))
+    with pytest.raises(ValueError, match=r"kernel_size=\(5, 5\).*\(9, 4\).*have 4"):
+        family(6, 5, data_format="channels_last").build((None, 9, 4, 4))
+    with pytest.raises(ValueError, match=r"`padding_mode` 'reflect' can pad at most 3 .*axis 0"):
+        family(6, 5, padding="full", padding_mode="reflect", data_format="channels_last").build((None, 4, 9, 4))
+    layer = build(family, (None, 9, 9, 4), filters=6, kernel_size=3)
+    with pytest.raises(ValueError, match=r"expected axis -?\d"):
+        layer(random_array((1, 9, 9, 3)))
+    with pytest.raises(ValueError, match="ndim=4"):
+        layer(random_array((9, 9, 4)))
+
+
+@families
+def test_reads_like_a_keras_convolution(family):
+    layer = family(6, 3, strides=2, dilation_rate=(1, 2), padding=1)
+    assert (layer.filters, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, layer.groups) == (
+        *(6, (3, 3), (2, 2), (1, 2)),
+        ((1, 1), (1, 1)),
+        1,
+    )
