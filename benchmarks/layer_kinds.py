@@ -86,7 +86,7 @@ def main() -> None:
     timers = [run.timed(steps=40) for run in runs]
     seconds = np.array([[timer() for timer in timers] for _ in range(8)])[2:]
     relative = [statistics.median(column) for column in (seconds / seconds[:, :1]).T]
-    print("| convolution | pooling | parameters | seconds an epoch | test accuracy |")
+    print("| convolution | pooling | parameters | seconds an epoch, relative | test accuracy |")
     print("|---|---|---:|---:|---:|")
     for run, (conv, pool), ratio in zip(runs, KINDS, relative, strict=True):
         loss, metrics = classification.loss(run.config), classification.metrics(run.config)

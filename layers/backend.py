@@ -12,6 +12,8 @@ from keras import ops
 from layers.geometry import ConvGeometry
 from layers.padding import pad, slice_axis
 
+__all__ = ["convolve", "every"]
+
 
 def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> Any:
     """Convolve without flipping, with any stride, dilation and groups together.
@@ -33,6 +35,10 @@ def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple
             ops.pad(x, [(0, 1)] + [(0, 0)] * (len(strides) + 1)), kernel, strides, dilation_rate, padding
         )
         return slice_axis(outputs, 0, 0, 0)
+    if any(math.gcd(*pair) > 1 for pair in zip(strides, dilation_rate, strict=True)):
+        if padding == "same":
+            x = pad(x, ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, "same"))
+        return _without_common_factor(x, kernel, strides, dilation_rate)
     groups = x.shape[-1] // kernel.shape[-2]
     dilated = max(dilation_rate) > 1
     if len(strides) == 2 and _tensorflow_has(_dtype(x), dilated, groups > 1):
@@ -82,12 +88,24 @@ def _tensorflow_has(dtype: str, dilated: bool, grouped: bool) -> bool:
     return True
 
 
-def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
-    """Convolve with stride and dilation where the backend refuses both at once; computes nothing it throws away.
+def _without_common_factor(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
+    """Convolve over every g-th pixel, all that is ever read, with `g = gcd(stride, dilation)`.
 
-    With `g = gcd(stride, dilation)` only every g-th pixel is ever read, which leaves `s = stride / g`,
-    `d = dilation / g` without a common factor. Kernel entries `i = s q + r` then read `x[s (j + d q) + d r]`: for each
-    `r < s` a convolution with stride 1 and dilation d over every s-th pixel from `d r` on.
+    Native convolution takes stride and dilation at once, but a training step with it costs 2 to 3 times as much.
+    """
+    factors = [math.gcd(*pair) for pair in zip(strides, dilation_rate, strict=True)]
+    for axis, factor in enumerate(factors):
+        x = every(x, axis + 1, 0, factor)
+    strides = tuple(s // g for s, g in zip(strides, factors, strict=True))
+    dilation_rate = tuple(d // g for d, g in zip(dilation_rate, factors, strict=True))
+    return convolve(x, kernel, strides, dilation_rate, "valid")
+
+
+def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
+    """Convolve with stride s and dilation d without common factor, where the backend refuses both at once.
+
+    Kernel entries `i = s q + r` read `x[s (j + d q) + d r]`: for each `r < s` a convolution with stride 1 and dilation
+    d over every s-th pixel from `d r` on. Nothing is computed to be thrown away.
     """
     sizes = ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate)
     lengths = [
@@ -96,16 +114,14 @@ def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tup
     ]
     terms = [(x, kernel)]
     for axis, (stride, dilation) in enumerate(zip(strides, dilation_rate, strict=True)):
-        phases = stride // math.gcd(stride, dilation)
         terms = [
-            (every(part, axis + 1, dilation * r, stride), every(weights, axis, r, phases))
+            (every(part, axis + 1, dilation * r, stride), every(weights, axis, r, stride))
             for part, weights in terms
-            for r in range(min(phases, weights.shape[axis]))
+            for r in range(min(stride, weights.shape[axis]))
         ]
-    rest = tuple(d // math.gcd(s, d) for s, d in zip(strides, dilation_rate, strict=True))
     total = None
     for part, weights in terms:
-        y = ops.conv(part, weights, 1, "valid", "channels_last", rest)
+        y = ops.conv(part, weights, 1, "valid", "channels_last", dilation_rate)
         # A phase with fewer kernel entries, or with pixels left over, gives outputs that do not exist.
         y = ops.slice(y, [0] * len(y.shape), [ops.shape(y)[0], *lengths, kernel.shape[-1]])
         total = y if total is None else total + y
@@ -113,7 +129,18 @@ def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tup
 
 
 def every(x: Any, axis: int, start: int, step: int) -> Any:
-    """Return every `step`-th entry of one axis from `start` on."""
+    """Return every `step`-th entry of one axis from `start` on.
+
+    By reshaping, since the gradient of a slice with steps is several times slower on TensorFlow.
+    """
+    if start:
+        x = slice_axis(x, axis, start, ops.shape(x)[axis] - start)
     if step == 1:
-        return x if start == 0 else slice_axis(x, axis, start, ops.shape(x)[axis] - start)
-    return x[(slice(None),) * axis + (slice(start, None, step),)]
+        return x
+    missing = -ops.shape(x)[axis] % step
+    if not isinstance(missing, int) or missing:
+        x = ops.pad(x, [(0, missing if i == axis else 0) for i in range(len(x.shape))])
+    shape = list(ops.shape(x))
+    blocks = ops.reshape(x, (*shape[:axis], shape[axis] // step, step, *shape[axis + 1 :]))
+    shape[axis] = shape[axis] // step
+    return ops.reshape(slice_axis(blocks, axis + 1, 0, 1), shape)

@@ -13,6 +13,8 @@ from layers.geometry import ConvGeometry, normalize_padding, positive_int, posit
 from layers.initializers import per_site
 from layers.padding import pad
 
+__all__ = ["BaseConv", "channels_last", "from_channels_last", "normalize_data_format", "spatial"]
+
 
 class BaseConv(keras.layers.Layer):
     """Hold the arguments of a convolution of any rank, and everything but the convolution itself.

@@ -10,6 +10,8 @@ from keras import ops
 from layers.backend import convolve
 from layers.base import BaseConv
 
+__all__ = ["DilatedConv", "DilatedConv2D"]
+
 
 class DilatedConv(BaseConv):
     """Convolve with one kernel for all positions, at any rank."""

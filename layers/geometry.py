@@ -8,6 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = [
+    "PADDINGS",
+    "PADDING_MODES",
+    "ConvGeometry",
+    "normalize_padding",
+    "normalize_padding_mode",
+    "positive_int",
+    "positive_ints",
+]
+
 PADDINGS = ("valid", "same", "full", "causal")
 PADDING_MODES = ("constant", "reflect", "symmetric", "edge", "wrap")
 

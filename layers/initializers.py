@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import initializers, ops
+
+__all__ = ["per_site"]
 
 
 def per_site(initializer: Callable, sites: tuple[int, ...], shape: tuple[int, ...]) -> Callable:
@@ -36,7 +39,7 @@ def per_site(initializer: Callable, sites: tuple[int, ...], shape: tuple[int, ..
             value = initializer(whole, dtype=dtype)
         elif isinstance(initializer, initializers.Orthogonal):
             value = _orthogonal(initializer, sites, shape, dtype)
-        elif isinstance(initializer, initializers.Constant) and tuple(ops.shape(initializer.value)) == weight_shape:
+        elif isinstance(initializer, initializers.Constant) and np.shape(initializer.value) == tuple(weight_shape):
             value = initializer(weight_shape, dtype=dtype)
         else:
             value = ops.stack([initializer(shape, dtype=dtype) for _ in range(math.prod(sites))])
@@ -55,7 +58,7 @@ _ELEMENTWISE = (
 
 
 def _is_scalar_constant(initializer: Callable) -> bool:
-    return isinstance(initializer, initializers.Constant) and not ops.shape(initializer.value)
+    return isinstance(initializer, initializers.Constant) and not np.shape(initializer.value)
 
 
 def _fan(initializer: initializers.VarianceScaling, shape: tuple[int, ...]) -> float:

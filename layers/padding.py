@@ -8,6 +8,8 @@ from keras import ops
 
 from layers.geometry import ConvGeometry
 
+__all__ = ["pad", "slice_axis"]
+
 
 def slice_axis(x: Any, axis: int, start: Any, length: Any) -> Any:
     """Return `length` entries of one axis from `start` on.

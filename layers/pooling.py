@@ -14,6 +14,8 @@ from layers.base import channels_last, from_channels_last, normalize_data_format
 from layers.geometry import ConvGeometry, positive_ints
 from layers.padding import pad
 
+__all__ = ["L2Pooling2D", "LpPooling", "LpPooling2D"]
+
 
 class LpPooling(keras.layers.Layer):
     """Pool by the p-norm, at any rank."""

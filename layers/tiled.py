@@ -12,6 +12,8 @@ from layers.backend import convolve
 from layers.base import BaseConv
 from layers.geometry import positive_ints
 
+__all__ = ["TiledConv", "TiledConv2D"]
+
 
 class TiledConv(BaseConv):
     """Convolve with kernels that repeat every `tile_shape` positions, at any rank."""

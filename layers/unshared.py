@@ -11,6 +11,8 @@ from keras import ops
 
 from layers.base import BaseConv
 
+__all__ = ["UnsharedConv", "UnsharedConv2D"]
+
 
 class UnsharedConv(BaseConv):
     """Convolve with one kernel for each output position, at any rank."""

@@ -24,7 +24,7 @@ if BACKEND == "jax":
 tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs and SavedModels are TensorFlow's")
 
 # JAX compiles every operation anew for every shape.
-EXAMPLES = 30 if BACKEND == "tensorflow" else 4
+EXAMPLES = 30 if BACKEND == "tensorflow" else 3
 
 
 def given(*arguments: Any, **keywords: Any) -> Any:
