@@ -12,7 +12,7 @@ from keras import ops
 from layers.geometry import ConvGeometry
 from layers.padding import pad, slice_axis
 
-__all__ = ["convolve", "every"]
+__all__ = ["convolve", "every", "fused_batch_normalization"]
 
 
 def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> Any:
@@ -144,3 +144,38 @@ def every(x: Any, axis: int, start: int, step: int) -> Any:
     blocks = ops.reshape(x, (*shape[:axis], shape[axis] // step, step, *shape[axis + 1 :]))
     shape[axis] = shape[axis] // step
     return ops.reshape(slice_axis(blocks, axis + 1, 0, 1), shape)
+
+
+def fused_batch_normalization(
+    x: Any, scale: Any, offset: Any, mean: Any, variance: Any, *, epsilon: float, training: bool
+) -> tuple[Any, Any, Any] | None:
+    """Normalize the channels of images in one native operation.
+
+    Args:
+        x: tensor `(batch, height, width, channels)`.
+        scale: tensor `(channels,)`.
+        offset: likewise.
+        mean: likewise; used unless `training`.
+        variance: likewise.
+        epsilon: added to the variance.
+        training: whether to use the batch's own statistics.
+
+    Returns:
+        The outputs, and the mean and (biased) variance that were used; None where there is no such operation.
+    """
+    if keras.backend.backend() != "tensorflow" or len(x.shape) != 4:
+        return None
+    if _dtype(x) not in ("float32", "float16", "bfloat16"):
+        return None
+    import tensorflow as tf
+
+    weights = [tf.cast(ops.convert_to_tensor(weight), tf.float32) for weight in (scale, offset, mean, variance)]
+    names = ("scale", "offset", "mean", "variance")
+    outputs, used_mean, used_variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=x, **dict(zip(names, weights, strict=True)), epsilon=epsilon, is_training=training
+    )
+    if training:
+        # The operation gives the unbiased variance; Keras averages the biased one.
+        count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+        used_variance = used_variance * (tf.maximum(count, 2.0) - 1.0) / tf.maximum(count, 2.0)
+    return outputs, used_mean, used_variance

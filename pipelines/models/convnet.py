@@ -6,6 +6,7 @@ import math
 
 import keras
 
+from layers import FusedBatchNormalization
 from pipelines.errors import ConfigError
 from pipelines.models.blocks import POOLINGS, convolution, pooling
 
@@ -88,5 +89,5 @@ def convnet(
 
 def _block(kind: str, filters: int, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
     layer = convolution(kind, filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)
-    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(layer(x))
+    x = FusedBatchNormalization(momentum=0.9, name=f"{name}_norm")(layer(x))
     return keras.layers.ReLU(name=f"{name}_relu")(x)
