@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from layer_checks import assert_close, random_array, tensorflow_only
+from layer_checks import assert_close, random_array, tensorflow_only, to_numpy
 
 from layers import FusedBatchNormalization
 
@@ -46,7 +46,7 @@ def test_mixed_precision_gives_the_compute_dtype(policy: str):
 def test_a_frozen_layer_does_not_learn():
     ours, _ = twins()
     ours.trainable = False
-    before = [w.numpy() if hasattr(w, "numpy") else np.asarray(w) for w in ours.weights]
+    before = [to_numpy(weight) for weight in ours.weights]
     ours(random_array((4, 5, 6, 3), dtype="float32"), training=True)
     for a, b in zip(ours.weights, before, strict=True):
         assert_close(a, b, "float32")
