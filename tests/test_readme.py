@@ -40,7 +40,7 @@ def test_every_command_it_names_exists():
 
 def test_every_target_and_file_it_names_exists():
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
+    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)", README, flags=re.MULTILINE)):
         assert f"\n{target}:" in makefile
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / link).exists(), link

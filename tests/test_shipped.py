@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
+from PIL import Image, ImageOps
 
 import cnnapp
 from pipelines.artifact import GOLDEN_TOLERANCE, read_card, read_golden
@@ -74,14 +75,34 @@ def test_saved_model_cli_gives_the_same_answers(shipped: Path, tmp_path: Path):
     assert np.abs(np.load(tmp_path / "out" / "scores.npy") - golden.outputs["scores"]).max() <= GOLDEN_TOLERANCE
 
 
-def test_the_real_orientation_pictures_get_one_answer(shared_data: Path):
-    """All nine landscape pictures show the same thing; only the way they are stored differs."""
-    paths = sorted((shared_data / "robustness" / "exif_orientation").glob("Landscape_*.jpg"))
-    for name in SHIPPED:
-        answers = cnnapp.load(ROOT / "saved_models" / name).predict(paths)
-        scores = np.stack([answer.scores for answer in answers])
-        assert len({answer.class_name for answer in answers}) == 1
-        assert np.abs(scores - scores[0]).max() <= 1e-3
+def landscapes(shared_data: Path) -> list[Path]:
+    """Return nine pictures of the same thing, each turned, compressed again and marked with its orientation."""
+    return sorted((shared_data / "robustness" / "exif_orientation").glob("Landscape_*.jpg"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_turned_picture_gets_the_answer_of_its_upright_pixels(name: str, shared_data: Path):
+    """The reference is another reader's: Pillow turns the picture, and its pixels are sent."""
+    predictor = cnnapp.load(ROOT / "saved_models" / name)
+    paths = landscapes(shared_data)
+    upright = []
+    for path in paths:
+        with Image.open(path) as picture:
+            upright.append(np.asarray(ImageOps.exif_transpose(picture).convert("RGB")))
+    for found, expected in zip(predictor.predict(paths), predictor.predict(upright), strict=True):
+        assert found.class_name == expected.class_name
+        assert np.abs(found.scores - expected.scores).max() <= 1e-3
+
+
+# Compressing again moves the pixels themselves by some levels. Averaged to the 28 x 28 pixels of this model that is
+# nothing; the digits' network, which has only 8 x 8, is asked the same with its pixels held equal, above.
+SAME_FOR_ALL = "fashion/1"
+
+
+def test_python_gives_them_one_answer(shared_data: Path):
+    answers = cnnapp.load(ROOT / "saved_models" / SAME_FOR_ALL).predict(landscapes(shared_data))
+    assert len({answer.class_name for answer in answers}) == 1
+    assert orientation_scores([answer.to_json()["scores"] for answer in answers]) <= 1e-3
 
 
 def orientation_scores(answers: list[dict[str, float]]) -> float:
@@ -91,17 +112,24 @@ def orientation_scores(answers: list[dict[str, float]]) -> float:
     return float(np.abs(scores - scores[0]).max())
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_command_line_gives_them_one_answer(name: str, shared_data: Path, tmp_path: Path):
+def test_the_command_line_gives_them_one_answer(shared_data: Path, tmp_path: Path):
     pattern = str(shared_data / "robustness" / "exif_orientation" / "Landscape_*.jpg")
-    command = [sys.executable, "-m", "cnnapp.cli", "predict", name, pattern, "--json", str(tmp_path / "answers.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "cnnapp.cli",
+        "predict",
+        SAME_FOR_ALL,
+        pattern,
+        "--json",
+        str(tmp_path / "answers.json"),
+    ]
     subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
     record = json.loads((tmp_path / "answers.json").read_text())
     assert orientation_scores([answer["scores"] for answer in record["answers"]]) <= 1e-3
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_page_gives_them_one_answer(name: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_page_gives_them_one_answer(shared_data: Path, monkeypatch: pytest.MonkeyPatch):
     from streamlit.testing.v1 import AppTest
 
     from ui import predict
@@ -110,12 +138,12 @@ def test_the_page_gives_them_one_answer(name: str, shared_data: Path, monkeypatc
     monkeypatch.setattr(predict.st, "download_button", lambda label, data, *rest, **more: kept.append(data))
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
     page = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=120)
-    page.query_params["model"] = name
+    page.query_params["model"] = SAME_FOR_ALL
     page.run()
-    assert page.selectbox[0].value == name
-    paths = sorted((shared_data / "robustness" / "exif_orientation").glob("Landscape_*.jpg"))
+    assert page.selectbox[0].value == SAME_FOR_ALL
+    paths = landscapes(shared_data)
     page.file_uploader[0].set_value([(path.name, path.read_bytes(), "image/jpeg") for path in paths]).run()
     assert not page.exception
     rows = list(csv.DictReader(io.StringIO(kept[-1])))
-    classes = read_card(ROOT / "saved_models" / name).classes
+    classes = read_card(ROOT / "saved_models" / SAME_FOR_ALL).classes
     assert orientation_scores([{label: float(row[label]) for label in classes} for row in rows]) <= 1e-3
