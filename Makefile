@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "making $(VENV) with $$($(PYTHON) --version); the first time takes some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 demo: $(STAMP)  ## train the digits classifier, evaluate, predict, and write a report
@@ -45,7 +45,7 @@ format: $(STAMP)  ## mend what lint and format can mend
 	$(BIN)/ruff format .
 
 bench: $(STAMP)  ## measure every speed claim; installs PyTorch, the peer
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/train_classifier.py
