@@ -112,7 +112,7 @@ def _scale(x: Any, p: float) -> tuple[Any, Any]:
     """
     limits = np.finfo(keras.backend.standardize_dtype(x.dtype))
     low, high = (float(limits.tiny) * 2.0**40) ** (1 / p), (float(limits.max) * 2.0**-10) ** (1 / p)
-    largest = ops.max(ops.abs(ops.stop_gradient(x)), range(1, len(x.shape)), keepdims=True, initial=0)
+    largest = ops.max(ops.abs(ops.stop_gradient(x)), tuple(range(1, len(x.shape))), keepdims=True, initial=0)
     needed = ops.logical_and(largest > 0, ops.logical_or(largest < low, largest > high))
     exponent = ops.floor(ops.log2(ops.clip(largest, 2 * limits.tiny, limits.max / 2)))
     power_of_two = ops.exp2(ops.cast(exponent, x.dtype))  # on JAX floor makes float64 float32
