@@ -17,10 +17,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Normalize as `keras.layers.BatchNormalization` does, in one operation where the backend has one.
 
     `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with the statistics of the batch in training and their
-    moving averages otherwise. Arguments, weights and results are those of the class it extends; on TensorFlow a
-    training step of a small network of 3 x 3 convolutions takes about a sixth less time, and in inference the
-    operation can be merged into the convolution before it. Where the native operation does not apply (another backend,
-    rank or axis, float64, a mask, `renorm`, no scale or no centre), Keras's own is used.
+    moving averages otherwise. Arguments, weights and results are those of the class it extends. On TensorFlow it is
+    one operation, which inference can merge into the convolution before it. Where the native operation does not apply
+    (another backend, rank or axis, float64, a mask, `renorm`, `synchronized`, no scale or no centre), Keras's own is
+    used.
 
     Args:
         axis: int, the axis of the channels.

@@ -84,7 +84,6 @@ def test_rare_classes_weigh_more():
     assert weights == pytest.approx([2 / 3, 2.0])
     assert weights[labels].mean() == pytest.approx(1.0)
     assert class_weights(labels, 2, "none").tolist() == [1.0, 1.0]
-    assert class_weights(labels[:35][::-1][:14], 2, "auto").tolist() != [0.0, 0.0]
     balanced = np.array([0] * 12 + [1] * 10)
     assert class_weights(balanced, 2, "auto").tolist() == [1.0, 1.0]
     assert class_weights(balanced, 2, "balanced") == pytest.approx([22 / 24, 22 / 20])
