@@ -24,19 +24,20 @@ class BaseConv(keras.layers.Layer):
 
     Args:
         filters: int, output channels.
-        kernel_size: int or one an axis.
-        strides: int or one an axis.
-        padding: "valid", "same", "full", "causal", an int, or one (before, after) pair an axis.
-        padding_mode: "constant", "reflect", "symmetric", "edge" or "wrap", as in `numpy.pad`.
+        kernel_size: $ints.
+        strides: $ints. One that does not divide the input leaves the last positions unread.
+        padding: "valid", "same" (`ceil(size / stride)` outputs), "full" (every position with any overlap), "causal"
+            (all of it before), an int, or $pairs.
+        padding_mode: what the padding holds, as in `numpy.pad`: "constant", "reflect", "symmetric", "edge", "wrap".
         padding_value: what "constant" fills with.
-        dilation_rate: int or one an axis.
-        groups: int that divides input channels and filters.
+        dilation_rate: $ints, the distance between neighbouring entries of the kernel.
+        groups: int; group g of the filters sees group g of the input channels alone.
         flip_kernel: True for convolution proper, False for cross-correlation.
         data_format: "channels_last" or "channels_first"; None for Keras's setting.
         activation: name or function; None for none.
         use_bias: whether a bias is added.
-        kernel_initializer: see `layers.initializers.per_site` for kernels with sites.
-        bias_initializer: likewise.
+        kernel_initializer: as in Keras.
+        bias_initializer: as in Keras.
         kernel_regularizer: as in Keras.
         bias_regularizer: as in Keras.
         activity_regularizer: as in Keras.

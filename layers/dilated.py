@@ -4,17 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from layers.backend import convolve
 from layers.base import BaseConv
+from layers.publish import public
 
-__all__ = ["DilatedConv", "DilatedConv2D"]
+__all__ = ["DilatedConv", "DilatedConv1D", "DilatedConv2D", "DilatedConv3D"]
 
 
 class DilatedConv(BaseConv):
-    """Convolve with one kernel for all positions, at any rank."""
+    """Convolve with one kernel for all positions, at any rank.
+
+    `y[j, f] = activation(sum_{i, c} w[i, c, f] * x[j * strides + i * dilation_rate, c] + b[f])`, over the padded `x`.
+    Stride and dilation may both exceed 1, which Keras's own layer refuses, and the padding may hold anything.
+
+    Weights: kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
+
+    Args:
+        $inherited
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, $axes, channels)`, or `(batch, channels, $axes)`; sizes may be None.
+
+    Output shape:
+        `(batch, $new_axes, filters)`, or `(batch, filters, $new_axes)`.
+
+    Raises:
+        ValueError: if an argument breaks its rule, or the kernel is larger than the padded input.
+
+    Example:
+        >>> import keras, layers
+        >>> layer = layers.$name(8, 3, strides=2, dilation_rate=2, padding="same", padding_mode="reflect")
+        >>> layer(keras.ops.ones((1, $n9, 3))).shape == (1, $n5, 8)
+        True
+
+    Reference:
+        Yu and Koltun, 2016, "Multi-scale context aggregation by dilated convolutions".
+    """
 
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
         if self.flip_kernel:
@@ -28,53 +56,22 @@ class DilatedConv(BaseConv):
         return outputs if bias is None else ops.add(outputs, bias)
 
 
-@keras.saving.register_keras_serializable(package="cnnapp")
+@public
+class DilatedConv1D(DilatedConv):
+    """Convolve a sequence with a kernel whose entries lie `dilation_rate` steps apart."""
+
+    rank = 1
+
+
+@public
 class DilatedConv2D(DilatedConv):
-    """Convolve an image with a kernel whose entries lie `dilation_rate` pixels apart.
-
-    `y[j, f] = activation(sum_{i, c} w[i, c, f] * x[j * strides + i * dilation_rate, c] + b[f])`, over the padded `x`.
-    Stride and dilation may both exceed 1, which Keras's own layer refuses.
-
-    Args:
-        filters: int, output channels.
-        kernel_size: int or (height, width).
-        strides: int or (height, width). One that does not divide the input leaves the last pixels unread.
-        padding: "valid", "same" (`ceil(size / stride)` outputs), "full" (every position with any overlap), "causal"
-            (all of it before), an int, or ((top, bottom), (left, right)).
-        padding_mode: what the padding holds, as in `numpy.pad`: "constant", "reflect", "symmetric", "edge", "wrap".
-        padding_value: what "constant" fills with.
-        dilation_rate: int or (height, width).
-        groups: int; group g of the filters sees group g of the input channels alone.
-        flip_kernel: True for convolution proper, False for cross-correlation.
-        data_format: "channels_last" or "channels_first"; None for Keras's setting.
-        activation: name or function; None for none.
-        use_bias: whether a bias is added.
-        kernel_initializer: for the kernel `(*kernel_size, channels // groups, filters)`.
-        bias_initializer: for the bias `(filters,)`.
-        kernel_regularizer: as in Keras.
-        bias_regularizer: as in Keras.
-        activity_regularizer: as in Keras.
-        kernel_constraint: as in Keras.
-        bias_constraint: as in Keras.
-        **kwargs: `name`, `dtype`, `trainable`.
-
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`; height and width may be None.
-
-    Output shape:
-        `(batch, new height, new width, filters)`, or `(batch, filters, new height, new width)`.
-
-    Raises:
-        ValueError: if an argument breaks its rule, or the kernel is larger than the padded input.
-
-    Example:
-        >>> import keras, layers
-        >>> layer = layers.DilatedConv2D(8, 3, strides=2, dilation_rate=2, padding="same", padding_mode="reflect")
-        >>> layer(keras.ops.ones((1, 9, 9, 3))).shape == (1, 5, 5, 8)
-        True
-
-    Reference:
-        Yu and Koltun, 2016, "Multi-scale context aggregation by dilated convolutions".
-    """
+    """Convolve an image with a kernel whose entries lie `dilation_rate` pixels apart."""
 
     rank = 2
+
+
+@public
+class DilatedConv3D(DilatedConv):
+    """Convolve a volume with a kernel whose entries lie `dilation_rate` voxels apart."""
+
+    rank = 3

@@ -5,18 +5,50 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import keras
 from keras import ops
 
 from layers.backend import convolve
 from layers.base import BaseConv
 from layers.geometry import positive_ints
+from layers.publish import public
 
-__all__ = ["TiledConv", "TiledConv2D"]
+__all__ = ["TiledConv", "TiledConv1D", "TiledConv2D", "TiledConv3D"]
 
 
 class TiledConv(BaseConv):
-    """Convolve with kernels that repeat every `tile_shape` positions, at any rank."""
+    """Convolve with kernels that repeat every `tile_shape` positions, at any rank.
+
+    `y[j, f] = activation(sum_{i, c} w[j mod t, i, c, f] * x[j * strides + i * dilation_rate, c] + b[j mod t, f])`, over
+    the padded `x`. `tile_shape=1` is a plain convolution; one not smaller than the output is an unshared convolution.
+
+    Weights: kernel `(*tile_shape, *kernel_size, channels // groups, filters)`, bias `(*tile_shape, filters)`. The
+    initializer sees the shape of one kernel, and so draws every kernel with the fans of one.
+
+    Args:
+        $inherited
+        tile_shape: $ints, the period of the kernels in output positions.
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, $axes, channels)`, or `(batch, channels, $axes)`; sizes may be None.
+
+    Output shape:
+        `(batch, $new_axes, filters)`, or `(batch, filters, $new_axes)`.
+
+    Raises:
+        ValueError: if an argument breaks its rule, or the kernel is larger than the padded input.
+
+    Example:
+        >>> import keras, layers
+        >>> layer = layers.$name(4, 3, tile_shape=2)
+        >>> layer(keras.ops.ones((1, $n8, 5))).shape == (1, $n6, 4)
+        True
+        >>> layer.kernel.shape == ($n2, $n3, 5, 4)
+        True
+
+    Reference:
+        Le et al., 2010, "Tiled convolutional neural networks".
+    """
 
     def __init__(self, *args: Any, tile_shape: int | tuple[int, ...] = 2, **kwargs: Any) -> None:
         """Check and keep the arguments."""
@@ -107,55 +139,22 @@ def _interleave(phases: list[Any], tile: tuple[int, ...], periods: Any, sizes: A
     return x[0]
 
 
-@keras.saving.register_keras_serializable(package="cnnapp")
+@public
+class TiledConv1D(TiledConv):
+    """Convolve a sequence with kernels that take turns: position j uses kernel `j mod tile_shape`."""
+
+    rank = 1
+
+
+@public
 class TiledConv2D(TiledConv):
-    """Convolve an image with kernels that take turns: position j uses kernel `j mod tile_shape`.
-
-    `y[j, f] = activation(sum_{i, c} w[j mod t, i, c, f] * x[j * strides + i * dilation_rate, c] + b[j mod t, f])`, over
-    the padded `x`. `tile_shape=1` is a plain convolution; one not smaller than the output is an unshared convolution.
-
-    Args:
-        filters: int, output channels.
-        kernel_size: int or (height, width).
-        strides: int or (height, width). One that does not divide the input leaves the last pixels unread.
-        padding: "valid", "same" (`ceil(size / stride)` outputs), "full" (every position with any overlap), "causal"
-            (all of it before), an int, or ((top, bottom), (left, right)).
-        padding_mode: what the padding holds, as in `numpy.pad`: "constant", "reflect", "symmetric", "edge", "wrap".
-        padding_value: what "constant" fills with.
-        dilation_rate: int or (height, width).
-        groups: int; group g of the filters sees group g of the input channels alone.
-        flip_kernel: True for convolution proper, False for cross-correlation.
-        data_format: "channels_last" or "channels_first"; None for Keras's setting.
-        activation: name or function; None for none.
-        use_bias: whether a bias is added.
-        kernel_initializer: for the kernel `(*tile_shape, *kernel_size, channels // groups, filters)`. The initializer
-            sees `(*kernel_size, channels // groups, filters)` and so draws every kernel with the fans of one.
-        bias_initializer: for the bias `(*tile_shape, filters)`.
-        kernel_regularizer: as in Keras.
-        bias_regularizer: as in Keras.
-        activity_regularizer: as in Keras.
-        kernel_constraint: as in Keras.
-        bias_constraint: as in Keras.
-        tile_shape: int or (height, width), the period of the kernels in output positions.
-        **kwargs: `name`, `dtype`, `trainable`.
-
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`; height and width may be None.
-
-    Output shape:
-        `(batch, new height, new width, filters)`, or `(batch, filters, new height, new width)`.
-
-    Raises:
-        ValueError: if an argument breaks its rule, or the kernel is larger than the padded input.
-
-    Example:
-        >>> import keras, layers
-        >>> layer = layers.TiledConv2D(4, 3, tile_shape=(2, 3))
-        >>> layer(keras.ops.ones((1, 8, 8, 2))).shape == (1, 6, 6, 4), tuple(layer.kernel.shape)
-        (True, (2, 3, 3, 3, 2, 4))
-
-    Reference:
-        Le et al., 2010, "Tiled convolutional neural networks".
-    """
+    """Convolve an image with kernels that take turns: position j uses kernel `j mod tile_shape`."""
 
     rank = 2
+
+
+@public
+class TiledConv3D(TiledConv):
+    """Convolve a volume with kernels that take turns: position j uses kernel `j mod tile_shape`."""
+
+    rank = 3

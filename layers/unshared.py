@@ -6,16 +6,47 @@ import itertools
 import math
 from typing import Any
 
-import keras
 from keras import ops
 
 from layers.base import BaseConv
+from layers.publish import public
 
-__all__ = ["UnsharedConv", "UnsharedConv2D"]
+__all__ = ["UnsharedConv", "UnsharedConv1D", "UnsharedConv2D", "UnsharedConv3D"]
 
 
 class UnsharedConv(BaseConv):
-    """Convolve with one kernel for each output position, at any rank."""
+    """Convolve with one kernel for each output position, at any rank.
+
+    `y[j, f] = activation(sum_{i, c} w[j, (i, c), f] * x[j * strides + i * dilation_rate, c] + b[j, f])`, over the
+    padded `x`. Use it where what to look for depends on where: aligned faces, spectrograms, fixed cameras.
+
+    Weights: kernel `(*output sizes, prod(kernel_size) * channels // groups, filters)`, bias `(*output sizes, filters)`.
+    The initializer sees `(*kernel_size, channels // groups, filters)`, and so draws every kernel with the fans of one.
+
+    Args:
+        $inherited
+        **kwargs: `name`, `dtype`, `trainable`.
+
+    Input shape:
+        `(batch, $axes, channels)`, or `(batch, channels, $axes)`; all but the batch must be known.
+
+    Output shape:
+        `(batch, $new_axes, filters)`, or `(batch, filters, $new_axes)`.
+
+    Raises:
+        ValueError: if an argument breaks its rule, or the kernel is larger than the padded input.
+
+    Example:
+        >>> import keras, layers
+        >>> layer = layers.$name(4, 3)
+        >>> layer(keras.ops.ones((1, $n8, 2))).shape == (1, $n6, 4)
+        True
+        >>> layer.kernel.shape == ($n6, 3**$rank * 2, 4)
+        True
+
+    Reference:
+        LeCun, 1989, "Generalization and network design strategies".
+    """
 
     def _sites(self, output_sizes: tuple[int | None, ...]) -> tuple[int, ...]:
         return tuple(size for size in output_sizes if size is not None)
@@ -95,55 +126,22 @@ class UnsharedConv(BaseConv):
         return ops.reshape(outputs, (*sizes, batch, self.filters))
 
 
-@keras.saving.register_keras_serializable(package="cnnapp")
+@public
+class UnsharedConv1D(UnsharedConv):
+    """Convolve a sequence with a kernel of its own at every output position (locally connected)."""
+
+    rank = 1
+
+
+@public
 class UnsharedConv2D(UnsharedConv):
-    """Convolve an image with a kernel of its own at every output position (locally connected).
-
-    `y[j, f] = activation(sum_{i, c} w[j, (i, c), f] * x[j * strides + i * dilation_rate, c] + b[j, f])`, over the
-    padded `x`. Use it where what to look for depends on where: aligned faces, spectrograms, fixed cameras.
-
-    Args:
-        filters: int, output channels.
-        kernel_size: int or (height, width).
-        strides: int or (height, width). One that does not divide the input leaves the last pixels unread.
-        padding: "valid", "same" (`ceil(size / stride)` outputs), "full" (every position with any overlap), "causal"
-            (all of it before), an int, or ((top, bottom), (left, right)).
-        padding_mode: what the padding holds, as in `numpy.pad`: "constant", "reflect", "symmetric", "edge", "wrap".
-        padding_value: what "constant" fills with.
-        dilation_rate: int or (height, width).
-        groups: int; group g of the filters sees group g of the input channels alone.
-        flip_kernel: True for convolution proper, False for cross-correlation.
-        data_format: "channels_last" or "channels_first"; None for Keras's setting.
-        activation: name or function; None for none.
-        use_bias: whether a bias is added.
-        kernel_initializer: for the kernel `(new height, new width, positions * channels // groups, filters)`, whose
-            patch axis runs over the kernel's positions row by row, then over the channels. The initializer sees
-            `(*kernel_size, channels // groups, filters)` and so draws every site with the fans of one site.
-        bias_initializer: for the bias `(new height, new width, filters)`.
-        kernel_regularizer: as in Keras.
-        bias_regularizer: as in Keras.
-        activity_regularizer: as in Keras.
-        kernel_constraint: as in Keras.
-        bias_constraint: as in Keras.
-        **kwargs: `name`, `dtype`, `trainable`.
-
-    Input shape:
-        `(batch, height, width, channels)`, or `(batch, channels, height, width)`; all but the batch must be known.
-
-    Output shape:
-        `(batch, new height, new width, filters)`, or `(batch, filters, new height, new width)`.
-
-    Raises:
-        ValueError: if an argument breaks its rule, or the kernel is larger than the padded input.
-
-    Example:
-        >>> import keras, layers
-        >>> layer = layers.UnsharedConv2D(4, 3)
-        >>> layer(keras.ops.ones((1, 8, 8, 2))).shape == (1, 6, 6, 4), tuple(layer.kernel.shape)
-        (True, (6, 6, 18, 4))
-
-    Reference:
-        LeCun, 1989, "Generalization and network design strategies".
-    """
+    """Convolve an image with a kernel of its own at every output position (locally connected)."""
 
     rank = 2
+
+
+@public
+class UnsharedConv3D(UnsharedConv):
+    """Convolve a volume with a kernel of its own at every output position (locally connected)."""
+
+    rank = 3
