@@ -12,7 +12,7 @@ from keras import ops
 from layers.geometry import ConvGeometry
 from layers.padding import pad, slice_axis
 
-__all__ = ["convolve", "every", "fused_batch_normalization"]
+__all__ = ["convolve", "every", "fused_batch_normalization", "matmul_transposed"]
 
 
 def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> Any:
@@ -35,13 +35,23 @@ def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple
             ops.pad(x, [(0, 1)] + [(0, 0)] * (len(strides) + 1)), kernel, strides, dilation_rate, padding
         )
         return slice_axis(outputs, 0, 0, 0)
-    if any(math.gcd(*pair) > 1 for pair in zip(strides, dilation_rate, strict=True)):
-        if padding == "same":
-            x = pad(x, ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, "same"))
-        return _without_common_factor(x, kernel, strides, dilation_rate)
+    if len(strides) == 1:  # as one row, so that what is native for images serves here
+        window = ((1, *strides), (1, *dilation_rate))
+        outputs = convolve(ops.expand_dims(x, 1), ops.expand_dims(kernel, 0), *window, padding)
+        return ops.squeeze(outputs, 1)
     groups = x.shape[-1] // kernel.shape[-2]
     dilated = max(dilation_rate) > 1
-    if len(strides) == 2 and _tensorflow_has(_dtype(x), dilated, groups > 1):
+    common = any(math.gcd(*pair) > 1 for pair in zip(strides, dilation_rate, strict=True))
+    flat = len(strides) == 3 and (dilated or groups > 1)
+    native = len(strides) == 2 and _tensorflow_has(_dtype(x), dilated, groups > 1)
+    if padding == "same" and (common or flat or (dilated and max(strides) > 1 and not native)):
+        x = pad(x, ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, "same"))
+        padding = "valid"
+    if common:
+        return _without_common_factor(x, kernel, strides, dilation_rate)
+    if flat:
+        return _by_depth(x, kernel, strides, dilation_rate)
+    if native:
         import tensorflow as tf
 
         return tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
@@ -50,8 +60,6 @@ def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple
         parts = zip(_split(x, groups), _split(kernel, groups), strict=True)
         return ops.concatenate([convolve(*part, strides, dilation_rate, padding) for part in parts], axis=-1)
     if dilated and max(strides) > 1:
-        if padding == "same":
-            x = pad(x, ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, "same"))
         return _by_phases(x, kernel, strides, dilation_rate)
     return ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
 
@@ -101,6 +109,24 @@ def _without_common_factor(x: Any, kernel: Any, strides: tuple[int, ...], dilati
     return convolve(x, kernel, strides, dilation_rate, "valid")
 
 
+def _by_depth(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
+    """Convolve a volume as the sum, over the kernel's depth, of convolutions of its slices as images.
+
+    TensorFlow has neither dilation nor groups for volumes on CPU, and both for images.
+    """
+    stride, dilation = strides[0], dilation_rate[0]
+    batch, size = ops.shape(x)[:2]
+    depth = (size - (kernel.shape[0] - 1) * dilation - 1) // stride + 1
+    total = None
+    for i in range(kernel.shape[0]):
+        part = slice_axis(every(x, 1, i * dilation, stride), 1, 0, depth)
+        images = ops.reshape(part, (batch * depth, *ops.shape(x)[2:]))
+        weights = ops.squeeze(slice_axis(kernel, 0, i, 1), 0)
+        y = convolve(images, weights, strides[1:], dilation_rate[1:], "valid")
+        total = y if total is None else total + y
+    return ops.reshape(total, (batch, depth, *ops.shape(total)[1:]))
+
+
 def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
     """Convolve with stride s and dilation d without common factor, where the backend refuses both at once.
 
@@ -144,6 +170,18 @@ def every(x: Any, axis: int, start: int, step: int) -> Any:
     blocks = ops.reshape(x, (*shape[:axis], shape[axis] // step, step, *shape[axis + 1 :]))
     shape[axis] = shape[axis] // step
     return ops.reshape(slice_axis(blocks, axis + 1, 0, 1), shape)
+
+
+def matmul_transposed(x: Any, y: Any) -> Any:
+    """Return the matrix product of `x` transposed, `(..., n, rows)`, and `y`, `(..., n, columns)`.
+
+    TensorFlow's product reads `x` across; transposed before it, `x` would be copied when run eagerly.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.matmul(ops.swapaxes(x, -1, -2), y)
+    import tensorflow as tf
+
+    return tf.matmul(x, y, transpose_a=True)
 
 
 def fused_batch_normalization(

@@ -8,7 +8,9 @@ from typing import Any
 
 from keras import ops
 
+from layers.backend import every, matmul_transposed
 from layers.base import BaseConv
+from layers.padding import slice_axis
 from layers.publish import public
 
 __all__ = ["UnsharedConv", "UnsharedConv1D", "UnsharedConv2D", "UnsharedConv3D"]
@@ -67,62 +69,53 @@ class UnsharedConv(BaseConv):
         super().build(input_shape)
 
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
-        # The location is the batch axis of the matrix product, so the small input is turned and not the large kernel.
+        # The location is the batch axis of the matrix product, and the batch lies innermost while patches are put
+        # together, so that they are copied in long runs however few the channels.
         rank = self.rank
-        x = ops.transpose(self._pad(x), (*range(1, rank + 1), 0, rank + 1))
+        x = ops.transpose(self._pad(x), (*range(1, rank + 2), 0))
         patches = self._patches(x, tuple(kernel.shape[:rank]))
-        outputs = ops.matmul(patches, kernel) if self.groups == 1 else self._grouped(patches, kernel)
+        outputs = matmul_transposed(patches, kernel) if self.groups == 1 else self._grouped(patches, kernel)
         if bias is not None:
-            outputs = ops.add(outputs, ops.expand_dims(bias, rank))
+            # Not ops.add: on TensorFlow it takes (2, 1, 1) beside (2, 2, 1) for a bias of the second axis.
+            outputs = outputs + ops.expand_dims(bias, rank)
         return ops.transpose(outputs, (rank, *range(rank), rank + 1))
 
     def _patches(self, x: Any, sizes: tuple[int, ...]) -> Any:
-        """Return `(*sizes, batch, positions * channels)` from location-major `x`, kernel positions row-major."""
-        for axis, (size, stride) in enumerate(zip(sizes, self.strides, strict=True)):
-            x = self._split_stride(x, 2 * axis, size, stride)
-        # x is now (size_0, stride_0, size_1, stride_1, ..., batch, channels).
-        batch, channels = ops.shape(x)[-2:]
-        shifts = []
-        for position in itertools.product(*map(range, self.kernel_size)):
-            start: list[int] = []
-            for i, dilation, stride in zip(position, self.dilation_rate, self.strides, strict=True):
-                start += divmod(i * dilation, stride)
-            shape = [length for size in sizes for length in (size, 1)]
-            shift = ops.slice(x, [*start, 0, 0], [*shape, batch, channels])
-            shifts.append(ops.reshape(shift, (*sizes, batch, channels)))
+        """Return `(*sizes, positions * channels, batch)` from `(*padded sizes, channels, batch)`, row-major."""
+        if max(self.strides) == 1:
+            end = (x.shape[-2], ops.shape(x)[-1])
+            offsets = ([i * d for i in range(k)] for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
+            shifts = [ops.slice(x, (*start, 0, 0), (*sizes, *end)) for start in itertools.product(*offsets)]
+        else:
+            shifts = self._strided_shifts(x, sizes, 0)
         if self.flip_kernel:
             shifts.reverse()
-        return ops.concatenate(shifts, axis=-1)
+        return ops.concatenate(shifts, axis=-2)
 
-    def _split_stride(self, x: Any, axis: int, size: int, stride: int) -> Any:
-        """Split one axis into (blocks, stride), so that a strided read becomes a plain slice."""
-        if stride == 1:
-            return ops.expand_dims(x, axis + 1)
-        extent = self.geometry.extent[axis // 2]
-        blocks = size + (extent - 1) // stride
-        length = x.shape[axis]
-        if length < blocks * stride:
-            pads = [(0, 0)] * len(x.shape)
-            pads[axis] = (0, blocks * stride - length)
-            x = ops.pad(x, pads)
-        shape = list(ops.shape(x))
-        sizes = shape.copy()
-        sizes[axis] = blocks * stride
-        x = ops.slice(x, [0] * len(shape), sizes)
-        return ops.reshape(x, (*shape[:axis], blocks, stride, *shape[axis + 1 :]))
+    def _strided_shifts(self, x: Any, sizes: tuple[int, ...], axis: int) -> list[Any]:
+        """Return what each kernel position reads, the axes before `axis` being done."""
+        if axis == self.rank:
+            return [x]
+        stride, phases, shifts = self.strides[axis], {}, []
+        for i in range(self.kernel_size[axis]):
+            start, phase = divmod(i * self.dilation_rate[axis], stride)
+            if phase not in phases:
+                phases[phase] = every(x, axis, phase, stride)
+            shifts += self._strided_shifts(slice_axis(phases[phase], axis, start, sizes[axis]), sizes, axis + 1)
+        return shifts
 
     def _grouped(self, patches: Any, kernel: Any) -> Any:
         """Multiply each group of channels with its group of filters."""
         rank, groups, positions = self.rank, self.groups, self.geometry.positions
         sizes = tuple(kernel.shape[:rank])
-        batch, channels, filters = ops.shape(patches)[rank], kernel.shape[rank] // positions, self.filters // groups
+        batch, channels, filters = ops.shape(patches)[-1], kernel.shape[rank] // positions, self.filters // groups
         axes = tuple(range(rank))
-        patches = ops.reshape(patches, (*sizes, batch, positions, groups, channels))
-        patches = ops.transpose(patches, (*axes, rank + 2, rank, rank + 1, rank + 3))
-        patches = ops.reshape(patches, (*sizes, groups, batch, positions * channels))
+        patches = ops.reshape(patches, (*sizes, positions, groups, channels, batch))
+        patches = ops.transpose(patches, (*axes, rank + 1, rank, rank + 2, rank + 3))
+        patches = ops.reshape(patches, (*sizes, groups, positions * channels, batch))
         kernel = ops.reshape(kernel, (*sizes, positions * channels, groups, filters))
         kernel = ops.transpose(kernel, (*axes, rank + 1, rank, rank + 2))
-        outputs = ops.transpose(ops.matmul(patches, kernel), (*axes, rank + 1, rank, rank + 2))
+        outputs = ops.transpose(matmul_transposed(patches, kernel), (*axes, rank + 1, rank, rank + 2))
         return ops.reshape(outputs, (*sizes, batch, self.filters))
 
 

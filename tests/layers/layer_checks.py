@@ -27,9 +27,9 @@ tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs and
 EXAMPLES = 30 if BACKEND == "tensorflow" else 3
 
 
-def given(*arguments: Any, **keywords: Any) -> Any:
+def given(*arguments: Any, examples: int = EXAMPLES, **keywords: Any) -> Any:
     """Return hypothesis's own decorator, with as many examples as the backend does in reasonable time."""
-    settings = hypothesis.settings(max_examples=EXAMPLES, deadline=None)
+    settings = hypothesis.settings(max_examples=min(examples, EXAMPLES), deadline=None)
     return lambda test: settings(hypothesis.given(*arguments, **keywords)(test))
 
 
@@ -130,16 +130,21 @@ def fits(size: int, kernel: int, stride: int, dilation: int, padding: Any, mode:
 
 
 @st.composite
-def convolutions(draw: st.DrawFn, tiled: bool = False) -> tuple[dict[str, Any], tuple[int, int, int, int]]:
-    """Draw legal arguments of a two-dimensional convolution, and a channels-last input shape."""
-    pair = lambda low, high: draw(st.tuples(st.integers(low, high), st.integers(low, high)))  # noqa: E731
+def convolutions(draw: st.DrawFn, tiled: bool = False, rank: int = 2) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Draw legal arguments of a convolution, and a channels-last input shape."""
+    largest = 4 if rank < 3 else 3
+    axes = lambda low, high: draw(st.tuples(*[st.integers(low, high)] * rank))  # noqa: E731
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     arguments = {
         "filters": groups * draw(st.integers(1, 2)),
-        "kernel_size": pair(1, 4),
-        "strides": pair(1, 3),
-        "dilation_rate": pair(1, 3),
-        "padding": draw(st.sampled_from(["valid", "same", "full", "causal", ((0, 2), (1, 0)), ((1, 1), (2, 2))])),
+        "kernel_size": axes(1, largest),
+        "strides": axes(1, 3),
+        "dilation_rate": axes(1, 3),
+        "padding": draw(
+            st.sampled_from(
+                ["valid", "same", "full", "causal", ((0, 2), (1, 0), (2, 1))[:rank], ((1, 1), (2, 2), (0, 1))[:rank]]
+            )
+        ),
         "padding_mode": draw(st.sampled_from(["constant", "reflect", "symmetric", "edge", "wrap"])),
         "groups": groups,
         "flip_kernel": draw(st.booleans()),
@@ -147,12 +152,13 @@ def convolutions(draw: st.DrawFn, tiled: bool = False) -> tuple[dict[str, Any], 
     if arguments["padding_mode"] == "constant":
         arguments["padding_value"] = draw(st.sampled_from([0.0, -1.5]))
     if tiled:
-        arguments["tile_shape"] = draw(st.tuples(st.integers(1, 4), st.integers(1, 9)))
-    pairs = [arguments["padding"]] * 2 if isinstance(arguments["padding"], str) else arguments["padding"]
+        arguments["tile_shape"] = draw(st.tuples(*[st.integers(1, 4), st.integers(1, 9), st.integers(1, 3)][:rank]))
+    pairs = [arguments["padding"]] * rank if isinstance(arguments["padding"], str) else arguments["padding"]
     sizes = []
-    for axis in range(2):
+    for axis in range(rank):
         axis_arguments = [arguments[name][axis] for name in ("kernel_size", "strides", "dilation_rate")]
-        legal = [n for n in range(1, 13) if fits(n, *axis_arguments, pairs[axis], arguments["padding_mode"])]
+        mode = arguments["padding_mode"]
+        legal = [n for n in range(1, 13 if rank < 3 else 9) if fits(n, *axis_arguments, pairs[axis], mode)]
         sizes.append(draw(st.sampled_from(legal)))
     return arguments, (draw(st.integers(1, 2)), *sizes, groups * draw(st.integers(1, 2)))
 

@@ -19,24 +19,39 @@ from layer_checks import (
     to_numpy,
 )
 
-from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
+import layers
+from layers.tiled import TiledConv
+from layers.unshared import UnsharedConv
 
 pytestmark = keras_copies
 
-FAMILIES = [DilatedConv2D, UnsharedConv2D, TiledConv2D]
+FAMILIES = [getattr(layers, f"{name}Conv{rank}D") for rank in (2, 1, 3) for name in ("Dilated", "Unshared", "Tiled")]
 families = pytest.mark.parametrize("family", FAMILIES)
-# One call with everything unusual at once.
-FULL = {
-    "filters": 6,
-    "kernel_size": (3, 2),
-    "strides": (2, 1),
-    "padding": ((2, 1), (0, 3)),
-    "padding_mode": "reflect",
-    "dilation_rate": (2, 3),
-    "groups": 2,
-    "flip_kernel": True,
-    "activation": "softplus",
-}
+two_dimensional = pytest.mark.parametrize("family", FAMILIES[:3])
+# Input sizes, an axis at a time.
+SIZES = (9, 8, 7)
+
+
+def full(family):
+    """Return arguments with everything unusual at once."""
+    axes = {
+        "kernel_size": (3, 2, 2),
+        "strides": (2, 1, 2),
+        "padding": ((2, 1), (0, 3), (1, 1)),
+        "dilation_rate": (2, 3, 2),
+    }
+    return {
+        "filters": 6,
+        **{name: values[: family.rank] for name, values in axes.items()},
+        "padding_mode": "reflect",
+        "groups": 2,
+        "flip_kernel": True,
+        "activation": "softplus",
+    }
+
+
+def shape_of(family, batch=None, channels=4):
+    return (batch, *SIZES[: family.rank], channels)
 
 
 def build(family, shape, dtype="float32", **arguments):
@@ -49,7 +64,7 @@ def build(family, shape, dtype="float32", **arguments):
 @families
 @given(data=st.data(), dtype=st.sampled_from(["float32", "float64"]))
 def test_equals_the_loops(family, data, dtype):
-    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
     layer = build(family, shape, dtype, **arguments)
     x = random_array(shape)
     y = run(layer, x)
@@ -61,7 +76,7 @@ def test_equals_the_loops(family, data, dtype):
 @families
 @given(data=st.data())
 def test_gradients_in_float64_are_the_finite_differences(family, data):
-    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
     check_gradients(build(family, shape, "float64", activation="softplus", **arguments), random_array(shape))
 
 
@@ -69,7 +84,7 @@ def test_gradients_in_float64_are_the_finite_differences(family, data):
 @given(data=st.data())
 def test_gradients_in_float32_are_those_in_float64(family, data):
     # On TensorFlow the two take different routes.
-    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
     single, double = (build(family, shape, dtype, **arguments) for dtype in ("float32", "float64"))
     cotangent = random_array(single.compute_output_shape(shape), 3)
     x = random_array(shape)
@@ -81,20 +96,20 @@ def test_gradients_in_float32_are_those_in_float64(family, data):
 @families
 @given(data=st.data())
 def test_channels_first_is_the_same_transposed(family, data):
-    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
+    arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
     last = build(family, shape, **arguments)
-    first = build(family, (shape[0], shape[3], *shape[1:3]), data_format="channels_first", **arguments)
+    first = build(family, (shape[0], shape[-1], *shape[1:-1]), data_format="channels_first", **arguments)
     x = random_array(shape, dtype="float32")
     y = to_numpy(run(first, np.moveaxis(x, -1, 1)))
-    assert first.compute_output_shape((shape[0], shape[3], *shape[1:3])) == y.shape
+    assert first.compute_output_shape((shape[0], shape[-1], *shape[1:-1])) == y.shape
     assert_close(np.moveaxis(y, 1, -1), run(last, x), "float32")
 
 
 @families
 def test_config_round_trip(family):
-    extra = {"tile_shape": (3, 1)} if family is TiledConv2D else {}
+    extra = {"tile_shape": (3, 1, 2)[: family.rank]} if issubclass(family, TiledConv) else {}
     layer = family(
-        **FULL,
+        **full(family),
         **extra,
         data_format="channels_first",
         kernel_initializer=keras.initializers.HeNormal(seed=3),
@@ -112,33 +127,34 @@ def test_config_round_trip(family):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is family
     assert again.get_config() == config
-    assert {name: config[name] for name in FULL} == FULL
+    assert {name: config[name] for name in full(family)} == full(family)
 
 
 @families
 def test_keras_file_round_trip(family, tmp_path):
-    model = keras.Sequential([keras.Input((9, 8, 4)), family(**FULL, data_format="channels_last")])
+    model = keras.Sequential([keras.Input(shape_of(family)[1:]), family(**full(family), data_format="channels_last")])
     randomize(model.layers[0])
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    x = random_array((2, 9, 8, 4), dtype="float32")
+    x = random_array(shape_of(family, 2), dtype="float32")
     np.testing.assert_array_equal(to_numpy(again(x)), to_numpy(model(x)))
 
 
 @tensorflow_only
 @families
-@pytest.mark.parametrize("sizes", [(9, 8), (None, None)])
-def test_saved_model_round_trip(family, sizes, tmp_path):
+@pytest.mark.parametrize("known", [True, False])
+def test_saved_model_round_trip(family, known, tmp_path):
     import tensorflow as tf
 
-    if family is UnsharedConv2D and None in sizes:
+    if issubclass(family, UnsharedConv) and not known:
         pytest.skip("an unshared kernel needs known sizes; the refusal has its own test")
-    model = keras.Sequential([keras.Input((*sizes, 4)), family(**FULL, data_format="channels_last")])
+    sizes = SIZES[: family.rank] if known else (None,) * family.rank
+    model = keras.Sequential([keras.Input((*sizes, 4)), family(**full(family), data_format="channels_last")])
     randomize(model.layers[0])
     model.export(tmp_path / "saved", verbose=False)
     loaded = tf.saved_model.load(tmp_path / "saved")
     for batch in (1, 3):
-        x = random_array((batch, 9, 8, 4), dtype="float32")
+        x = random_array(shape_of(family, batch), dtype="float32")
         assert_close(loaded.serve(x), model(x), "float32")
 
 
@@ -148,18 +164,22 @@ def test_saved_model_round_trip(family, sizes, tmp_path):
 def test_graph_equals_eager_with_sizes_unknown_and_one_trace(family, data):
     import tensorflow as tf
 
-    arguments, shape = data.draw(convolutions(tiled=family is TiledConv2D))
-    known = family is UnsharedConv2D
+    arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
+    known = issubclass(family, UnsharedConv)
     layer = build(family, shape, **arguments)
     traces = []
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *(shape[1:3] if known else (None, None)), shape[3]))])
+    unknown = (None,) * family.rank
+    more = (0,) * family.rank if known else (3, 1, 2)[: family.rank]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *(shape[1:-1] if known else unknown), shape[-1]))])
     def graph(x):
         traces.append(1)
         return layer(x)
 
-    for batch, extra in [(1, (0, 0)), (3, (0, 0)), (2, (0, 0) if known else (3, 1))]:
-        x = random_array((batch, shape[1] + extra[0], shape[2] + extra[1], shape[3]), dtype="float32")
+    for batch, extra in [(1, (0,) * family.rank), (3, (0,) * family.rank), (2, more)]:
+        sizes = (size + e for size, e in zip(shape[1:-1], extra, strict=True))
+        x = random_array((batch, *sizes, shape[-1]), dtype="float32")
         assert_close(graph(x), layer(x), "float32")
     assert len(traces) == 1
 
@@ -169,8 +189,8 @@ def test_graph_equals_eager_with_sizes_unknown_and_one_trace(family, data):
 def test_trains_in_a_graph_with_sizes_unknown(family):
     import tensorflow as tf
 
-    layer = build(family, (None, 9, 8, 4), **{**FULL, "padding": "same"})
-    sizes = (9, 8) if family is UnsharedConv2D else (None, None)
+    layer = build(family, shape_of(family), **{**full(family), "padding": "same"})
+    sizes = SIZES[: family.rank] if issubclass(family, UnsharedConv) else (None,) * family.rank
 
     @tf.function(input_signature=[tf.TensorSpec((None, *sizes, 4))])
     def graph(x):
@@ -178,7 +198,7 @@ def test_trains_in_a_graph_with_sizes_unknown(family):
             loss = tf.reduce_sum(layer(x))
         return tape.gradient(loss, [w.value for w in layer.trainable_variables])
 
-    x = random_array((2, 9, 8, 4), dtype="float32")
+    x = random_array(shape_of(family, 2), dtype="float32")
     want = gradients(layer, x, np.ones(layer.compute_output_shape(x.shape), "float32"))[1:]
     for a, b in zip(graph(x), want, strict=True):
         assert_close(a, b, "float32")
@@ -187,17 +207,19 @@ def test_trains_in_a_graph_with_sizes_unknown(family):
 @families
 def test_symbolic_shapes(family):
     layer = family(5, 3, strides=2, padding="same", data_format="channels_last")
-    sizes = (9, 8) if family is UnsharedConv2D else (None, None)
-    assert layer(keras.Input((*sizes, 4))).shape == (None, *((5, 4) if sizes[0] else sizes), 5)
+    sizes, halves = SIZES[: family.rank], (5, 4, 4)[: family.rank]
+    if not issubclass(family, UnsharedConv):
+        sizes = halves = (None,) * family.rank
+    assert layer(keras.Input((*sizes, 4))).shape == (None, *halves, 5)
 
 
 @families
 @pytest.mark.parametrize("batch", [0, 1])
 def test_empty_batch_and_batch_of_one(family, batch):
-    layer = build(family, (None, 9, 8, 4), **FULL)
-    x = random_array((3, 9, 8, 4), dtype="float32")
+    layer = build(family, shape_of(family), **full(family))
+    x = random_array(shape_of(family, 3), dtype="float32")
     y = layer(x[:batch])
-    assert tuple(y.shape) == layer.compute_output_shape((batch, 9, 8, 4))
+    assert tuple(y.shape) == layer.compute_output_shape(shape_of(family, batch))
     assert_close(y, to_numpy(layer(x))[:batch], "float32")
     if not batch:
         by_weights = gradients(layer, x[:0], np.zeros(y.shape, "float32"))[1:]
@@ -207,10 +229,10 @@ def test_empty_batch_and_batch_of_one(family, batch):
 @families
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
 def test_low_precision(family, policy):
-    layer = build(family, (None, 9, 8, 4), policy, **FULL)
-    exact = build(family, (None, 9, 8, 4), "float64", **FULL)
+    layer = build(family, shape_of(family), policy, **full(family))
+    exact = build(family, shape_of(family), "float64", **full(family))
     compute = policy.removeprefix("mixed_")
-    x = random_array((2, 9, 8, 4))
+    x = random_array(shape_of(family, 2))
     y = layer(x)
     assert keras.backend.standardize_dtype(y.dtype) == compute
     assert {w.dtype for w in layer.weights} == {"float32" if policy.startswith("mixed") else compute}
@@ -223,11 +245,13 @@ def test_low_precision(family, policy):
 
 @families
 def test_one_fit_step_moves_every_weight(family):
-    layer = family(**FULL, data_format="channels_last", kernel_regularizer="l2")
-    model = keras.Sequential([keras.Input((9, 8, 4)), layer, keras.layers.GlobalAveragePooling2D()])
+    layer = family(**full(family), data_format="channels_last", kernel_regularizer="l2")
+    model = keras.Sequential(
+        [keras.Input(shape_of(family)[1:]), layer, getattr(keras.layers, f"GlobalAveragePooling{family.rank}D")()]
+    )
     before = [to_numpy(w) for w in layer.weights]
     model.compile("adam", "mse")
-    model.fit(random_array((4, 9, 8, 4)), random_array((4, 6)), epochs=1, verbose=0)
+    model.fit(random_array(shape_of(family, 4)), random_array((4, 6)), epochs=1, verbose=0)
     for old, new in zip(before, layer.weights, strict=True):
         # A kernel at the border may see nothing but its regularizer.
         assert (to_numpy(new) != old).mean() > 0.9
@@ -237,7 +261,7 @@ def test_one_fit_step_moves_every_weight(family):
 def test_without_bias(family):
     layer = family(6, 3, use_bias=False, data_format="channels_last")
     with_bias = family(6, 3, data_format="channels_last")
-    x = random_array((2, 7, 7, 3), dtype="float32")
+    x = random_array((2, *[7] * family.rank, 3), dtype="float32")
     layer.build(x.shape)
     with_bias.build(x.shape)
     with_bias.kernel.assign(layer.kernel)
@@ -246,7 +270,7 @@ def test_without_bias(family):
     assert_close(layer(x), with_bias(x), "float32")
 
 
-@families
+@two_dimensional
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -270,7 +294,7 @@ def test_wrong_arguments_are_named(family, arguments, message):
         family(**{"filters": 6, "kernel_size": 3, **arguments})
 
 
-@families
+@two_dimensional
 def test_wrong_inputs_are_named(family):
     with pytest.raises(ValueError, match=r"divisible by `groups`.*groups=3.*\(None, 9, 9, 4\)"):
         family(6, 3, groups=3, data_format="channels_last").build((None, 9, 9, 4))
@@ -285,7 +309,7 @@ def test_wrong_inputs_are_named(family):
         layer(random_array((9, 9, 4)))
 
 
-@families
+@two_dimensional
 def test_reads_like_a_keras_convolution(family):
     layer = family(6, 3, strides=2, dilation_rate=(1, 2), padding=1)
     assert (layer.filters, layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding, layer.groups) == (
