@@ -12,7 +12,14 @@ from keras import ops
 from layers.geometry import ConvGeometry
 from layers.padding import pad, slice_axis
 
-__all__ = ["convolve", "every", "fused_batch_normalization", "matmul_transposed"]
+__all__ = [
+    "convolve",
+    "every",
+    "fused_batch_normalization",
+    "matmul_transposed",
+    "sample_images",
+    "sum_into_rows",
+]
 
 
 def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> Any:
@@ -39,6 +46,9 @@ def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple
         window = ((1, *strides), (1, *dilation_rate))
         outputs = convolve(ops.expand_dims(x, 1), ops.expand_dims(kernel, 0), *window, padding)
         return ops.squeeze(outputs, 1)
+    if _misread(x, kernel, strides, dilation_rate, padding):
+        nothing = ops.zeros_like
+        x, kernel = ops.concatenate([x, nothing(x)], axis=-1), ops.concatenate([kernel, nothing(kernel)], axis=-2)
     groups = x.shape[-1] // kernel.shape[-2]
     dilated = max(dilation_rate) > 1
     common = any(math.gcd(*pair) > 1 for pair in zip(strides, dilation_rate, strict=True))
@@ -62,6 +72,18 @@ def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple
     if dilated and max(strides) > 1:
         return _by_phases(x, kernel, strides, dilation_rate)
     return ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
+
+
+def _misread(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> bool:
+    """Return whether oneDNN may read memory that is not its own, as it does in TensorFlow 2.21.
+
+    It does for several images of one channel, several rows high, where the strides differ and the output is one wide.
+    """
+    if len(strides) != 2 or x.shape[-1] != 1 or strides[0] == strides[1] or x.shape[1] == 1:
+        return False
+    width = x.shape[2]
+    geometry = ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, padding)
+    return width is None or geometry.output_sizes((None, width))[1] == 1
 
 
 def _dtype(x: Any) -> str:
@@ -217,3 +239,77 @@ def fused_batch_normalization(
         count = tf.cast(tf.size(x) // x.shape[-1], tf.float32)
         used_variance = used_variance * (tf.maximum(count, 2.0) - 1.0) / tf.maximum(count, 2.0)
     return outputs, used_mean, used_variance
+
+
+def sample_images(images: Any, y: Any, x: Any, image: Any) -> Any:
+    """Read images between their pixels, which are 0 beyond the border.
+
+    Args:
+        images: tensor `(count, height, width, channels)`, floating.
+        y: tensor of any shape, in pixels.
+        x: likewise.
+        image: int32 tensor of the same shape, which of the images.
+
+    Returns:
+        Tensor `(number of places, channels)`; None where gathering the pixels is as good.
+    """
+    if keras.backend.backend() != "tensorflow" or _dtype(images) != "float32":
+        return None
+    import tensorflow as tf
+
+    places = []
+    frame = []
+    for axis, place in ((1, y), (2, x)):
+        size = ops.shape(images)[axis]
+        # The operation takes a place as a share of the largest index. With a frame of zeros up to an index of two bits,
+        # that division and the multiplication to undo it leave every whole number as it is.
+        largest = _next_of_two_bits(size + 1)
+        frame.append((1, largest - size))
+        place = tf.clip_by_value(place, -1.0, tf.cast(size, tf.float32)) + 1.0
+        places.append(tf.reshape(place, [-1]) / tf.cast(largest, tf.float32))
+    images = tf.pad(images, [(0, 0), *frame, (0, 0)])
+    boxes = tf.stack([*places, *places], axis=-1)
+    samples = tf.raw_ops.CropAndResize(
+        image=images, boxes=boxes, box_ind=tf.reshape(image, [-1]), crop_size=[1, 1], method="bilinear"
+    )
+    return tf.squeeze(samples, axis=(1, 2))
+
+
+def _next_of_two_bits(number: Any) -> Any:
+    """Return the smallest sum of two powers of two that is not smaller; `m / n * n == m` in floats for such n."""
+    sums = sorted({2**i + 2**j for i in range(24) for j in range(24)})
+    if isinstance(number, int):
+        return next(n for n in sums if n >= number)
+    return ops.take(ops.convert_to_tensor(sums, "int32"), ops.sum(ops.cast(ops.less(sums, number), "int32")))
+
+
+def sum_into_rows(x: Any, rows: list[Any], weights: list[Any], count: Any) -> Any:
+    """Add weighted rows up by where they belong.
+
+    Args:
+        x: tensor `(number, channels)`, float32 or float64.
+        rows: int32 tensors `(number,)`: each row of x goes to one row of the result for each of them.
+        weights: tensors `(number,)`, what it is multiplied by for that.
+        count: int, the rows of the result.
+
+    Returns:
+        Tensor `(count, channels)`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        weighted = ops.concatenate([x * ops.expand_dims(weight, 1) for weight in weights], axis=0)
+        return ops.segment_sum(weighted, ops.concatenate(rows, axis=0), num_segments=count)
+    import tensorflow as tf
+
+    # As a product with a sparse matrix, 3 times faster than a segment sum; from 32 columns on TensorFlow has another
+    # way, which is 4 times slower than this in parts of 16.
+    number = tf.shape(x)[0]
+    indices = tf.concat([tf.stack([tf.range(number), index], axis=1) for index in rows], axis=0)
+    matrix = {
+        "a_indices": indices,
+        "a_values": tf.concat(weights, axis=0),
+        "a_shape": tf.cast([number, count], tf.int64),
+    }
+    width = x.shape[1] if x.shape[1] < 32 else 16
+    parts = [slice_axis(x, 1, i, min(width, x.shape[1] - i)) for i in range(0, x.shape[1], width)]
+    sums = [tf.raw_ops.SparseTensorDenseMatMul(**matrix, b=part, adjoint_a=True) for part in parts]
+    return sums[0] if len(sums) == 1 else tf.concat(sums, axis=1)

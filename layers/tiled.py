@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 from keras import ops
@@ -10,6 +11,7 @@ from keras import ops
 from layers.backend import convolve
 from layers.base import BaseConv
 from layers.geometry import positive_ints
+from layers.padding import slice_axis
 from layers.publish import public
 
 __all__ = ["TiledConv", "TiledConv1D", "TiledConv2D", "TiledConv3D"]
@@ -59,8 +61,10 @@ class TiledConv(BaseConv):
         return self.tile_shape
 
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
-        """Run one convolution a kernel, each over every tile-th position, and interleave the outputs."""
-        rank = self.rank
+        """Run one convolution a kernel, each over every tile-th position, and interleave the outputs.
+
+        Kernels that follow each other along the last axis become the filters of one wider kernel where they can.
+        """
         x = self._pad(x)
         static = self._output_sizes(x.shape[1:-1])
         sizes = self._output_sizes(ops.shape(x)[1:-1])
@@ -68,13 +72,49 @@ class TiledConv(BaseConv):
         tile = tuple(t if size is None else min(t, size) for t, size in zip(self.tile_shape, static, strict=True))
         periods = tuple(-(-size // t) for size, t in zip(sizes, tile, strict=True))
         x = self._reach(x, periods, tile)
-        axes = tuple(range(rank))
+        kernel = _first(kernel, tile)
+        bias = None if bias is None else _first(bias, tile)
+        if self.flip_kernel:
+            kernel = ops.flip(kernel, axis=tuple(range(self.rank, 2 * self.rank)))
+        if self._can_widen(tile[-1]):
+            kernel, bias = self._widen(kernel, bias)
+            wide = (*tile[:-1], 1)
+        else:
+            wide = tile
         phases = []
-        for phase in itertools.product(*map(range, tile)):
-            weights = _pick(kernel, phase)
-            y = self._phase(x, ops.flip(weights, axis=axes) if self.flip_kernel else weights, phase, periods, tile)
+        for phase in itertools.product(*map(range, wide)):
+            y = self._phase(x, _pick(kernel, phase), phase, periods, tile)
             phases.append(y if bias is None else ops.add(y, _pick(bias, phase)))
-        return _interleave(phases, tile, periods, sizes)
+        if wide != tile:
+            periods = (*periods[:-1], periods[-1] * tile[-1])
+            phases = [ops.reshape(y, (ops.shape(y)[0], *periods, self.filters)) for y in phases]
+        return _interleave(phases, wide, periods, sizes)
+
+    def _can_widen(self, t: int) -> bool:
+        """Return whether one kernel as wide as `t` shifted ones may hold them, at no more than twice the products."""
+        shift, beyond = divmod(self.strides[-1], self.dilation_rate[-1])
+        return t > 1 and self.groups == 1 and not beyond and (t - 1) * shift <= self.kernel_size[-1]
+
+    def _widen(self, kernel: Any, bias: Any) -> tuple[Any, Any]:
+        """Return kernel and bias whose filters, `(t, filters)` flattened, are those of `t` neighbouring positions.
+
+        Of kernel `q`, entry `i` moves to `q * shift + i`: rows of length `width + shift`, read as rows of length
+        `width`, start `shift` later each.
+        """
+        rank, axes = self.rank, tuple(range(self.rank - 1))
+        tile, sizes = tuple(kernel.shape[:rank]), tuple(kernel.shape[rank : 2 * rank])
+        t, size, (channels, filters) = tile[-1], sizes[-1], tuple(kernel.shape[-2:])
+        shift = self.strides[-1] // self.dilation_rate[-1]
+        width = (t - 1) * shift + size
+        other = (*tile[:-1], *sizes[:-1])
+        kernel = ops.transpose(kernel, (*axes, *(rank + axis for axis in axes), rank - 1, 2 * rank - 1, -2, -1))
+        kernel = ops.reshape(kernel, (math.prod(other), t, size, channels * filters))
+        kernel = ops.pad(kernel, [(0, 0), (0, 0), (0, width + shift - size), (0, 0)])
+        kernel = ops.reshape(kernel, (math.prod(other), t * (width + shift), channels * filters))
+        kernel = ops.reshape(slice_axis(kernel, 1, 0, t * width), (math.prod(other), t, width, channels, filters))
+        kernel = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1, 4)), (*other, width, channels, t * filters))
+        kernel = ops.expand_dims(kernel, rank - 1)
+        return kernel, None if bias is None else ops.reshape(bias, (*tile[:-1], 1, t * filters))
 
     def _output_sizes(self, padded: Any) -> tuple[Any, ...]:
         return tuple(
@@ -96,9 +136,10 @@ class TiledConv(BaseConv):
     def _phase(self, x: Any, kernel: Any, phase: tuple[int, ...], periods: Any, tile: tuple[int, ...]) -> Any:
         """Return the outputs `(batch, *periods, filters)` at the positions `phase + tile * q`."""
         start, lengths, strides = [], [], []
-        for p, period, t, stride, extent in zip(phase, periods, tile, self.strides, self.geometry.extent, strict=True):
+        window = zip(phase, periods, tile, self.strides, kernel.shape, self.dilation_rate, strict=False)
+        for p, period, t, stride, taps, dilation in window:
             start.append(p * stride)
-            lengths.append((period - 1) * t * stride + extent)
+            lengths.append((period - 1) * t * stride + (taps - 1) * dilation + 1)
             strides.append(t * stride)
         batch, channels = ops.shape(x)[0], x.shape[-1]
         x = ops.slice(x, [0, *start, 0], [batch, *lengths, channels])
@@ -109,34 +150,33 @@ class TiledConv(BaseConv):
         return {**super().get_config(), "tile_shape": self.tile_shape}
 
 
-def _pick(weights: Any, phase: tuple[int, ...]) -> Any:
-    """Return the weights of one tile position."""
+def _first(weights: Any, tile: tuple[int, ...]) -> Any:
+    """Return the weights of the first places of the tile."""
     shape = tuple(weights.shape)
-    rest = shape[len(phase) :]
-    picked = ops.slice(ops.convert_to_tensor(weights), [*phase, *(0 for _ in rest)], [*(1 for _ in phase), *rest])
-    return ops.reshape(picked, rest)
+    if shape[: len(tile)] == tile:
+        return ops.convert_to_tensor(weights)
+    return ops.slice(ops.convert_to_tensor(weights), [0] * len(shape), [*tile, *shape[len(tile) :]])
+
+
+def _pick(weights: Any, phase: tuple[int, ...]) -> Any:
+    """Return the weights of one place of the tile."""
+    rest = tuple(weights.shape)[len(phase) :]
+    return ops.reshape(ops.slice(weights, [*phase, *(0 for _ in rest)], [*(1 for _ in phase), *rest]), rest)
 
 
 def _interleave(phases: list[Any], tile: tuple[int, ...], periods: Any, sizes: Any) -> Any:
     """Return `(batch, *sizes, filters)` from one `(batch, *periods, filters)` a phase."""
-    if len(phases) == 1:
-        return phases[0]
-    rank = len(tile)
     batch, filters = ops.shape(phases[0])[0], phases[0].shape[-1]
-    x = phases
+    lengths = list(periods)
     # From the last axis to the first: neighbours along it come from neighbouring phases.
-    for axis in reversed(range(rank)):
-        t = tile[axis]
-        groups = [x[i : i + t] for i in range(0, len(x), t)]
-        lengths = [*periods[: axis + 1], *sizes[axis + 1 :]]
-        lengths[axis] = periods[axis] * t
-        x = []
-        for group in groups:
-            y = group[0] if t == 1 else ops.reshape(ops.stack(group, axis=axis + 2), (batch, *lengths, filters))
-            whole = [*lengths[:axis], sizes[axis], *lengths[axis + 1 :]]
-            known = isinstance(lengths[axis], int) and lengths[axis] == sizes[axis]
-            x.append(y if known else ops.slice(y, [0] * (rank + 2), [batch, *whole, filters]))
-    return x[0]
+    for axis, t in reversed(list(enumerate(tile))):
+        if t > 1:
+            lengths[axis] = periods[axis] * t
+            groups = [phases[i : i + t] for i in range(0, len(phases), t)]
+            phases = [ops.reshape(ops.stack(group, axis + 2), (batch, *lengths, filters)) for group in groups]
+    if all(isinstance(length, int) and length == size for length, size in zip(lengths, sizes, strict=True)):
+        return phases[0]
+    return ops.slice(phases[0], [0] * (len(tile) + 2), [batch, *sizes, filters])
 
 
 @public

@@ -74,14 +74,14 @@ def test_equals_the_loops(family, data, dtype):
 
 
 @families
-@given(data=st.data())
+@given(data=st.data(), examples=10)
 def test_gradients_in_float64_are_the_finite_differences(family, data):
     arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
     check_gradients(build(family, shape, "float64", activation="softplus", **arguments), random_array(shape))
 
 
 @families
-@given(data=st.data())
+@given(data=st.data(), examples=10)
 def test_gradients_in_float32_are_those_in_float64(family, data):
     # On TensorFlow the two take different routes.
     arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
@@ -94,7 +94,7 @@ def test_gradients_in_float32_are_those_in_float64(family, data):
 
 
 @families
-@given(data=st.data())
+@given(data=st.data(), examples=10)
 def test_channels_first_is_the_same_transposed(family, data):
     arguments, shape = data.draw(convolutions(issubclass(family, TiledConv), family.rank))
     last = build(family, shape, **arguments)
@@ -160,7 +160,7 @@ def test_saved_model_round_trip(family, known, tmp_path):
 
 @tensorflow_only
 @families
-@given(data=st.data())
+@given(data=st.data(), examples=10)
 def test_graph_equals_eager_with_sizes_unknown_and_one_trace(family, data):
     import tensorflow as tf
 

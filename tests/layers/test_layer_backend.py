@@ -76,3 +76,17 @@ def test_every(start, step):
 
 def to_tensor(x, dtype="float32"):
     return keras.ops.convert_to_tensor(x, dtype)
+
+
+@tensorflow_only
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("strides", [(1, 2), (1, 3), (2, 3), (2, 1)])
+@pytest.mark.parametrize("width", [3, 4, 7])
+def test_one_channel_and_an_output_one_wide(width, strides, known):
+    # TensorFlow's own convolution returns whatever lay in memory for some of these.
+    import tensorflow as tf
+
+    x, kernel = random_array((3, 5, width, 1), dtype="float32"), random_array((2, 2, 1, 3), 1, "float32")
+    spec = [tf.TensorSpec(x.shape if known else (None, None, None, 1))]
+    graph = tf.function(lambda x: backend.convolve(x, kernel, strides, (1, 1), "valid"), input_signature=spec)
+    assert_close(graph(x), reference(x, kernel, strides, (1, 1)), "float32")
