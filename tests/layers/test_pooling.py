@@ -17,7 +17,7 @@ from layer_checks import (
     to_numpy,
 )
 
-from layers import L2Pooling2D, LpPooling2D
+from layers.pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
 
 
 def reference(x, layer):
@@ -153,7 +153,8 @@ def test_config_round_trip():
         again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
         assert type(again) is type(layer)
         assert (again.get_config(), again.p) == (config, layer.p)
-    assert "p" not in L2Pooling2D().get_config()
+    for l2 in (L2Pooling1D, L2Pooling2D, L2Pooling3D):
+        assert "p" not in l2().get_config()
 
 
 @pytest.mark.parametrize("p", [1, 2, 2.5, math.inf])
@@ -256,3 +257,90 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_a_window_larger_than_the_input_is_named():
     with pytest.raises(ValueError, match=r"`pool_size` must not be .*pool_size=\(4, 4\).*\(9, 3\)"):
         LpPooling2D(4, data_format="channels_last")(keras.Input((9, 3, 1)))
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sequences_and_volumes_are_images_with_more_or_fewer_axes(rank, padding, dtype):
+    # Every axis but two of a volume, and one of an image, is of size 1 and pooled by 1.
+    x = random_array((2, 7, 6, 3))
+    arguments = {"p": 3, "padding": padding, "average": True, "data_format": "channels_last", "dtype": dtype}
+    if rank == 1:
+        y = LpPooling1D(3, strides=2, **arguments)(x[:, :, 0])
+        want = LpPooling2D((3, 1), strides=(2, 1), **arguments)(x[:, :, :1])[:, :, 0]
+        assert_close(y, want, dtype)
+        return
+    want = LpPooling2D((3, 2), strides=(2, 3), **arguments)(x)
+    for axis in range(1, 4):
+        sizes, strides = np.insert([3, 2], axis - 1, 1), np.insert([2, 3], axis - 1, 1)
+        layer = LpPooling3D(tuple(map(int, sizes)), strides=tuple(map(int, strides)), **arguments)
+        assert_close(np.squeeze(to_numpy(run(layer, np.expand_dims(x, axis))), axis), want, dtype)
+
+
+@pytest.mark.parametrize("p", [17, 60, 500])
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_large_p_comes_near_the_maximum_however_small_the_window_is(p, average, padding):
+    x = random_array((2, 5, 4, 2))
+    x[:, :2] *= 1e-6
+    x[:, 2:4] *= 1e6
+    layer = build(p=p, average=average, padding=padding)
+    want = reference(x, build(p=math.inf, padding=padding))
+    y = to_numpy(run(layer, x.astype("float32")))
+    assert (y <= want * 4 ** (1 / p) * 1.00001).all()
+    assert (y >= want * 4 ** (-1 / p) * 0.99999).all()
+    check_gradients(
+        build("float64", p=p, average=average, padding=padding),
+        np.abs(x[:1, 3:]) / np.abs(x[:1, 3:]).max() + 1,
+        step=1e-6,
+    )
+
+
+@pytest.mark.parametrize("arguments", [{"pool_size": (2, 3)}, {"pool_size": 3, "strides": 2, "padding": "same"}])
+def test_gradients_of_windows_that_meet_overlap_and_leave_gaps(arguments):
+    for shape in [(2, 6, 9, 2), (2, 7, 8, 2)]:
+        check_gradients(build("float64", **arguments), random_array(shape), step=1e-6)
+    check_gradients(build("float64", pool_size=(2, 3), strides=(3, 2)), random_array((1, 9, 9, 2)), step=1e-6)
+
+
+@tensorflow_only
+@pytest.mark.parametrize("p", [2, 3, 2.5])
+def test_second_derivatives(p):
+    import tensorflow as tf
+
+    layer, x, step = build("float64", p=p), tf.constant(random_array((1, 4, 4, 1)) + 3), 1e-6
+
+    def slope(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(layer(x) ** 2 / 2)
+        return tf.reduce_sum(tape.gradient(y, x) * direction)
+
+    direction = random_array(x.shape, 5)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = slope(x)
+    want = (slope(x + step * direction) - slope(x - step * direction)) / (2 * step)
+    assert_close(tf.reduce_sum(tape.gradient(value, x) * direction), want, "finite differences")
+
+
+def test_examples_of_zeros_and_of_huge_values_beside_others():
+    layer, x = build(), random_array((4, 4, 4, 2), dtype="float32")
+    x[1] = 0
+    x[2] *= 1e30
+    x[3] *= 1e-30
+    y = to_numpy(layer(x))
+    for i in range(4):
+        assert_close(y[i : i + 1], reference(x[i : i + 1].astype("float64"), layer), "float32")
+    got = gradients(layer, x, np.ones(y.shape, "float32"))[0]
+    assert not got[1].any()
+    for i in (0, 2, 3):
+        assert_close(got[i : i + 1], gradients(layer, x[i : i + 1], np.ones((1, 2, 2, 2), "float32"))[0], "float32")
+        assert np.abs(got[i]).max() <= 1
+
+
+def test_infinity_in_one_window_stays_there():
+    x = np.ones((1, 2, 4, 1), "float32")
+    x[0, 0, 0, 0] = np.inf
+    assert to_numpy(build()(x)).ravel().tolist() == [np.inf, 2]
