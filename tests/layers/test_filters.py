@@ -106,11 +106,17 @@ def test_kernels_of_the_textbooks():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("mode", sorted(SCIPY_MODES))
-def test_equals_scipy(name, function, mode):
+def test_equals_scipy(name, function):
     x = random_array((14, 15))
-    y = run(build("float64", filters=[name], padding_mode=mode), x[None, :, :, None])
-    assert_close(y[0, :, :, 0], function(x, SCIPY_MODES[mode]), "float64")
+    y = run(build("float64", filters=[name], padding_mode="symmetric"), x[None, :, :, None])
+    assert_close(y[0, :, :, 0], function(x, "reflect"), "float64")
+
+
+@pytest.mark.parametrize("mode", sorted(SCIPY_MODES))
+def test_scipy_names_for_padding(mode):
+    x = random_array((14, 15))
+    y = run(build("float64", filters=["sobel_x"], padding_mode=mode), x[None, :, :, None])
+    assert_close(y[0, :, :, 0], ndimage.sobel(x, 1, mode=SCIPY_MODES[mode]), "float64")
 
 
 @pytest.mark.parametrize("name", ["sobel", "prewitt", "scharr"])
@@ -290,15 +296,14 @@ def test_empty_batch_and_batch_of_one(arguments, batch):
     assert gradients(layer, x[:batch], np.ones(tuple(y.shape), "float32"))[0].shape == (batch, 9, 8, 2)
 
 
-@pytest.mark.parametrize("arguments", [UNUSUAL, {"filters": ["gaussian_blur", "edges"]}])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])
-def test_low_precision(arguments, dtype):
-    layer, exact = build(dtype, **arguments), build("float64", **arguments)
+def test_low_precision(dtype):
+    layer, exact = (build(policy, filters=["gaussian_blur", "edges"], strides=2) for policy in (dtype, "float64"))
     compute = dtype.removeprefix("mixed_")
     x = random_array((2, 9, 8, 3))
-    y = layer(x)
+    y = run(layer, x)
     assert keras.backend.standardize_dtype(y.dtype) == compute
-    assert_close(y, exact(x), compute)
+    assert_close(y, run(exact, x), compute)
 
 
 def test_one_fit_step_passes_the_gradient_through():
