@@ -14,6 +14,12 @@ from layers.contrast import (
 )
 from layers.dilated import DilatedConv1D, DilatedConv2D, DilatedConv3D
 from layers.filters import FilterBank2D
+from layers.locally_connected import (
+    LocallyConnected1D,
+    LocallyConnected2D,
+    convert_keras2_weights,
+    load_keras2_weights,
+)
 from layers.normalization import FusedBatchNormalization
 from layers.pooling import L2Pooling2D, LpPooling2D
 from layers.tiled import TiledConv1D, TiledConv2D, TiledConv3D
@@ -33,6 +39,8 @@ __all__ = [
     "LocalContrastNormalization2D",
     "LocalContrastNormalization3D",
     "LocalResponseNormalization",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
     "LpPooling2D",
     "SubtractiveNormalization1D",
     "SubtractiveNormalization2D",
@@ -43,4 +51,6 @@ __all__ = [
     "UnsharedConv1D",
     "UnsharedConv2D",
     "UnsharedConv3D",
+    "convert_keras2_weights",
+    "load_keras2_weights",
 ]

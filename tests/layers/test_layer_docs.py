@@ -13,9 +13,13 @@ import layers
 import layers.geometry
 
 PUBLIC = [*(getattr(layers, name) for name in layers.__all__), layers.geometry.ConvGeometry]
+CLASSES = [thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, keras.layers.Layer)]
+REGISTERED = [thing for thing in PUBLIC if inspect.isclass(thing) and hasattr(thing, "get_config")]
+OTHERS = [thing for thing in PUBLIC if thing not in CLASSES]
+named = lambda things: pytest.mark.parametrize("thing", things, ids=lambda thing: thing.__name__)  # noqa: E731
 
 
-@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: thing.__name__)
+@named(PUBLIC)
 def test_examples_run(thing):
     examples = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__)
     results = [doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example) for example in examples]
@@ -23,20 +27,34 @@ def test_examples_run(thing):
     assert not any(result.failed for result in results)
 
 
-@pytest.mark.parametrize("name", layers.__all__)
-def test_docstrings_have_every_section_and_argument(name):
-    layer_class = getattr(layers, name)
-    text = inspect.getdoc(layer_class)
+@named(CLASSES)
+def test_docstrings_of_layers_have_every_section_and_argument(thing):
+    text = inspect.getdoc(thing)
+    assert "$" not in text
     order = ["Args:", "Input shape:", "Output shape:", "Raises:", "Example:", "Reference:"]
     places = [text.index(section) for section in order]
     assert places == sorted(places)
-    for argument in layer_class(**_required(layer_class)).get_config():
+    for argument in thing(**_required(thing)).get_config():
         assert argument in ("name", "trainable", "dtype") or f"\n    {argument}: " in text, argument
 
 
-@pytest.mark.parametrize("name", layers.__all__)
-def test_registered_under_the_package_name(name):
-    assert keras.saving.get_registered_name(getattr(layers, name)) == f"cnnapp>{name}"
+@named(OTHERS)
+def test_docstrings_of_the_rest_name_their_arguments_and_options_by_keyword(thing):
+    text = inspect.getdoc(thing)
+    for name, parameter in inspect.signature(thing).parameters.items():
+        assert f"\n    {name}: " in text, name
+        optional = parameter.default is not parameter.empty and not inspect.isclass(thing)
+        assert not optional or parameter.kind is parameter.KEYWORD_ONLY, name
+    if not inspect.isclass(thing):
+        places = [
+            text.index(section) for section in ("Args:", "Returns:" if "Returns:" in text else "Raises:", "Example:")
+        ]
+        assert places == sorted(places)
+
+
+@named(REGISTERED)
+def test_registered_under_the_package_name(thing):
+    assert keras.saving.get_registered_name(thing) == f"cnnapp>{thing.__name__}"
 
 
 def test_all_is_sorted():
@@ -51,4 +69,8 @@ def test_jax_alone_imports_no_tensorflow():
 
 
 def _required(layer_class):
-    return {"filters": 2, "kernel_size": 3} if "Conv" in layer_class.__name__ else {}
+    arguments = {"filters": 2, "kernel_size": 3, "output_size": 2, "pieces": 2}
+    signature = inspect.signature(layer_class).parameters
+    if "args" in signature:
+        return {"filters": 2, "kernel_size": 3}
+    return {name: arguments[name] for name, p in signature.items() if name in arguments and p.default is p.empty}
