@@ -244,10 +244,8 @@ def _connections(layer: LocallyConnected) -> tuple[np.ndarray, np.ndarray, np.nd
     sizes, channels = (shape[1:], shape[0]) if first else (shape[:-1], shape[-1])
     outputs = tuple(layer.kernel.shape[:rank])
     grid = np.indices((*outputs, *layer.kernel_size, channels, layer.filters), dtype=np.int64, sparse=True)
-    where = [
-        grid[axis] * layer.strides[axis] + grid[rank + axis] - layer.geometry.pads(sizes)[axis][0]
-        for axis in range(rank)
-    ]
+    before = [pair[0] for pair in layer.geometry.pads(sizes) if pair is not None]  # all: the sizes are known
+    where = [grid[axis] * layer.strides[axis] + grid[rank + axis] - before[axis] for axis in range(rank)]
     inside = [(index >= 0) & (index < size) for index, size in zip(where, sizes, strict=True)]
     where = [np.clip(index, 0, size - 1) for index, size in zip(where, sizes, strict=True)]
     to, channel, filters = grid[:rank], grid[-2], grid[-1]

@@ -35,12 +35,12 @@ def public(layer_class: _Layer) -> _Layer:
     Returns:
         The same class.
     """
-    family = layer_class.__bases__[0]
+    family, rank = layer_class.__bases__[0], layer_class.rank  # type: ignore[attr-defined]
     if layer_class.__doc__ and family.__doc__:  # there are none under python -OO
         summary, body = inspect.cleandoc(layer_class.__doc__), inspect.cleandoc(family.__doc__)
         body = body.partition("\n")[2].strip("\n")
         body = body.replace("$inherited", _arguments(family.__bases__[0]))
-        words = {**_words(layer_class.rank), "name": layer_class.__name__}
+        words = {**_words(rank), "name": layer_class.__name__}
         layer_class.__doc__ = f"{summary}\n\n{string.Template(body).substitute(words)}\n"
     return keras.saving.register_keras_serializable(package="cnnapp")(layer_class)
 
