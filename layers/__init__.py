@@ -1,5 +1,17 @@
 """Keras layers that Keras does not have: dilated-with-everything, unshared and tiled convolution, Lp pooling."""
 
+from layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveLpPooling1D,
+    AdaptiveLpPooling2D,
+    AdaptiveLpPooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
+from layers.channel_pooling import ChannelLpPooling, Maxout
 from layers.contrast import (
     DivisiveNormalization1D,
     DivisiveNormalization2D,
@@ -12,20 +24,54 @@ from layers.contrast import (
     SubtractiveNormalization2D,
     SubtractiveNormalization3D,
 )
+from layers.cost import costs
+from layers.deformable import DeformableConv2D, deformable_convolution
 from layers.dilated import DilatedConv1D, DilatedConv2D, DilatedConv3D
 from layers.filters import FilterBank2D
+from layers.fourier import FourierConv1D, FourierConv2D, FourierConv3D
+from layers.generalized_mean import (
+    GeMPooling1D,
+    GeMPooling2D,
+    GeMPooling3D,
+    GlobalGeMPooling1D,
+    GlobalGeMPooling2D,
+    GlobalGeMPooling3D,
+)
+from layers.gridding import check_dilation_rates
 from layers.locally_connected import (
     LocallyConnected1D,
     LocallyConnected2D,
     convert_keras2_weights,
     load_keras2_weights,
 )
+from layers.lowrank import low_rank_kernels
 from layers.normalization import FusedBatchNormalization
-from layers.pooling import L2Pooling2D, LpPooling2D
+from layers.pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
+from layers.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
+from layers.receptive_field import receptive_fields, unit_support
 from layers.tiled import TiledConv1D, TiledConv2D, TiledConv3D
 from layers.unshared import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
+from layers.weighted_pooling import (
+    WeightedAveragePooling1D,
+    WeightedAveragePooling2D,
+    WeightedAveragePooling3D,
+    WeightedLpPooling1D,
+    WeightedLpPooling2D,
+    WeightedLpPooling3D,
+)
 
 __all__ = [
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveLpPooling1D",
+    "AdaptiveLpPooling2D",
+    "AdaptiveLpPooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
+    "ChannelLpPooling",
+    "DeformableConv2D",
     "DilatedConv1D",
     "DilatedConv2D",
     "DilatedConv3D",
@@ -33,15 +79,32 @@ __all__ = [
     "DivisiveNormalization2D",
     "DivisiveNormalization3D",
     "FilterBank2D",
+    "FourierConv1D",
+    "FourierConv2D",
+    "FourierConv3D",
     "FusedBatchNormalization",
+    "GeMPooling1D",
+    "GeMPooling2D",
+    "GeMPooling3D",
+    "GlobalGeMPooling1D",
+    "GlobalGeMPooling2D",
+    "GlobalGeMPooling3D",
+    "L2Pooling1D",
     "L2Pooling2D",
+    "L2Pooling3D",
     "LocalContrastNormalization1D",
     "LocalContrastNormalization2D",
     "LocalContrastNormalization3D",
     "LocalResponseNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
+    "LpPooling1D",
     "LpPooling2D",
+    "LpPooling3D",
+    "Maxout",
+    "SpatialPyramidPooling1D",
+    "SpatialPyramidPooling2D",
+    "SpatialPyramidPooling3D",
     "SubtractiveNormalization1D",
     "SubtractiveNormalization2D",
     "SubtractiveNormalization3D",
@@ -51,6 +114,18 @@ __all__ = [
     "UnsharedConv1D",
     "UnsharedConv2D",
     "UnsharedConv3D",
+    "WeightedAveragePooling1D",
+    "WeightedAveragePooling2D",
+    "WeightedAveragePooling3D",
+    "WeightedLpPooling1D",
+    "WeightedLpPooling2D",
+    "WeightedLpPooling3D",
+    "check_dilation_rates",
     "convert_keras2_weights",
+    "costs",
+    "deformable_convolution",
     "load_keras2_weights",
+    "low_rank_kernels",
+    "receptive_fields",
+    "unit_support",
 ]

@@ -10,6 +10,9 @@ from typing import Any
 import keras
 
 from layers.base import BaseConv, spatial
+from layers.deformable import DeformableConv
+from layers.filters import FilterBank2D
+from layers.generalized_mean import GeMPooling, GlobalGeMPooling
 from layers.graph import Call, calls, data_format_of, label
 from layers.windows import POINTWISE
 
@@ -21,7 +24,14 @@ _L = keras.layers
 # The weights of these act once an output position; of the transposed ones, once an input position.
 _AT_OUTPUTS = (_L.Conv1D, _L.Conv2D, _L.Conv3D, _L.DepthwiseConv1D, _L.DepthwiseConv2D)
 _AT_INPUTS = (_L.Conv1DTranspose, _L.Conv2DTranspose, _L.Conv3DTranspose)
-_ELEMENTWISE = (*POINTWISE, _L.GroupNormalization, _L.LayerNormalization, _L.RMSNormalization)
+_ELEMENTWISE = (
+    *POINTWISE,
+    _L.GroupNormalization,
+    _L.LayerNormalization,
+    _L.RMSNormalization,
+    GeMPooling,
+    GlobalGeMPooling,
+)
 # Operations without weights that are sums of products nevertheless; what they cost is not worked out here.
 _PRODUCTS = ("Conv", "ConvTranspose", "DepthwiseConv", "Dot", "Einsum", "Inner", "Matmul", "SeparableConv", "Tensordot")
 
@@ -80,7 +90,8 @@ def costs(
     A multiply-add is one weight applied to one value: a convolution has one for each entry of the kernel at each
     position of the output, those that meet padding included; a transposed one at each position of the input; a dense
     layer one a weight. Biases, normalisation, activations, pooling and sums count as none. A convolution that is
-    computed in another way, by a Fourier transform or as several thin ones, counts for the weights it applies so.
+    computed in another way, by a Fourier transform, counts as if it were not; a deformable one counts the convolution
+    that gives its offsets too, and a fixed filter bank its numbers as weights.
     A layer that is called twice has its parameters in the first call.
 
     Args:
@@ -137,10 +148,14 @@ def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Callable
     own = next((further[kind] for kind in type(layer).__mro__ if kind in further), None)
     if own is not None:
         return int(own(layer, _known(call.input_shapes[0], call), _known(call.output_shapes[0], call)))
+    channels_axis = -1 if data_format == "channels_last" else 1
     positions = _positions(call.output_shapes[0], call, data_format)
+    if isinstance(layer, FilterBank2D):
+        return positions * layer.geometry.positions * (call.output_shapes[0][channels_axis] or 0)
     if isinstance(layer, BaseConv):
-        channels = call.input_shapes[0][-1 if data_format == "channels_last" else 1] or 0
-        return positions * layer.geometry.positions * (channels // layer.groups) * layer.filters
+        channels = call.input_shapes[0][channels_axis] or 0
+        offsets = math.prod(layer.offset_kernel.shape) if isinstance(layer, DeformableConv) else 0
+        return positions * (layer.geometry.positions * (channels // layer.groups) * layer.filters + offsets)
     if isinstance(layer, (_L.SeparableConv1D, _L.SeparableConv2D)):
         return positions * (math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape))
     if isinstance(layer, _L.Dense):  # on whichever axis is last

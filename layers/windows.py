@@ -11,9 +11,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from layers.adaptive_pooling import BaseAdaptivePooling
 from layers.base import spatial
+from layers.channel_pooling import BaseChannelPooling
+from layers.contrast import ContrastNormalization, DivisiveNormalization, LocalContrastNormalization
+from layers.contrast import LocalResponseNormalization as ResponseNormalization
+from layers.deformable import DeformableConv
+from layers.generalized_mean import GlobalGeMPooling
 from layers.geometry import ConvGeometry
 from layers.graph import Call, label
+from layers.pyramid_pooling import SpatialPyramidPooling
 
 __all__ = ["POINTWISE", "Reads", "reads_of"]
 
@@ -27,6 +34,7 @@ POINTWISE = (
     _L.RandomContrast, _L.RandomFlip, _L.RandomRotation, _L.RandomTranslation, _L.RandomZoom, _L.ReLU, _L.Rescaling,
     _L.SpatialDropout1D, _L.SpatialDropout2D, _L.SpatialDropout3D,
     _L.Add, _L.Average, _L.Maximum, _L.Minimum, _L.Multiply, _L.Subtract,
+    BaseChannelPooling, ResponseNormalization,
 )  # fmt: skip
 """Layers whose unit reads the unit at its own position and nothing else."""
 
@@ -42,6 +50,7 @@ _EVERYTHING = (
     _L.GlobalMaxPooling1D, _L.GlobalMaxPooling2D, _L.GlobalMaxPooling3D, _L.GroupNormalization,
     _L.AdaptiveAveragePooling1D, _L.AdaptiveAveragePooling2D, _L.AdaptiveAveragePooling3D,
     _L.AdaptiveMaxPooling1D, _L.AdaptiveMaxPooling2D, _L.AdaptiveMaxPooling3D,
+    BaseAdaptivePooling, DeformableConv, GlobalGeMPooling, SpatialPyramidPooling,
 )  # fmt: skip
 _CONVOLUTIONS = (
     _L.Conv1D, _L.Conv2D, _L.Conv3D, _L.DepthwiseConv1D, _L.DepthwiseConv2D, _L.SeparableConv1D, _L.SeparableConv2D,
@@ -146,14 +155,14 @@ def _single(
         return tuple(Reads(before=-pair[0]) for pair in pairs)
     if _is_pointwise(call, data_format):
         return _same_position(call, sizes, data_format)
-    if _sees_everything(call, sizes, data_format):
+    if _sees_everything(call):
         return None
     raise _unknown(call)
 
 
 def _geometry(layer: Any, rank: int) -> ConvGeometry | None:
     """Return the window of a layer that has one: Keras's, or one of ours, which keep it."""
-    if any(kind.__name__.startswith("Deformable") for kind in type(layer).__mro__):
+    if isinstance(layer, DeformableConv):
         return None
     if isinstance(getattr(layer, "geometry", None), ConvGeometry):
         return layer.geometry
@@ -163,6 +172,12 @@ def _geometry(layer: Any, rank: int) -> ConvGeometry | None:
         )
     if isinstance(layer, _POOLINGS):
         return ConvGeometry(_axes(layer.pool_size, rank), _axes(layer.strides, rank), padding=layer.padding)
+    if isinstance(layer, ContrastNormalization):
+        if isinstance(layer, DivisiveNormalization) and layer.floor is None:
+            return None  # divides by the mean over the image
+        # Local contrast is taken of what the local mean has been taken from.
+        widen = 2 if isinstance(layer, LocalContrastNormalization) else 1
+        return ConvGeometry(tuple(widen * (size - 1) + 1 for size in layer.kernel_size), padding="same")
     if isinstance(layer, (_L.ZeroPadding1D, _L.ZeroPadding2D, _L.ZeroPadding3D)):
         pairs = layer.padding if rank > 1 else (layer.padding,)
         return ConvGeometry((1,) * rank, padding=tuple(map(tuple, pairs)))
@@ -239,10 +254,8 @@ def _same_position(call: Call, sizes: Shape, data_format: str) -> tuple[Reads, .
     return None if spread else (Reads(),) * len(sizes)
 
 
-def _sees_everything(call: Call, sizes: Shape, data_format: str) -> bool:
-    layer = call.operation
-    deformable = any(kind.__name__.startswith("Deformable") for kind in type(layer).__mro__)
-    return deformable or isinstance(layer, (*_EVERYTHING, *_OVER_AXES, _L.Reshape))
+def _sees_everything(call: Call) -> bool:
+    return isinstance(call.operation, (*_EVERYTHING, *_OVER_AXES, _L.Reshape, DivisiveNormalization))
 
 
 def _unknown(call: Call) -> ValueError:

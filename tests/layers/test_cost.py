@@ -9,7 +9,10 @@ from layer_checks import keras_copies, tensorflow_only
 
 import layers.cost
 from layers.cost import costs
+from layers.deformable import DeformableConv2D
 from layers.dilated import DilatedConv2D
+from layers.filters import FilterBank2D
+from layers.generalized_mean import GeMPooling2D
 from layers.tiled import TiledConv2D
 from layers.unshared import UnsharedConv2D
 
@@ -43,6 +46,9 @@ def test_textbook_convolution():
         (DilatedConv2D(6, 5, groups=3, dilation_rate=2), 24 * 24 * 6 * 25),
         (UnsharedConv2D(6, 5), 28 * 28 * 6 * 75),
         (TiledConv2D(6, 5, tile_shape=3), 28 * 28 * 6 * 75),
+        (DeformableConv2D(6, 5), 28 * 28 * (6 * 75 + 3 * 25 * 75)),
+        (FilterBank2D(["sobel_x", "sobel_y"]), 32 * 32 * 6 * 9),
+        (GeMPooling2D(), 0),
         (K.DepthwiseConv2D(5, depth_multiplier=2), 28 * 28 * 6 * 25),
         (K.SeparableConv2D(7, 5, depth_multiplier=2), 28 * 28 * (6 * 25 + 6 * 7)),
         (K.Conv2DTranspose(6, 5, 2), 32 * 32 * 75 * 6),

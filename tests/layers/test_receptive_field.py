@@ -13,10 +13,22 @@ from layer_checks import BACKEND, given, keras_copies, tensorflow_only
 import layers.graph
 import layers.gridding
 import layers.receptive_field
+from layers.adaptive_pooling import AdaptiveMaxPooling2D
+from layers.channel_pooling import Maxout
+from layers.contrast import (
+    DivisiveNormalization2D,
+    LocalContrastNormalization2D,
+    LocalResponseNormalization,
+    SubtractiveNormalization2D,
+)
+from layers.deformable import DeformableConv2D
 from layers.dilated import DilatedConv1D, DilatedConv2D
+from layers.filters import FilterBank2D
+from layers.generalized_mean import GeMPooling2D, GlobalGeMPooling2D
 from layers.geometry import ConvGeometry
 from layers.gridding import check_dilation_rates
 from layers.pooling import L2Pooling2D
+from layers.pyramid_pooling import SpatialPyramidPooling2D
 from layers.receptive_field import AxisField, receptive_fields, unit_support
 from layers.tiled import TiledConv2D
 from layers.unshared import UnsharedConv2D
@@ -54,7 +66,7 @@ def sensitivity(model, x):
     return gradient
 
 
-def true_support(model, position, gradient, channels_axis=-1):
+def true_support(model, position, gradient):
     """Return the smallest box that holds all pixels on which the gradient of a unit is not zero."""
     cotangent = np.zeros((1, *model.output_shape[1:]), "float32")
     cotangent[(0, *position)] = 1
@@ -314,6 +326,35 @@ def test_whole_input():
     assert receptive_fields(over_positions)[-1].axes is None
     over_channels = keras.Sequential([keras.Input((4, 4, 2)), K.LayerNormalization()])
     assert axis_of(over_channels) == AxisField(1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("layer", "size"),
+    [
+        (SubtractiveNormalization2D(5), 5),
+        (DivisiveNormalization2D(5, floor=0.1), 5),
+        (LocalContrastNormalization2D(5, floor=0.1), 9),
+        (LocalContrastNormalization2D(5), None),
+        (LocalResponseNormalization(), 1),
+        (Maxout(2), 1),
+        (FilterBank2D(["gaussian_blur"]), 5),
+        (GeMPooling2D(2), 2),
+        (GlobalGeMPooling2D(), None),
+        (AdaptiveMaxPooling2D(2), None),
+        (SpatialPyramidPooling2D((1, 2)), None),
+        (DeformableConv2D(2, 3), None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, keras.Layer) else "",
+)
+def test_the_other_layers(layer, size):
+    model = keras.Sequential([keras.Input((16, 16, 2)), layer])
+    field = receptive_fields(model)[-1]
+    assert (field.axes is None) == (size is None)
+    if field.axes is not None:
+        x = np.random.default_rng(0).uniform(1, 2, (1, 16, 16, 2)).astype("float32")
+        position = tuple(n // 2 for n in field.output_sizes)
+        assert field.axes[0].size == size
+        assert unit_support(model, layer.name, position) == true_support(model, (*position, 0), sensitivity(model, x))
 
 
 def test_nested_and_shared_layers_have_names():
