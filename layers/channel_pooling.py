@@ -118,7 +118,7 @@ class ChannelLpPooling(BaseChannelPooling):
     Example:
         >>> import keras, layers
         >>> layer = layers.ChannelLpPooling(2, data_format="channels_last")
-        >>> [float(y) for y in layer(keras.ops.convert_to_tensor([[3.0, 4.0, 0.0, -2.0]]))[0]]
+        >>> [round(float(y), 3) for y in layer(keras.ops.convert_to_tensor([[3.0, 4.0, 0.0, -2.0]]))[0]]
         [5.0, 2.0]
 
     Reference:
@@ -151,7 +151,7 @@ class ChannelLpPooling(BaseChannelPooling):
                 groups,
                 self.p,
                 self.pieces,
-                lambda powers: ops.mean(powers, (axis,), keepdims=True),
+                lambda powers: ops.sum(powers, (axis,), keepdims=True) / self.pieces,
                 ops.multiply,
                 average=self.average,
             )

@@ -187,7 +187,9 @@ class GlobalGeMPooling(keras.layers.Layer):
             x = ops.cast(x, "float32")
         powers, scale, p = _scaled_powers(x, self.p, self.epsilon)
         axes = tuple(range(1, self.rank + 1))
-        y = ops.cast(_root(ops.mean(powers, axes), p) * ops.squeeze(scale, axes), dtype)
+        # Not ops.mean, which on JAX makes float64 float32 on the way.
+        means = ops.sum(powers, axes) / ops.cast(math.prod(ops.shape(x)[1:-1]), x.dtype)
+        y = ops.cast(_root(means, p) * ops.squeeze(scale, axes), dtype)
         if not self.keepdims:
             return y
         return ops.expand_dims(y, axes if self.data_format == "channels_last" else tuple(a + 1 for a in axes))
@@ -227,7 +229,7 @@ class GlobalGeMPooling3D(GlobalGeMPooling):
 
 class _AtLeastOne(keras.constraints.Constraint):
     def __call__(self, w: Any) -> Any:
-        return ops.maximum(w, ops.ones_like(w))
+        return ops.maximum(ops.convert_to_tensor(w), 1.0)
 
 
 def _add_exponent(layer: Any, input_shape: tuple[int | None, ...]) -> Any:

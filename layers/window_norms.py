@@ -44,17 +44,19 @@ def window_norms(x: Any, p: float, geometry: ConvGeometry, *, average: bool = Fa
         5.0
     """
     x = ops.convert_to_tensor(x)
-    share = _padding_share(x, geometry) if average else None
     if p > LARGE:
-        return _norms_of_taps(x, p, geometry, share, average)
+        return _norms_of_taps(x, p, geometry, average)
+
+    def shared(y: Any, like: Any) -> Any:
+        # Found anew each time: JAX lets a custom gradient close over nothing that is traced.
+        share = _padding_share(like, geometry) if average else None
+        return y if share is None else y * share
 
     def mean(powers: Any) -> Any:
-        powers = pad(powers, geometry)
-        means = average_pool(powers, geometry.kernel_size, geometry.strides)
-        return means if share is None else means * share
+        return shared(average_pool(pad(powers, geometry), geometry.kernel_size, geometry.strides), powers)
 
     def times_spread(slopes: Any, y: Any) -> Any:
-        return _times_spread(slopes, y if share is None else y * share, geometry)
+        return _times_spread(slopes, shared(y, slopes), geometry)
 
     return mean_norms(x, p, geometry.positions, mean, times_spread, average=average)
 
@@ -343,8 +345,9 @@ def axis_norms(x: Any, p: float, axis: int) -> Any:
     return _multiply(root(total, p), scale)
 
 
-def _norms_of_taps(x: Any, p: float, geometry: ConvGeometry, share: Any, average: bool) -> Any:
+def _norms_of_taps(x: Any, p: float, geometry: ConvGeometry, average: bool) -> Any:
     # Where p is large a few halvings below the largest of its example a value's power is already 0.
+    share = _padding_share(x, geometry)
     x = pad(x, geometry)
     windows = zip(ops.shape(x)[1:-1], geometry.kernel_size, geometry.strides, strict=True)
     sizes = [(n - k) // s + 1 for n, k, s in windows]

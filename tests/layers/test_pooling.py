@@ -278,9 +278,7 @@ def test_sequences_and_volumes_are_images_with_more_or_fewer_axes(rank, padding,
         assert_close(np.squeeze(to_numpy(run(layer, np.expand_dims(x, axis))), axis), want, dtype)
 
 
-@pytest.mark.parametrize("p", [17, 60, 500])
-@pytest.mark.parametrize("average", [False, True])
-@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize(("p", "average", "padding"), [(17, True, "valid"), (60, False, "valid"), (500, True, "same")])
 def test_large_p_comes_near_the_maximum_however_small_the_window_is(p, average, padding):
     x = random_array((2, 5, 4, 2))
     x[:, :2] *= 1e-6
