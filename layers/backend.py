@@ -3,101 +3,30 @@
 from __future__ import annotations
 
 import functools
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from layers.geometry import ConvGeometry
-from layers.padding import pad, slice_axis
+from layers.slicing import slice_axis
 
 __all__ = [
-    "convolve",
-    "every",
     "fused_batch_normalization",
+    "has_native_convolution",
     "matmul_transposed",
+    "native_convolution",
     "sample_images",
     "sum_into_rows",
 ]
-
-
-def convolve(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> Any:
-    """Convolve without flipping, with any stride, dilation and groups together.
-
-    Args:
-        x: tensor `(batch, *sizes, channels)`, floating.
-        kernel: tensor `(*kernel_size, channels // groups, filters)` of the same dtype.
-        strides: one int an axis.
-        dilation_rate: one int an axis.
-        padding: "valid", or "same" (with zeros).
-
-    Returns:
-        Tensor `(batch, *output sizes, filters)`.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
-    if x.shape[0] == 0:  # oneDNN gets the channels of an empty batch wrong, and fails in its gradient
-        outputs = convolve(
-            ops.pad(x, [(0, 1)] + [(0, 0)] * (len(strides) + 1)), kernel, strides, dilation_rate, padding
-        )
-        return slice_axis(outputs, 0, 0, 0)
-    if len(strides) == 1:  # as one row, so that what is native for images serves here
-        window = ((1, *strides), (1, *dilation_rate))
-        outputs = convolve(ops.expand_dims(x, 1), ops.expand_dims(kernel, 0), *window, padding)
-        return ops.squeeze(outputs, 1)
-    if _misread(x, kernel, strides, dilation_rate, padding):
-        nothing = ops.zeros_like
-        x, kernel = ops.concatenate([x, nothing(x)], axis=-1), ops.concatenate([kernel, nothing(kernel)], axis=-2)
-    groups = x.shape[-1] // kernel.shape[-2]
-    dilated = max(dilation_rate) > 1
-    common = any(math.gcd(*pair) > 1 for pair in zip(strides, dilation_rate, strict=True))
-    flat = len(strides) == 3 and (dilated or groups > 1)
-    native = len(strides) == 2 and _tensorflow_has(_dtype(x), dilated, groups > 1)
-    if padding == "same" and (common or flat or (dilated and max(strides) > 1 and not native)):
-        x = pad(x, ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, "same"))
-        padding = "valid"
-    if common:
-        return _without_common_factor(x, kernel, strides, dilation_rate)
-    if flat:
-        return _by_depth(x, kernel, strides, dilation_rate)
-    if native:
-        import tensorflow as tf
-
-        return tf.nn.conv2d(x, kernel, strides, padding.upper(), dilations=dilation_rate)
-    if groups > 1:
-        # keras.ops.conv would compile each shape anew with XLA, which on CPU takes seconds and runs slower.
-        parts = zip(_split(x, groups), _split(kernel, groups), strict=True)
-        return ops.concatenate([convolve(*part, strides, dilation_rate, padding) for part in parts], axis=-1)
-    if dilated and max(strides) > 1:
-        return _by_phases(x, kernel, strides, dilation_rate)
-    return ops.conv(x, kernel, strides, padding, "channels_last", dilation_rate)
-
-
-def _misread(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...], padding: str) -> bool:
-    """Return whether oneDNN may read memory that is not its own, as it does in TensorFlow 2.21.
-
-    It does for several images of one channel, several rows high, where the strides differ and the output is one wide.
-    """
-    if len(strides) != 2 or x.shape[-1] != 1 or strides[0] == strides[1] or x.shape[1] == 1:
-        return False
-    width = x.shape[2]
-    geometry = ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate, padding)
-    return width is None or geometry.output_sizes((None, width))[1] == 1
 
 
 def _dtype(x: Any) -> str:
     return keras.backend.standardize_dtype(x.dtype)
 
 
-def _split(x: Any, parts: int) -> list[Any]:
-    """Return equal parts along the last axis."""
-    length = x.shape[-1] // parts
-    return [slice_axis(x, len(x.shape) - 1, i * length, length) for i in range(parts)]
-
-
 @functools.cache
-def _tensorflow_has(dtype: str, dilated: bool, grouped: bool) -> bool:
+def has_native_convolution(dtype: str, dilated: bool, grouped: bool) -> bool:
     """Return whether tf.nn.conv2d can do this here, gradient included, which only trying tells.
 
     On CPU the gradients of dilated and of grouped convolution exist only in oneDNN, which is not in every build, not
@@ -118,80 +47,22 @@ def _tensorflow_has(dtype: str, dilated: bool, grouped: bool) -> bool:
     return True
 
 
-def _without_common_factor(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
-    """Convolve over every g-th pixel, all that is ever read, with `g = gcd(stride, dilation)`.
+def native_convolution(x: Any, kernel: Any, geometry: ConvGeometry) -> Any:
+    """Return TensorFlow's own convolution of images, where `has_native_convolution` says that there is one.
 
-    Native convolution takes stride and dilation at once, but a training step with it costs 2 to 3 times as much.
+    Args:
+        x: tensor `(batch, height, width, channels)`.
+        kernel: tensor `(*kernel_size, channels // groups, filters)` of the same dtype.
+        geometry: of rank 2; padded with zeros.
+
+    Returns:
+        Tensor `(batch, *output sizes, filters)`.
     """
-    factors = [math.gcd(*pair) for pair in zip(strides, dilation_rate, strict=True)]
-    for axis, factor in enumerate(factors):
-        x = every(x, axis + 1, 0, factor)
-    strides = tuple(s // g for s, g in zip(strides, factors, strict=True))
-    dilation_rate = tuple(d // g for d, g in zip(dilation_rate, factors, strict=True))
-    return convolve(x, kernel, strides, dilation_rate, "valid")
+    import tensorflow as tf
 
-
-def _by_depth(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
-    """Convolve a volume as the sum, over the kernel's depth, of convolutions of its slices as images.
-
-    TensorFlow has neither dilation nor groups for volumes on CPU, and both for images.
-    """
-    stride, dilation = strides[0], dilation_rate[0]
-    batch, size = ops.shape(x)[:2]
-    depth = (size - (kernel.shape[0] - 1) * dilation - 1) // stride + 1
-    total = None
-    for i in range(kernel.shape[0]):
-        part = slice_axis(every(x, 1, i * dilation, stride), 1, 0, depth)
-        images = ops.reshape(part, (batch * depth, *ops.shape(x)[2:]))
-        weights = ops.squeeze(slice_axis(kernel, 0, i, 1), 0)
-        y = convolve(images, weights, strides[1:], dilation_rate[1:], "valid")
-        total = y if total is None else total + y
-    return ops.reshape(total, (batch, depth, *ops.shape(total)[1:]))
-
-
-def _by_phases(x: Any, kernel: Any, strides: tuple[int, ...], dilation_rate: tuple[int, ...]) -> Any:
-    """Convolve with stride s and dilation d without common factor, where the backend refuses both at once.
-
-    Kernel entries `i = s q + r` read `x[s (j + d q) + d r]`: for each `r < s` a convolution with stride 1 and dilation
-    d over every s-th pixel from `d r` on. Nothing is computed to be thrown away.
-    """
-    sizes = ConvGeometry(tuple(kernel.shape[:-2]), strides, dilation_rate)
-    lengths = [
-        (size - extent) // stride + 1
-        for size, extent, stride in zip(ops.shape(x)[1:-1], sizes.extent, strides, strict=True)
-    ]
-    terms = [(x, kernel)]
-    for axis, (stride, dilation) in enumerate(zip(strides, dilation_rate, strict=True)):
-        terms = [
-            (every(part, axis + 1, dilation * r, stride), every(weights, axis, r, stride))
-            for part, weights in terms
-            for r in range(min(stride, weights.shape[axis]))
-        ]
-    total = None
-    for part, weights in terms:
-        y = ops.conv(part, weights, 1, "valid", "channels_last", dilation_rate)
-        # A phase with fewer kernel entries, or with pixels left over, gives outputs that do not exist.
-        y = ops.slice(y, [0] * len(y.shape), [ops.shape(y)[0], *lengths, kernel.shape[-1]])
-        total = y if total is None else total + y
-    return total
-
-
-def every(x: Any, axis: int, start: int, step: int) -> Any:
-    """Return every `step`-th entry of one axis from `start` on.
-
-    By reshaping, since the gradient of a slice with steps is several times slower on TensorFlow.
-    """
-    if start:
-        x = slice_axis(x, axis, start, ops.shape(x)[axis] - start)
-    if step == 1:
-        return x
-    missing = -ops.shape(x)[axis] % step
-    if not isinstance(missing, int) or missing:
-        x = ops.pad(x, [(0, missing if i == axis else 0) for i in range(len(x.shape))])
-    shape = list(ops.shape(x))
-    blocks = ops.reshape(x, (*shape[:axis], shape[axis] // step, step, *shape[axis + 1 :]))
-    shape[axis] = shape[axis] // step
-    return ops.reshape(slice_axis(blocks, axis + 1, 0, 1), shape)
+    pads = geometry.padding
+    padding = [(0, 0), *pads, (0, 0)] if isinstance(pads, tuple) else pads.upper()
+    return tf.nn.conv2d(x, kernel, geometry.strides, padding, dilations=geometry.dilation_rate)
 
 
 def matmul_transposed(x: Any, y: Any) -> Any:

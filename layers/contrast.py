@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.backend import convolve
 from layers.base import channels_last, from_channels_last, normalize_data_format
+from layers.convolution import convolve
 from layers.geometry import positive_int, positive_ints
-from layers.padding import slice_axis
 from layers.publish import public
+from layers.slicing import slice_axis
 
 __all__ = [
     "ContrastNormalization",

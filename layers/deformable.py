@@ -9,11 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.backend import convolve, sample_images, sum_into_rows
+from layers.backend import sample_images, sum_into_rows
 from layers.base import BaseConv
+from layers.convolution import convolve
 from layers.geometry import ConvGeometry, positive_int
-from layers.padding import pad, slice_axis
+from layers.padding import pad
 from layers.publish import public
+from layers.slicing import slice_axis
 
 __all__ = ["DeformableConv", "DeformableConv2D", "deformable_convolution"]
 

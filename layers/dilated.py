@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from layers.backend import convolve
 from layers.base import BaseConv
+from layers.convolution import convolve
 from layers.publish import public
 
 __all__ = ["DilatedConv", "DilatedConv1D", "DilatedConv2D", "DilatedConv3D"]
@@ -47,11 +47,13 @@ class DilatedConv(BaseConv):
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
         if self.flip_kernel:
             kernel = ops.flip(kernel, axis=tuple(range(self.rank)))
-        padding = "valid"
-        if self.geometry.is_zero_same and self.padding_value == 0:
+        padding: Any = "valid"
+        if self.padding_mode != "constant" or self.padding_value != 0:
+            x = self._pad(x)
+        elif self.padding == "same":
             padding = "same"
         else:
-            x = self._pad(x)
+            padding = self.geometry.pads(tuple(x.shape[1:-1]))
         outputs = convolve(x, kernel, self.strides, self.dilation_rate, padding)
         return outputs if bias is None else ops.add(outputs, bias)
 

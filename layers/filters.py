@@ -11,10 +11,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.backend import convolve
 from layers.base import channels_last, from_channels_last, normalize_data_format, spatial
+from layers.convolution import convolve
 from layers.geometry import ConvGeometry, normalize_padding, positive_ints
-from layers.padding import pad, slice_axis
+from layers.padding import pad
+from layers.slicing import slice_axis
 
 __all__ = [
     "FILTER_NAMES",

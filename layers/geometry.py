@@ -149,11 +149,6 @@ class ConvGeometry:
         """The input positions one window reads."""
         return math.prod(self.kernel_size)
 
-    @property
-    def is_zero_same(self) -> bool:
-        """Whether the padding is one that every backend's own convolution knows as "same"."""
-        return self.padding == "same" and self.padding_mode == "constant"
-
     def pads(self, input_sizes: Sizes) -> tuple[Pair | None, ...]:
         """Return (before, after) for every axis; None where it depends on a size that is None.
 

@@ -7,19 +7,9 @@ from typing import Any
 from keras import ops
 
 from layers.geometry import ConvGeometry
+from layers.slicing import slice_axis
 
-__all__ = ["pad", "slice_axis"]
-
-
-def slice_axis(x: Any, axis: int, start: Any, length: Any) -> Any:
-    """Return `length` entries of one axis from `start` on.
-
-    `ops.slice` and not `x[start:stop]`, whose gradient is several times slower on TensorFlow.
-    """
-    starts = [0] * len(x.shape)
-    sizes = list(ops.shape(x))
-    starts[axis], sizes[axis] = start, length
-    return ops.slice(x, starts, sizes)
+__all__ = ["pad"]
 
 
 def pad(x: Any, geometry: ConvGeometry, value: float = 0.0) -> Any:

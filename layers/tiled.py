@@ -8,11 +8,11 @@ from typing import Any
 
 from keras import ops
 
-from layers.backend import convolve
 from layers.base import BaseConv
+from layers.convolution import convolve
 from layers.geometry import positive_ints
-from layers.padding import slice_axis
 from layers.publish import public
+from layers.slicing import slice_axis
 
 __all__ = ["TiledConv", "TiledConv1D", "TiledConv2D", "TiledConv3D"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from keras import ops
 
-from layers.backend import every, matmul_transposed
+from layers.backend import matmul_transposed
 from layers.base import BaseConv
-from layers.padding import slice_axis
 from layers.publish import public
+from layers.slicing import every, slice_axis
 
 __all__ = ["UnsharedConv", "UnsharedConv1D", "UnsharedConv2D", "UnsharedConv3D"]
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.backend import every
-from layers.padding import pad, slice_axis
+from layers.padding import pad
 from layers.pooling import BasePooling, exponent
 from layers.publish import public
+from layers.slicing import every, slice_axis
 from layers.window_norms import power, root, scaled_norms
 
 __all__ = [

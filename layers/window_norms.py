@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.backend import every
 from layers.geometry import ConvGeometry
-from layers.padding import pad, slice_axis
+from layers.padding import pad
 from layers.plain_pooling import average_pool
+from layers.slicing import every, slice_axis
 
 __all__ = ["LARGE", "axis_norms", "mean_norms", "power", "root", "scaled_norms", "window_norms"]
 

@@ -1,13 +1,16 @@
-"""Every route of `backend.convolve` gives what one convolution over the padded input gives."""
+"""Every route of `convolve` gives what one convolution over the padded input gives."""
 
 import itertools
 
 import keras
 import numpy as np
 import pytest
-from layer_checks import assert_close, random_array, tensorflow_only, to_numpy
+from hypothesis import strategies as st
+from layer_checks import assert_close, given, random_array, tensorflow_only, to_numpy
 
-from layers import backend
+from layers import backend, convolution
+from layers.geometry import ConvGeometry
+from layers.slicing import every, subsample
 
 
 def reference(x, kernel, strides, dilation_rate):
@@ -29,6 +32,10 @@ def reference(x, kernel, strides, dilation_rate):
     return y
 
 
+def to_tensor(x, dtype="float32"):
+    return keras.ops.convert_to_tensor(x, dtype)
+
+
 STEPS = [((1, 1), (2, 2)), ((2, 2), (2, 2)), ((2, 1), (1, 3)), ((3, 2), (2, 3)), ((4, 6), (6, 4)), ((2, 3), (1, 1))]
 
 
@@ -37,9 +44,9 @@ STEPS = [((1, 1), (2, 2)), ((2, 2), (2, 2)), ((2, 1), (1, 3)), ((3, 2), (2, 3)),
 @pytest.mark.parametrize(("strides", "dilation_rate"), STEPS)
 def test_in_two_dimensions_by_either_route(strides, dilation_rate, groups, native, monkeypatch):
     if not native:
-        monkeypatch.setattr(backend, "_tensorflow_has", lambda *_: False)
+        monkeypatch.setattr(convolution, "has_native_convolution", lambda *_: False)
     x, kernel = random_array((2, 17, 15, 4)), random_array((3, 2, 4 // groups, 8), 1)
-    got = backend.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
+    got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
     assert_close(got, reference(x, kernel, strides, dilation_rate), "float32")
 
 
@@ -49,7 +56,7 @@ def test_in_two_dimensions_by_either_route(strides, dilation_rate, groups, nativ
 def test_at_every_rank(rank, stride, dilation, groups):
     x, kernel = random_array((2, *(13, 9, 8)[:rank], 4)), random_array((*(3, 2, 2)[:rank], 4 // groups, 4), 1)
     strides, dilation_rate = (stride,) * rank, (dilation,) * rank
-    got = backend.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
+    got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
     assert_close(got, reference(x, kernel, strides, dilation_rate), "float32")
 
 
@@ -58,9 +65,9 @@ def test_the_probe_tells_what_this_machine_can_do():
     # A plain convolution has a gradient everywhere; whatever is claimed beyond that must be true.
     import tensorflow as tf
 
-    assert backend._tensorflow_has("float32", False, False)
+    assert backend.has_native_convolution("float32", False, False)
     for dtype, dilated, grouped in itertools.product(["float32", "float64"], [False, True], [False, True]):
-        if backend._tensorflow_has(dtype, dilated, grouped):
+        if backend.has_native_convolution(dtype, dilated, grouped):
             x, kernel = tf.ones((1, 9, 9, 2), dtype), tf.ones((3, 3, 1 if grouped else 2, 2), dtype)
             with tf.GradientTape() as tape:
                 tape.watch((x, kernel))
@@ -71,11 +78,7 @@ def test_the_probe_tells_what_this_machine_can_do():
 @pytest.mark.parametrize(("start", "step"), [(0, 1), (2, 1), (0, 2), (1, 3), (5, 2), (3, 4)])
 def test_every(start, step):
     x = random_array((2, 11, 3))
-    np.testing.assert_array_equal(to_numpy(backend.every(to_tensor(x, "float64"), 1, start, step)), x[:, start::step])
-
-
-def to_tensor(x, dtype="float32"):
-    return keras.ops.convert_to_tensor(x, dtype)
+    np.testing.assert_array_equal(to_numpy(every(to_tensor(x, "float64"), 1, start, step)), x[:, start::step])
 
 
 @tensorflow_only
@@ -88,5 +91,46 @@ def test_one_channel_and_an_output_one_wide(width, strides, known):
 
     x, kernel = random_array((3, 5, width, 1), dtype="float32"), random_array((2, 2, 1, 3), 1, "float32")
     spec = [tf.TensorSpec(x.shape if known else (None, None, None, 1))]
-    graph = tf.function(lambda x: backend.convolve(x, kernel, strides, (1, 1), "valid"), input_signature=spec)
+    graph = tf.function(lambda x: convolution.convolve(x, kernel, strides, (1, 1), "valid"), input_signature=spec)
     assert_close(graph(x), reference(x, kernel, strides, (1, 1)), "float32")
+
+
+@tensorflow_only
+@pytest.mark.parametrize("strides", [(1, 2), (3, 1), (2, 2), (3, 2)])
+def test_the_gradient_of_a_kernel_of_one_pixel(strides):
+    # With strides that differ TensorFlow's own ends the process.
+    import tensorflow as tf
+
+    x, kernel = tf.constant(random_array((2, 5, 6, 3), dtype="float32")), tf.ones((1, 1, 3, 4))
+    with tf.GradientTape() as tape:
+        tape.watch((x, kernel))
+        y = convolution.convolve(x, kernel, strides, (1, 1), "valid")
+    by_x, by_kernel = tape.gradient(y, (x, kernel))
+    read = np.zeros(x.shape)
+    read[:, :: strides[0], :: strides[1]] = 4
+    assert_close(by_x, read, "float32")
+    sums = x.numpy()[:, :: strides[0], :: strides[1]].sum(axis=(0, 1, 2))
+    assert_close(by_kernel, np.broadcast_to(sums[None, None, :, None], kernel.shape), "float32")
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@given(data=st.data())
+def test_zeros_around_are_padding(rank, data):
+    axes = lambda low, high: data.draw(st.tuples(*[st.integers(low, high)] * rank))  # noqa: E731
+    sizes, kernel_size, strides, dilation_rate = axes(3, 8), axes(1, 3), axes(1, 4), axes(1, 4)
+    pairs = tuple(zip(axes(0, 3), axes(0, 3), strict=True))
+    padding = data.draw(st.sampled_from(["same", pairs]))
+    geometry = ConvGeometry(kernel_size, strides, dilation_rate, padding)
+    x, kernel = random_array((2, *sizes, 2)), random_array((*kernel_size, 2, 3), 1)
+    padded = np.pad(x, [(0, 0), *geometry.pads(sizes), (0, 0)])
+    if any(size < extent for size, extent in zip(padded.shape[1:-1], geometry.extent, strict=True)):
+        return
+    got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, padding)
+    assert_close(got, reference(padded, kernel, strides, dilation_rate), "float32")
+
+
+@pytest.mark.parametrize("sizes", [(6, 8), (5, 7), (6,), (4, 6, 8)])
+def test_subsample(sizes):
+    x, steps, starts = random_array((2, *sizes, 3)), (2, 4, 2)[: len(sizes)], (1, 2, 0)[: len(sizes)]
+    want = x[(slice(None), *(slice(start, None, step) for start, step in zip(starts, steps, strict=True)))]
+    np.testing.assert_array_equal(to_numpy(subsample(to_tensor(x, "float64"), steps, starts)), want)
