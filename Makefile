@@ -49,6 +49,8 @@ bench: $(STAMP)  ## measure every speed claim; installs PyTorch, the peer
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/train_classifier.py
+	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/large_kernels.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import project_first  # noqa: F401
 from network import step_of
 
 from pipelines.quiet import import_tensorflow

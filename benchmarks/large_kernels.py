@@ -12,6 +12,8 @@ import argparse
 import statistics
 import time
 
+import project_first  # noqa: F401
+
 from pipelines.quiet import import_tensorflow
 
 import_tensorflow()

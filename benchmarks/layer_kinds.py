@@ -15,6 +15,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import project_first  # noqa: F401
 
 from pipelines.quiet import import_tensorflow
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import project_first  # noqa: F401
 
 from pipelines.quiet import import_tensorflow
 

@@ -26,7 +26,14 @@ from layers.receptive_field import receptive_fields
 from layers.toeplitz import convolution_matrix
 
 INK, FAINT = "#1b1f24", "#c9d1d9"
-PAGE = {"font.size": 10, "axes.edgecolor": FAINT, "text.color": INK, "axes.titlesize": 11, "figure.dpi": 110, "figure.constrained_layout.h_pad": 0.12}
+PAGE = {
+    "font.size": 10,
+    "axes.edgecolor": FAINT,
+    "text.color": INK,
+    "axes.titlesize": 11,
+    "figure.dpi": 110,
+    "figure.constrained_layout.h_pad": 0.12,
+}
 
 
 def connections(name: str, inputs: int, rank: int = 1) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Keras layers that Keras does not have: dilated-with-everything, unshared and tiled convolution, Lp pooling."""
+"""Keras layers that Keras does not have, and what helps to see and count them; docs/layers.md shows them."""
 
 from layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -27,7 +27,13 @@ from layers.contrast import (
 from layers.cost import costs
 from layers.deformable import DeformableConv2D, deformable_convolution
 from layers.dilated import DilatedConv1D, DilatedConv2D, DilatedConv3D
-from layers.filters import FilterBank2D
+from layers.filters import (
+    FilterBank2D,
+    FilterInitializer,
+    filter_kernel,
+    gaussian_kernel,
+    laplacian_of_gaussian_kernel,
+)
 from layers.fourier import FourierConv1D, FourierConv2D, FourierConv3D
 from layers.generalized_mean import (
     GeMPooling1D,
@@ -50,6 +56,7 @@ from layers.pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, L
 from layers.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
 from layers.receptive_field import receptive_fields, unit_support
 from layers.tiled import TiledConv1D, TiledConv2D, TiledConv3D
+from layers.toeplitz import convolution_matrix, convolution_offset
 from layers.unshared import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
 from layers.weighted_pooling import (
     WeightedAveragePooling1D,
@@ -79,6 +86,7 @@ __all__ = [
     "DivisiveNormalization2D",
     "DivisiveNormalization3D",
     "FilterBank2D",
+    "FilterInitializer",
     "FourierConv1D",
     "FourierConv2D",
     "FourierConv3D",
@@ -122,8 +130,13 @@ __all__ = [
     "WeightedLpPooling3D",
     "check_dilation_rates",
     "convert_keras2_weights",
+    "convolution_matrix",
+    "convolution_offset",
     "costs",
     "deformable_convolution",
+    "filter_kernel",
+    "gaussian_kernel",
+    "laplacian_of_gaussian_kernel",
     "load_keras2_weights",
     "low_rank_kernels",
     "receptive_fields",

@@ -252,10 +252,9 @@ def _connections(layer: LocallyConnected) -> tuple[np.ndarray, np.ndarray, np.nd
     order = lambda places, last: (last, *places) if first else (*places, last)  # noqa: E731
     read = np.ravel_multi_index(np.broadcast_arrays(*order(where, channel)), shape)
     written = np.ravel_multi_index(np.broadcast_arrays(*order(to, filters)), order(outputs, layer.filters))
-    exists = np.logical_and.reduce(np.broadcast_arrays(*inside))
-    return np.broadcast_arrays(
-        read, written, np.broadcast_to(exists, np.broadcast_shapes(exists.shape, grid[-1].shape))
-    )
+    whole = np.broadcast_shapes(read.shape, written.shape)
+    exists = np.logical_and.reduce([np.broadcast_to(condition, whole) for condition in inside])
+    return np.broadcast_to(read, whole), np.broadcast_to(written, whole), exists
 
 
 def load_keras2_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,34 @@
+"""docs/layers.md: its Python runs, its pictures are drawn by the script beside it, and it names what there is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+import layers
+
+PAGE = (ROOT / "docs" / "layers.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_a_block_of_python_runs(number: int):
+    exec(compile(BLOCKS[number], f"docs/layers.md, block {number}", "exec"), {})
+
+
+def test_every_picture_is_drawn_by_the_script(tmp_path):
+    command = [sys.executable, ROOT / "docs" / "draw_layers.py", "--out", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert drawn == set(re.findall(r"\]\(pictures/(.*?\.png)\)", PAGE))
+    assert drawn == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+
+
+def test_every_public_name_is_on_the_page():
+    families = {re.sub(r"\dD$", "", name) for name in layers.__all__}
+    missing = {name for name in families if name not in PAGE}
+    assert not missing
