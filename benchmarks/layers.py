@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -229,7 +228,8 @@ def fourier() -> Iterator[Row]:
 def peak_memory(name: str) -> float:
     """Return the memory that one unshared forward pass adds, over what it may: output and one copy of the patches.
 
-    Weights and input are there before. Measured as the largest resident set of this process, which only grows.
+    Weights and input are there before. By TensorFlow's own account of what it allocates, in a process of its own: what
+    others have freed it would take back in pieces of up to twice the size.
     """
     shape = SHAPES[name]
     batch, height, width, channels = shape.input
@@ -237,20 +237,20 @@ def peak_memory(name: str) -> float:
     positions = (height - k + 1) * (width - k + 1)
     allowed = 4 * batch * positions * (shape.filters + k * k * channels)
     layer = layers.UnsharedConv2D(shape.filters, k)
-    layer.build(shape.input)
-    forward = tf.function(layer).get_concrete_function(tf.TensorSpec((None, *shape.input[1:])))
-    forward(tf.constant(normal(1, *shape.input[1:])))  # what the first call of all allocates for itself
     x = tf.constant(normal(*shape.input))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    forward = tf.function(layer)
     forward(x)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / allowed
+    tf.config.experimental.reset_memory_stats("CPU:0")
+    before = tf.config.experimental.get_memory_info("CPU:0")["current"]
+    forward(x)
+    return (tf.config.experimental.get_memory_info("CPU:0")["peak"] - before) / allowed
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=[*KINDS, "memory"], action="append", help="this kind alone; may be repeated")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--peak-memory", choices=SHAPES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak_memory:
@@ -265,7 +265,14 @@ def main() -> None:
         for name in SHAPES:
             command = [sys.executable, __file__, "--peak-memory", name]
             share = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-            print(f"| unshared {name}, peak memory added | output and patches | {share:.2f} x | 1 | | |", flush=True)
+            met = judged(share, 1, faster=False)
+            print(f"| unshared {name}, memory | output and patches | {share:.2f} x | {met} | | |", flush=True)
+
+
+def judged(ratio: float, target: float, faster: bool) -> str:
+    """Return the target, and whether it is missed."""
+    missed = ratio < target if faster else ratio > target
+    return f"{'≥' if faster else '≤'} {target}{' **missed**' if missed else ''}"
 
 
 def show(row: Row, rounds: int) -> None:
@@ -274,9 +281,8 @@ def show(row: Row, rounds: int) -> None:
         cells = []
         for column, target in enumerate(row.targets):
             ratio = ratios([pair[column], row.ours[column]], rounds)[1]
-            ratio, unit, sign = (1 / ratio, "x faster", "≥") if row.faster else (ratio, "x", "≤")
-            met = target is None or (ratio >= target if row.faster else ratio <= target)
-            cells += [f"{ratio:.2f} {unit}", "" if target is None else f"{sign} {target}{'' if met else ' **missed**'}"]
+            ratio, unit = (1 / ratio, "x faster") if row.faster else (ratio, "x")
+            cells += [f"{ratio:.2f} {unit}", "" if target is None else judged(ratio, target, row.faster)]
         print(f"| {row.name} | {peer} | {' | '.join(cells)} |", flush=True)
 
 

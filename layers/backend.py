@@ -60,8 +60,8 @@ def native_convolution(x: Any, kernel: Any, geometry: ConvGeometry) -> Any:
     """
     import tensorflow as tf
 
-    pads = geometry.padding
-    padding = [(0, 0), *pads, (0, 0)] if isinstance(pads, tuple) else pads.upper()
+    named = geometry.with_padding_named(tuple(x.shape[1:-1])).padding  # pairs make its gradient slower
+    padding = [(0, 0), *named, (0, 0)] if isinstance(named, tuple) else named.upper()
     return tf.nn.conv2d(x, kernel, geometry.strides, padding, dilations=geometry.dilation_rate)
 
 

@@ -1,12 +1,14 @@
-"""Sizes and padding amounts of convolution and pooling windows: pure Python, any rank."""
+"""What convolution and pooling windows read: sizes, padding amounts and positions, at any rank."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 __all__ = [
     "PADDINGS",
@@ -184,6 +186,39 @@ class ConvGeometry:
             outputs.append((padded - self.extent[axis]) // self.strides[axis] + 1)
         return tuple(outputs)
 
+    def with_padding_named(self, input_sizes: Sizes) -> ConvGeometry:
+        """Return the same with padding "valid" or "same", where that pads inputs of these sizes alike."""
+        pads = self.pads(input_sizes)
+        for padding in ("valid", "same"):
+            named = replace(self, padding=padding)
+            if named.pads(input_sizes) == pads and None not in pads:
+                return named
+        return self
+
+    def sources(self, input_sizes: Sequence[int], flip_kernel: bool = False) -> np.ndarray:
+        """Return which input position every output reads at every position of the kernel.
+
+        Args:
+            input_sizes: one int an axis.
+            flip_kernel: whether the kernel is read backwards.
+
+        Returns:
+            Integers `(outputs, positions)`, where inputs, outputs and the kernel's positions are numbered row by row;
+            -1 where the padding is constant, and so read from nowhere.
+        """
+        source, missing = np.zeros((1, 1), int), np.zeros((1, 1), bool)
+        pairs = [pair for pair in self.pads(input_sizes) if pair is not None]
+        outputs = [size for size in self.output_sizes(input_sizes) if size is not None]
+        axes = zip(input_sizes, outputs, pairs, self.kernel_size, self.strides, self.dilation_rate, strict=True)
+        for size, output, pair, kernel, stride, dilation in axes:
+            fill: dict[str, Any] = {"constant_values": -1} if self.padding_mode == "constant" else {}
+            line = np.pad(np.arange(size), pair, mode=self.padding_mode, **fill)  # type: ignore[call-overload]
+            positions = np.arange(kernel)[::-1] if flip_kernel else np.arange(kernel)
+            along = line[np.add.outer(np.arange(output) * stride, positions * dilation)]
+            source = _outer(np.add, source * size, along)
+            missing = _outer(np.logical_or, missing, along < 0)
+        return np.where(missing, -1, source)
+
     def _pad(self, axis: int, size: int | None) -> Pair | None:
         if not isinstance(self.padding, str):
             return self.padding[axis]
@@ -208,3 +243,9 @@ class ConvGeometry:
     def _check_rank(self, input_sizes: Sizes) -> None:
         if len(input_sizes) != self.rank:
             raise ValueError(f"`input_sizes` must hold {self.rank} sizes. Received: input_sizes={tuple(input_sizes)}.")
+
+
+def _outer(function: np.ufunc, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return `(a0 * b0, a1 * b1)` from `(a0, a1)` and `(b0, b1)`: outputs with outputs, positions with positions."""
+    joined = function(a[:, None, :, None], b[None, :, None, :])
+    return joined.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 from keras import ops
@@ -61,10 +60,7 @@ class TiledConv(BaseConv):
         return self.tile_shape
 
     def _convolve(self, x: Any, kernel: Any, bias: Any) -> Any:
-        """Run one convolution a kernel, each over every tile-th position, and interleave the outputs.
-
-        Kernels that follow each other along the last axis become the filters of one wider kernel where they can.
-        """
+        """Run a convolution for every few kernels, over every tile-th position, and interleave the outputs."""
         x = self._pad(x)
         static = self._output_sizes(x.shape[1:-1])
         sizes = self._output_sizes(ops.shape(x)[1:-1])
@@ -76,45 +72,47 @@ class TiledConv(BaseConv):
         bias = None if bias is None else _first(bias, tile)
         if self.flip_kernel:
             kernel = ops.flip(kernel, axis=tuple(range(self.rank, 2 * self.rank)))
-        if self._can_widen(tile[-1]):
-            kernel, bias = self._widen(kernel, bias)
-            wide = (*tile[:-1], 1)
-        else:
-            wide = tile
-        phases = []
-        for phase in itertools.product(*map(range, wide)):
-            y = self._phase(x, _pick(kernel, phase), phase, periods, tile)
-            phases.append(y if bias is None else ops.add(y, _pick(bias, phase)))
-        if wide != tile:
-            periods = (*periods[:-1], periods[-1] * tile[-1])
-            phases = [ops.reshape(y, (ops.shape(y)[0], *periods, self.filters)) for y in phases]
-        return _interleave(phases, wide, periods, sizes)
+        neighbours = self._neighbours(tile[-1])
+        rows = []
+        for row in itertools.product(*map(range, tile[:-1])):
+            row_kernels = _pick(kernel, row)
+            parts = []
+            for first in range(0, tile[-1], neighbours):
+                count = min(neighbours, tile[-1] - first)
+                wide = self._widen(slice_axis(row_kernels, 0, first, count))
+                parts.append(self._phase(x, wide, (*row, first), periods, tile))
+            y = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=-1)
+            if bias is not None:
+                y = ops.add(y, ops.reshape(_pick(bias, row), (-1,)))
+            rows.append(ops.reshape(y, (ops.shape(y)[0], *periods[:-1], periods[-1] * tile[-1], self.filters)))
+        return _interleave(rows, (*tile[:-1], 1), (*periods[:-1], periods[-1] * tile[-1]), sizes)
 
-    def _can_widen(self, t: int) -> bool:
-        """Return whether one kernel as wide as `t` shifted ones may hold them, at no more than twice the products."""
-        shift, beyond = divmod(self.strides[-1], self.dilation_rate[-1])
-        return t > 1 and self.groups == 1 and not beyond and (t - 1) * shift <= self.kernel_size[-1]
+    def _neighbours(self, t: int) -> int:
+        """Return how many kernels that follow each other along the last axis are convolved as one, of `t`.
 
-    def _widen(self, kernel: Any, bias: Any) -> tuple[Any, Any]:
-        """Return kernel and bias whose filters, `(t, filters)` flattened, are those of `t` neighbouring positions.
-
-        Of kernel `q`, entry `i` moves to `q * shift + i`: rows of length `width + shift`, read as rows of length
-        `width`, start `shift` later each.
+        One as wide as all of them shifted holds them as its filters. Fewer, larger convolutions gain more than the
+        zeros in it cost, up to half as many products more.
         """
-        rank, axes = self.rank, tuple(range(self.rank - 1))
-        tile, sizes = tuple(kernel.shape[:rank]), tuple(kernel.shape[rank : 2 * rank])
-        t, size, (channels, filters) = tile[-1], sizes[-1], tuple(kernel.shape[-2:])
+        shift, beyond = divmod(self.strides[-1], self.dilation_rate[-1])
+        if self.groups > 1 or beyond:
+            return 1
+        most = 1 + self.kernel_size[-1] // (2 * shift)
+        return -(-t // -(-t // most))  # as even as they come
+
+    def _widen(self, kernels: Any) -> Any:
+        """Return one kernel whose filters, `(count, filters)` flattened, are those of `count` neighbouring positions.
+
+        Of kernel `q`, entry `i` of the last axis moves to `q * shift + i`.
+        """
+        count, axis = kernels.shape[0], self.rank - 1
         shift = self.strides[-1] // self.dilation_rate[-1]
-        width = (t - 1) * shift + size
-        other = (*tile[:-1], *sizes[:-1])
-        kernel = ops.transpose(kernel, (*axes, *(rank + axis for axis in axes), rank - 1, 2 * rank - 1, -2, -1))
-        kernel = ops.reshape(kernel, (math.prod(other), t, size, channels * filters))
-        kernel = ops.pad(kernel, [(0, 0), (0, 0), (0, width + shift - size), (0, 0)])
-        kernel = ops.reshape(kernel, (math.prod(other), t * (width + shift), channels * filters))
-        kernel = ops.reshape(slice_axis(kernel, 1, 0, t * width), (math.prod(other), t, width, channels, filters))
-        kernel = ops.reshape(ops.transpose(kernel, (0, 2, 3, 1, 4)), (*other, width, channels, t * filters))
-        kernel = ops.expand_dims(kernel, rank - 1)
-        return kernel, None if bias is None else ops.reshape(bias, (*tile[:-1], 1, t * filters))
+        wide = []
+        for q in range(count):
+            pads = [(0, 0)] * (self.rank + 2)
+            pads[axis] = (q * shift, (count - 1 - q) * shift)
+            kernel = _pick(kernels, (q,))
+            wide.append(kernel if count == 1 else ops.pad(kernel, pads))
+        return wide[0] if count == 1 else ops.concatenate(wide, axis=-1)
 
     def _output_sizes(self, padded: Any) -> tuple[Any, ...]:
         return tuple(

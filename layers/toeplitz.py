@@ -156,20 +156,7 @@ class _Linear:
         return offset.ravel()
 
     def _sources(self) -> np.ndarray:
-        """Return the input pixel that each output reads at each entry of the kernel, `(outputs, taps)`; -1 for none."""
-        sizes, geometry = self.input_shape[:-1], self.geometry
-        outputs = self._output_sizes()
-        pairs = [pair for pair in geometry.pads(sizes) if pair is not None]
-        source, missing = np.zeros((1, 1), int), np.zeros((1, 1), bool)
-        axes = zip(sizes, outputs, pairs, geometry.kernel_size, geometry.strides, geometry.dilation_rate, strict=True)
-        for size, output, pair, kernel, stride, dilation in axes:
-            fill: dict[str, Any] = {"constant_values": -1} if geometry.padding_mode == "constant" else {}
-            line = np.pad(np.arange(size), pair, mode=geometry.padding_mode, **fill)  # type: ignore[call-overload]
-            taps = np.arange(kernel)[::-1] if self.flip_kernel else np.arange(kernel)
-            along = line[np.add.outer(np.arange(output) * stride, taps * dilation)]
-            source = _outer(np.add, source * size, along)
-            missing = _outer(np.logical_or, missing, along < 0)
-        return np.where(missing, -1, source)
+        return self.geometry.sources(self.input_shape[:-1], self.flip_kernel)
 
     def _output_sizes(self) -> list[int]:
         return [size for size in self.geometry.output_sizes(self.input_shape[:-1]) if size is not None]
@@ -190,12 +177,6 @@ class _Linear:
         sites = math.prod(self.kernel.shape[:rank])
         kernels = self.kernel.reshape(sites, -1, channels, filters).transpose(0, 3, 1, 2)
         return kernels[self._site()]
-
-
-def _outer(function: np.ufunc, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return `(a0 * b0, a1 * b1)` from `(a0, a1)` and `(b0, b1)`: positions with positions, taps with taps."""
-    joined = function(a[:, None, :, None], b[None, :, None, :])
-    return joined.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])
 
 
 def _linear(layer: Any, input_shape: Sequence[int], *window: Any) -> _Linear:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -10,8 +9,8 @@ from keras import ops
 
 from layers.backend import matmul_transposed
 from layers.base import BaseConv
+from layers.geometry import ConvGeometry
 from layers.publish import public
-from layers.slicing import every, slice_axis
 
 __all__ = ["UnsharedConv", "UnsharedConv1D", "UnsharedConv2D", "UnsharedConv3D"]
 
@@ -72,7 +71,6 @@ class UnsharedConv(BaseConv):
         # The location is the batch axis of the matrix product, and the batch lies innermost while patches are put
         # together, so that they are copied in long runs however few the channels.
         rank = self.rank
-        x = ops.transpose(self._pad(x), (*range(1, rank + 2), 0))
         patches = self._patches(x, tuple(kernel.shape[:rank]))
         outputs = matmul_transposed(patches, kernel) if self.groups == 1 else self._grouped(patches, kernel)
         if bias is not None:
@@ -81,28 +79,16 @@ class UnsharedConv(BaseConv):
         return ops.transpose(outputs, (rank, *range(rank), rank + 1))
 
     def _patches(self, x: Any, sizes: tuple[int, ...]) -> Any:
-        """Return `(*sizes, positions * channels, batch)` from `(*padded sizes, channels, batch)`, row-major."""
-        if max(self.strides) == 1:
-            end = (x.shape[-2], ops.shape(x)[-1])
-            offsets = ([i * d for i in range(k)] for k, d in zip(self.kernel_size, self.dilation_rate, strict=True))
-            shifts = [ops.slice(x, (*start, 0, 0), (*sizes, *end)) for start in itertools.product(*offsets)]
-        else:
-            shifts = self._strided_shifts(x, sizes, 0)
-        if self.flip_kernel:
-            shifts.reverse()
-        return ops.concatenate(shifts, axis=-2)
-
-    def _strided_shifts(self, x: Any, sizes: tuple[int, ...], axis: int) -> list[Any]:
-        """Return what each kernel position reads, the axes before `axis` being done."""
-        if axis == self.rank:
-            return [x]
-        stride, phases, shifts = self.strides[axis], {}, []
-        for i in range(self.kernel_size[axis]):
-            start, phase = divmod(i * self.dilation_rate[axis], stride)
-            if phase not in phases:
-                phases[phase] = every(x, axis, phase, stride)
-            shifts += self._strided_shifts(slice_axis(phases[phase], axis, start, sizes[axis]), sizes, axis + 1)
-        return shifts
+        """Return `(*sizes, positions * channels, batch)`, row-major, in one copy: what takes the most memory here."""
+        geometry = self.geometry
+        if geometry.padding_mode == "constant":
+            x = self._pad(x)
+            geometry = ConvGeometry(geometry.kernel_size, geometry.strides, geometry.dilation_rate)
+        inputs, channels, batch = tuple(x.shape[1:-1]), x.shape[-1], ops.shape(x)[0]
+        x = ops.transpose(x, (*range(1, self.rank + 2), 0))
+        x = ops.reshape(x, (math.prod(inputs), channels * batch))
+        patches = ops.take(x, geometry.sources(inputs, self.flip_kernel).astype("int32"), axis=0)
+        return ops.reshape(patches, (*sizes, geometry.positions * channels, batch))
 
     def _grouped(self, patches: Any, kernel: Any) -> Any:
         """Multiply each group of channels with its group of filters."""

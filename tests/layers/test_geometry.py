@@ -114,3 +114,36 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_sizes_of_another_rank_are_refused():
     with pytest.raises(ValueError, match=r"2 sizes.*\(5,\)"):
         ConvGeometry((3, 3)).output_sizes((5,))
+
+
+@given(
+    st.integers(1, 12), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), st.integers(0, 4), st.integers(0, 4)
+)
+def test_padding_is_named_where_the_name_pads_alike(size, kernel, stride, dilation, before, after):
+    geometry = ConvGeometry((kernel,), stride, dilation, ((before, after),))
+    named = geometry.with_padding_named((size,))
+    assert named.pads((size,)) == geometry.pads((size,))
+    same = reference_pads(size, kernel, stride, dilation, "same")
+    assert (named.padding == geometry.padding) == ((before, after) not in ((0, 0), same))
+    assert geometry.with_padding_named((None,)).pads((size,)) == geometry.pads((size,))
+
+
+@given(
+    st.integers(3, 9),
+    st.integers(3, 9),
+    st.sampled_from(["constant", "reflect", "symmetric", "edge", "wrap"]),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.booleans(),
+)
+def test_sources_are_the_positions_that_windows_of_numbered_pixels_show(
+    height, width, mode, pair, stride, dilation, flip
+):
+    geometry = ConvGeometry((2, 2), stride, dilation, (pair, (1, 0)), mode)
+    image = np.arange(height * width).reshape(height, width)
+    image = np.pad(image, (pair, (1, 0)), mode, **({"constant_values": -1} if mode == "constant" else {}))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (1 + dilation, 1 + dilation))[::stride, ::stride]
+    windows = windows[..., ::dilation, ::dilation].reshape(-1, 4)
+    sources = geometry.sources((height, width), flip)
+    np.testing.assert_array_equal(sources[:, ::-1] if flip else sources, windows)
