@@ -19,7 +19,6 @@ from layers.contrast import (
     LocalContrastNormalization1D,
     LocalContrastNormalization2D,
     LocalContrastNormalization3D,
-    LocalResponseNormalization,
     SubtractiveNormalization1D,
     SubtractiveNormalization2D,
     SubtractiveNormalization3D,
@@ -55,6 +54,7 @@ from layers.normalization import FusedBatchNormalization
 from layers.pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
 from layers.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
 from layers.receptive_field import receptive_fields, unit_support
+from layers.response import LocalResponseNormalization
 from layers.tiled import TiledConv1D, TiledConv2D, TiledConv3D
 from layers.toeplitz import convolution_matrix, convolution_offset
 from layers.unshared import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D

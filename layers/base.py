@@ -13,7 +13,7 @@ from layers.geometry import ConvGeometry, normalize_padding, positive_int, posit
 from layers.initializers import per_site
 from layers.padding import pad
 
-__all__ = ["BaseConv", "channels_last", "from_channels_last", "normalize_data_format", "spatial"]
+__all__ = ["BaseConv", "at_least_float32", "channels_last", "from_channels_last", "normalize_data_format", "spatial"]
 
 
 class BaseConv(keras.layers.Layer):
@@ -230,3 +230,9 @@ def _padding_value(value: Any, mode: str) -> float:
             f"padding_mode={mode!r}."
         )
     return float(value)
+
+
+def at_least_float32(x: Any) -> Any:
+    """Return `x` in float32 where it is narrower; sums of float16 and bfloat16 need more bits."""
+    narrow = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+    return ops.cast(x, "float32") if narrow else x

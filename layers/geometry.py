@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "normalize_padding_mode",
     "positive_int",
     "positive_ints",
+    "positive_number",
 ]
 
 PADDINGS = ("valid", "same", "full", "causal")
@@ -43,6 +45,18 @@ def positive_int(value: Any, name: str, minimum: int = 1) -> int:
     if number < minimum:
         raise ValueError(f"{rule} Received: {name}={value!r}.")
     return number
+
+
+def positive_number(value: Any, name: str, *, or_zero: bool = False) -> float:
+    """Return `value` as a float.
+
+    Raises:
+        ValueError: if it is no finite number, or not positive; 0 may do.
+    """
+    legal = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not legal or value < 0 or (value == 0 and not or_zero):
+        raise ValueError(f"`{name}` must be a number {'>=' if or_zero else '>'} 0. Received: {name}={value!r}.")
+    return float(value)
 
 
 def positive_ints(value: Any, rank: int, name: str) -> tuple[int, ...]:

@@ -15,12 +15,12 @@ from layers.adaptive_pooling import BaseAdaptivePooling
 from layers.base import spatial
 from layers.channel_pooling import BaseChannelPooling
 from layers.contrast import ContrastNormalization, DivisiveNormalization, LocalContrastNormalization
-from layers.contrast import LocalResponseNormalization as ResponseNormalization
 from layers.deformable import DeformableConv
 from layers.generalized_mean import GlobalGeMPooling
 from layers.geometry import ConvGeometry
 from layers.graph import Call, label
 from layers.pyramid_pooling import SpatialPyramidPooling
+from layers.response import LocalResponseNormalization
 
 __all__ = ["POINTWISE", "Reads", "reads_of"]
 
@@ -34,7 +34,7 @@ POINTWISE = (
     _L.RandomContrast, _L.RandomFlip, _L.RandomRotation, _L.RandomTranslation, _L.RandomZoom, _L.ReLU, _L.Rescaling,
     _L.SpatialDropout1D, _L.SpatialDropout2D, _L.SpatialDropout3D,
     _L.Add, _L.Average, _L.Maximum, _L.Minimum, _L.Multiply, _L.Subtract,
-    BaseChannelPooling, ResponseNormalization,
+    BaseChannelPooling, LocalResponseNormalization,
 )  # fmt: skip
 """Layers whose unit reads the unit at its own position and nothing else."""
 

@@ -23,9 +23,9 @@ from layers.contrast import (
     LocalContrastNormalization1D,
     LocalContrastNormalization2D,
     LocalContrastNormalization3D,
-    LocalResponseNormalization,
     SubtractiveNormalization2D,
 )
+from layers.response import LocalResponseNormalization
 
 pytestmark = keras_copies
 

@@ -18,7 +18,6 @@ from layers.channel_pooling import Maxout
 from layers.contrast import (
     DivisiveNormalization2D,
     LocalContrastNormalization2D,
-    LocalResponseNormalization,
     SubtractiveNormalization2D,
 )
 from layers.deformable import DeformableConv2D
@@ -30,6 +29,7 @@ from layers.gridding import check_dilation_rates
 from layers.pooling import L2Pooling2D
 from layers.pyramid_pooling import SpatialPyramidPooling2D
 from layers.receptive_field import AxisField, receptive_fields, unit_support
+from layers.response import LocalResponseNormalization
 from layers.tiled import TiledConv2D
 from layers.unshared import UnsharedConv2D
 
