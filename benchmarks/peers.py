@@ -20,6 +20,7 @@ __all__ = ["Pair", "in_jax", "in_tensorflow", "in_torch", "ratios"]
 # Seconds; what is faster is repeated. Longer, and small inputs would stay in the processor's cache, as they never do
 # in a network, where other layers run in between.
 SHORTEST = 0.001
+LONGEST = 30.0  # seconds for one ratio; what would take longer gets fewer rounds
 
 
 class Pair(NamedTuple):
@@ -73,12 +74,14 @@ def in_torch(function: Callable[..., torch.Tensor], *values: np.ndarray) -> Pair
 
 def ratios(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
     """Return the time of every call over that of the first: the median over rounds in which all take their turn."""
-    repeats = []
+    repeats, once = [], []
     for call in calls:
         call()
         started = time.perf_counter()
         call()
-        repeats.append(max(1, round(SHORTEST / (time.perf_counter() - started))))
+        once.append(time.perf_counter() - started)
+        repeats.append(max(1, round(SHORTEST / once[-1])))
+    rounds = min(rounds, max(3, round(LONGEST / sum(once))))
     seconds = np.empty((rounds, len(calls)))
     for row in seconds:
         for column, (call, count) in enumerate(zip(calls, repeats, strict=True)):

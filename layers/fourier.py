@@ -23,9 +23,9 @@ class FourierConv(BaseConv):
     that holds the padded `x`. The answers are those of `DilatedConv${rank}D` up to rounding;
     the cost hardly depends on the size of the kernel, so that it pays for large ones, above all in training.
 
-    A transform is a product with the matrix of cosines and sines, an axis at a time: at the sizes of feature maps that
-    is as fast as the fast transform, reads no padding at the far end, gives the kept outputs alone, and its gradient is
-    another such product. Half precision is computed in float32.
+    A transform is a product with the matrix of cosines and sines, an axis at a time. It reads no padding at the far
+    end, gives the kept outputs alone, and its gradient is another such product: for maps of 64 pixels it is as fast as
+    the fast transform, which is faster forward from some 256 pixels on. Half precision is computed in float32.
 
     Weights: kernel `(*kernel_size, channels // groups, filters)`, bias `(filters,)`.
 

@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 __all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "split_of"]
 
 SPLIT_NAMES = ("train", "validation", "test")
 _SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
 
+Label = TypeVar("Label")
+
 
 @dataclass(frozen=True)
-class Example:
-    """One labelled image: where it came from, its encoded bytes, and the index of its class."""
+class Example(Generic[Label]):
+    """One labelled image: where it came from, its encoded bytes, and what the task learns of it.
+
+    For classification that is the index of its class; for detection its :class:`pipelines.boxes.Objects`.
+    """
 
     id: str
     image: bytes
-    label: int
+    label: Label
 
 
 @dataclass(frozen=True)
-class Split:
+class Split(Generic[Label]):
     """A part of a data set.
 
     Args:
@@ -33,16 +39,16 @@ class Split:
 
     name: str
     size: int
-    examples: Callable[[], Iterator[Example]]
+    examples: Callable[[], Iterator[Example[Label]]]
 
 
 @dataclass(frozen=True)
-class Splits:
-    """A data set for classification.
+class Splits(Generic[Label]):
+    """A data set.
 
     Args:
         source: as the user named it.
-        classes: the names, in the order of the labels.
+        classes: the names, in the order of the labels' indices.
         train, validation, test: the parts; no image is in two of them.
         mirrored: whether an image and its mirror image may be taken for the same thing.
         fingerprint: SHA-256 over what the parts consist of.
@@ -50,13 +56,13 @@ class Splits:
 
     source: str
     classes: tuple[str, ...]
-    train: Split
-    validation: Split
-    test: Split
+    train: Split[Label]
+    validation: Split[Label]
+    test: Split[Label]
     mirrored: bool
     fingerprint: str
 
-    def __getitem__(self, name: str) -> Split:
+    def __getitem__(self, name: str) -> Split[Label]:
         """Return a part by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
