@@ -12,9 +12,21 @@ from matplotlib.figure import Figure
 from pipelines import intake
 from pipelines.metrics import Calibration
 
-__all__ = ["Mistake", "Picture", "Report", "confusion_picture", "mistakes_picture", "reliability_picture"]
+__all__ = [
+    "BLUE",
+    "INK",
+    "RED",
+    "Mistake",
+    "Picture",
+    "Report",
+    "confusion_picture",
+    "mistakes_picture",
+    "png",
+    "reliability_picture",
+]
 
-_INK, _BLUE, _RED = "#222222", "#3567b0", "#c0392b"
+INK, BLUE, RED = "#222222", "#3567b0", "#c0392b"
+"""The colours of lines and bars, which all pictures share."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,8 @@ class Mistake:
     text: str
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG, cut to what is drawn."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
     return buffer.getvalue()
@@ -78,12 +91,12 @@ def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> Pictur
         axes.set_yticks(range(count), classes)
     if count <= 30:
         for row, column in zip(*np.nonzero(confusion), strict=True):
-            ink = "white" if shares[row, column] > 0.5 else _INK
+            ink = "white" if shares[row, column] > 0.5 else INK
             axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=ink, fontsize=8)
     axes.set_xlabel("answer")
     axes.set_ylabel("truth")
     return Picture("Confusion matrix", "Rows are the truth, columns the answer; all else than the diagonal is wrong.",
-                   _png(figure))  # fmt: skip
+                   png(figure))  # fmt: skip
 
 
 def reliability_picture(found: Calibration) -> Picture:
@@ -99,9 +112,9 @@ def reliability_picture(found: Calibration) -> Picture:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     width = float(found.edges[1] - found.edges[0]) * 0.92
-    above.bar(middles, np.nan_to_num(found.accuracy), width, color=_BLUE, label="share right")
-    above.plot([0, 1], [0, 1], "--", color=_INK, linewidth=1, label="perfectly calibrated")
-    above.plot(found.confidence, found.accuracy, "o", color=_RED, markersize=4, label="mean score of the bin")
+    above.bar(middles, np.nan_to_num(found.accuracy), width, color=BLUE, label="share right")
+    above.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="perfectly calibrated")
+    above.plot(found.confidence, found.accuracy, "o", color=RED, markersize=4, label="mean score of the bin")
     above.set_ylabel("share right")
     above.set_ylim(0, 1)
     above.legend(loc="upper left", fontsize=8)
@@ -110,7 +123,7 @@ def reliability_picture(found: Calibration) -> Picture:
     below.set_xlabel("score of the chosen class")
     below.set_xlim(0, 1)
     caption = f"Expected calibration error {found.error:.3f}: 0 means that scores can be taken for probabilities."
-    return Picture("Reliability", caption, _png(figure))
+    return Picture("Reliability", caption, png(figure))
 
 
 def mistakes_picture(mistakes: list[Mistake]) -> Picture:
@@ -129,6 +142,6 @@ def mistakes_picture(mistakes: list[Mistake]) -> Picture:
         axes.axis("off")
     for axes, mistake in zip(grid.flat, mistakes, strict=False):
         axes.imshow(np.asarray(intake.open_rgb(mistake.image, max_side=160)))
-        axes.set_title(mistake.text, fontsize=7, color=_INK)
+        axes.set_title(mistake.text, fontsize=7, color=INK)
     figure.tight_layout()
-    return Picture("Worst mistakes", "The wrong answers that were given with the highest score.", _png(figure))
+    return Picture("Worst mistakes", "The wrong answers that were given with the highest score.", png(figure))
