@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from pipelines import intake
 from pipelines.data import folder
@@ -16,7 +17,9 @@ from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.errors import DataError
 from pipelines.progress import Reporter
 
-__all__ = ["Checked", "Problem", "check"]
+__all__ = ["Checked", "Problem", "Seen", "check", "check_duplicates", "check_images", "look"]
+
+Looked = TypeVar("Looked")
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,17 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class Seen:
+    """What looking at an image showed.
+
+    Args:
+        part: which part it is in.
+        class_name: the class, or for other tasks whatever two images of the same content should share.
+        name: how problems call it.
+        digest: SHA-256 of its bytes, None if it is not readable.
+        error: what reading or decoding it said, "where: what".
+    """
+
     part: str
     class_name: str
     name: str
@@ -83,15 +96,15 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter) -> Ch
 
         splits = sources.load(data, data_dir, seed)
         total = sum(splits[part].size for part in SPLIT_NAMES)
-        seen = _look(_read_splits(splits), total, reporter)
+        seen = look(_read_splits(splits), total, reporter)
     else:
         listing = folder.list_folder(path)
         _check_listing(listing, found)
         parts = folder.assign(listing, seed)
         _check_parts(listing, parts, found)
-        seen = _look(_read_files(parts, path), len(listing.files), reporter)
-    _check_images(seen, found)
-    _check_duplicates(seen, found)
+        seen = look(_read_files(parts, path), len(listing.files), reporter)
+    check_images(seen, found)
+    check_duplicates(seen, found)
     found.summary = _summary(seen)
     found.problems.sort(key=lambda problem: not problem.serious)
     return found
@@ -117,32 +130,33 @@ def _check_parts(listing: folder.Listing, parts: dict[str, list[tuple[str, Path]
             )
 
 
-def _read_files(parts: dict[str, list[tuple[str, Path]]], root: Path) -> Iterator[_Seen]:
+def _read_files(parts: dict[str, list[tuple[str, Path]]], root: Path) -> Iterator[Seen]:
     files = ((part, class_name, path) for part in SPLIT_NAMES for class_name, path in parts[part])
 
-    def look(file: tuple[str, str, Path]) -> _Seen:
+    def look(file: tuple[str, str, Path]) -> Seen:
         part, class_name, path = file
         name = path.relative_to(root).as_posix()
         try:
             data = intake.read(path, str(path))
             intake.open_rgb(data, name=str(path))
         except DataError as error:
-            return _Seen(part, class_name, name, None, str(error))
-        return _Seen(part, class_name, name, hashlib.sha256(data).hexdigest(), None)
+            return Seen(part, class_name, name, None, str(error))
+        return Seen(part, class_name, name, hashlib.sha256(data).hexdigest(), None)
 
     with ThreadPoolExecutor(max_workers=4) as pool:
         while chunk := list(islice(files, 256)):
             yield from pool.map(look, chunk)
 
 
-def _read_splits(splits: Splits) -> Iterator[_Seen]:
+def _read_splits(splits: Splits) -> Iterator[Seen]:
     for part in SPLIT_NAMES:
         for example in splits[part].examples():
             digest = hashlib.sha256(example.image).hexdigest()
-            yield _Seen(part, splits.classes[example.label], example.id, digest, None)
+            yield Seen(part, splits.classes[example.label], example.id, digest, None)
 
 
-def _look(examples: Iterator[_Seen], total: int, reporter: Reporter) -> list[_Seen]:
+def look(examples: Iterator[Looked], total: int, reporter: Reporter) -> list[Looked]:
+    """Collect what an iterator finds out, and show how far it has come."""
     seen = []
     with reporter.meter("looking at images", total) as meter:
         for one in examples:
@@ -151,15 +165,17 @@ def _look(examples: Iterator[_Seen], total: int, reporter: Reporter) -> list[_Se
     return seen
 
 
-def _check_images(seen: list[_Seen], found: Checked) -> None:
+def check_images(seen: Iterable[Seen], found: Checked) -> None:
+    """List the images that cannot be read or decoded."""
     for one in seen:
         if one.error is not None:
             where, _, what = one.error.partition(": ")
             found.problems.append(Problem(where, what))
 
 
-def _check_duplicates(seen: list[_Seen], found: Checked) -> None:
-    by_content: dict[str, list[_Seen]] = defaultdict(list)
+def check_duplicates(seen: Iterable[Seen], found: Checked, otherwise: str = "under another class") -> None:
+    """List the images of the same content; ``otherwise`` says what is wrong where they do not share a class."""
+    by_content: dict[str, list[Seen]] = defaultdict(list)
     for one in seen:
         if one.digest is not None:
             by_content[one.digest].append(one)
@@ -167,7 +183,7 @@ def _check_duplicates(seen: list[_Seen], found: Checked) -> None:
         first = same[0]
         for other in same[1:]:
             if other.class_name != first.class_name:
-                what = f"has the same content as {first.name}, under another class"
+                what = f"has the same content as {first.name}, {otherwise}"
             elif other.part != first.part:
                 what = f"({other.part}) has the same content as {first.name} ({first.part}): it is in two parts"
             else:
@@ -176,7 +192,7 @@ def _check_duplicates(seen: list[_Seen], found: Checked) -> None:
             found.problems.append(Problem(other.name, what, serious))
 
 
-def _summary(seen: list[_Seen]) -> list[str]:
+def _summary(seen: list[Seen]) -> list[str]:
     parts = Counter(one.part for one in seen)
     classes = Counter(one.class_name for one in seen)
     lines = [f"{len(seen):,} images: " + ", ".join(f"{parts[part]:,} {part}" for part in SPLIT_NAMES)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, TypeVar
 
-__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "split_of"]
+__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "everything", "split_of"]
 
 SPLIT_NAMES = ("train", "validation", "test")
 _SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
@@ -65,6 +66,14 @@ class Splits(Generic[Label]):
     def __getitem__(self, name: str) -> Split[Label]:
         """Return a part by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+def everything(splits: Splits[Label]) -> Split[Label]:
+    """Return all parts as one, named "all": for a set that serves as a test as a whole."""
+    parts = [splits[name] for name in SPLIT_NAMES]
+    return Split(
+        "all", sum(part.size for part in parts), lambda: chain.from_iterable(part.examples() for part in parts)
+    )
 
 
 def split_of(key: str, seed: int, shares: dict[str, float] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""tensorflow-datasets: any of its image classification sets, by name."""
+"""tensorflow-datasets: any of its image classification sets, by name, and what detection sets share with them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import hashlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from pipelines import intake
-from pipelines.data.splits import Example, Split, Splits, split_of
+from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits, split_of
 from pipelines.errors import DataError
 
-__all__ = ["load"]
+__all__ = ["VALIDATION_NAMES", "find_builder", "fingerprint", "load", "open_builder", "parts"]
 
 _CHARACTERS = ("mnist", "emnist", "kmnist", "svhn", "omniglot", "binary_alpha_digits", "cmaterdb", "mnist_corrupted")
+VALIDATION_NAMES = ("validation", "val", "valid")
+"""What sets call their validation part."""
+
 _VALIDATION = {"train": 0.9, "validation": 0.1}
 
 
-def load(name: str, data_dir: Path | None, seed: int) -> Splits:
+def load(name: str, data_dir: Path | None, seed: int) -> Splits[int]:
     """Load a set of tensorflow-datasets, downloading and preparing it where that is possible.
 
     Args:
@@ -38,12 +41,7 @@ def load(name: str, data_dir: Path | None, seed: int) -> Splits:
         DataError: if the set does not exist, is not prepared and cannot be downloaded, has no test part, or is not
             made of an image and a class label.
     """
-    import tensorflow_datasets as tfds
-
-    tfds.disable_progress_bar()
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    builder = _builder(tfds, name, data_dir)
-    _prepare(builder, name)
+    builder = open_builder(name, data_dir)
     info = builder.info
     features = info.features or {}
     if "image" not in features or "label" not in features or not hasattr(features["label"], "names"):
@@ -57,21 +55,41 @@ def load(name: str, data_dir: Path | None, seed: int) -> Splits:
         )
     if "train" not in info.splits:
         raise DataError(f"tfds:{name}: has no train split (it has: {', '.join(sorted(info.splits))})")
-    parts = _parts(builder, name, seed)
-    mirrored = not any(info.name.startswith(known) for known in _CHARACTERS)
-    content = f"{info.full_name}:{seed}:" + ":".join(
-        f"{part}={split.num_examples}={split.num_bytes}" for part, split in sorted(info.splits.items())
-    )
+    own = next((part for part in VALIDATION_NAMES if part in info.splits), None)
+    stored = {"test": "test"} if own is None else {"test": "test", "validation": own}
     return Splits(
         source=f"tfds:{name}",
         classes=tuple(features["label"].names),
-        mirrored=mirrored,
-        fingerprint=hashlib.sha256(content.encode()).hexdigest(),
-        **parts,
+        mirrored=not any(info.name.startswith(known) for known in _CHARACTERS),
+        fingerprint=fingerprint(builder, seed),
+        **parts(builder, name, seed, stored, lambda example, image, key: int(example["label"])),
     )
 
 
-def _builder(tfds: Any, name: str, data_dir: Path | None) -> Any:
+# === What all tasks share ===
+
+
+def open_builder(name: str, data_dir: Path | None) -> Any:
+    """Find a set and prepare it where it is not; ``DataError`` if that cannot be done."""
+    builder = find_builder(name, data_dir)
+    _prepare(builder, name)
+    return builder
+
+
+def fingerprint(builder: Any, seed: int) -> str:
+    """Return the SHA-256 of what a prepared set says of itself, and of the seed."""
+    content = f"{builder.info.full_name}:{seed}:" + ":".join(
+        f"{part}={split.num_examples}={split.num_bytes}" for part, split in sorted(builder.info.splits.items())
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def find_builder(name: str, data_dir: Path | None) -> Any:
+    """Find a set, prepared or not; ``DataError`` if there is none of that name."""
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    logging.getLogger("absl").setLevel(logging.ERROR)
     if data_dir is not None and not data_dir.is_dir():
         raise DataError(f"{data_dir}: there is no such folder (--data-dir)")
     try:
@@ -114,34 +132,59 @@ def _reach(builder: Any) -> None:
             raise ConnectionError(f"{host}: {error.strerror}") from None
 
 
-def _parts(builder: Any, name: str, seed: int) -> dict[str, Split]:
+def parts(
+    builder: Any,
+    source: str,
+    seed: int,
+    stored: dict[str, str],
+    label_of: Callable[[dict[str, Any], bytes, str], Label],
+) -> dict[str, Split[Label]]:
+    """Make the three parts of a prepared set.
+
+    Args:
+        builder: of the set.
+        source: how the ids of the examples call it.
+        seed: seed of the split of the training images, for the parts that are not stored.
+        stored: the stored splits that are "test" and "validation", as far as there are any.
+        label_of: from an example, its image and its id to what the task learns of it.
+
+    Returns:
+        The parts by their names; images are read when they are asked for.
+    """
     splits = builder.info.splits
-    test = _split(builder, name, "test", "test", range(splits["test"].num_examples))
-    own = next((part for part in ("validation", "val", "valid") if part in splits), None)
     count = splits["train"].num_examples
-    if own is not None:
-        validation = _split(builder, name, "validation", own, range(splits[own].num_examples))
-        return {"train": _split(builder, name, "train", "train", range(count)), "validation": validation, "test": test}
-    numbers: dict[str, list[int]] = {part: [] for part in _VALIDATION}
-    for number in range(count):
-        numbers[split_of(f"{builder.name}/train/{number}", seed, _VALIDATION)].append(number)
+    numbers: dict[str, Sequence[int]] = {part: range(splits[name].num_examples) for part, name in stored.items()}
+    if len(stored) == 2:
+        numbers["train"] = range(count)
+    else:
+        by_hash: dict[str, list[int]] = {part: [] for part in SPLIT_NAMES if part not in stored}
+        for number in range(count):
+            shares = _VALIDATION if "test" in stored else None
+            by_hash[split_of(f"{builder.name}/train/{number}", seed, shares)].append(number)
+        numbers |= by_hash
     return {
-        "train": _split(builder, name, "train", "train", numbers["train"]),
-        "validation": _split(builder, name, "validation", "train", numbers["validation"]),
-        "test": test,
+        part: _split(builder, source, part, stored.get(part, "train"), numbers[part], label_of) for part in SPLIT_NAMES
     }
 
 
-def _split(builder: Any, source: str, name: str, stored: str, numbers: range | list[int]) -> Split:
+def _split(
+    builder: Any,
+    source: str,
+    name: str,
+    stored: str,
+    numbers: Sequence[int],
+    label_of: Callable[[dict[str, Any], bytes, str], Label],
+) -> Split[Label]:
     chosen = numbers if isinstance(numbers, range) else frozenset(numbers)
 
-    def examples() -> Iterator[Example]:
+    def examples() -> Iterator[Example[Label]]:
         import tensorflow_datasets as tfds
 
         dataset = builder.as_dataset(split=stored, shuffle_files=False, decoders={"image": tfds.decode.SkipDecoding()})
         for number, example in enumerate(dataset.as_numpy_iterator()):
             if number in chosen:
                 key = f"{source}/{stored}/{number}"
-                yield Example(key, intake.read(example["image"], key), int(example["label"]))
+                image = intake.read(example["image"], key)
+                yield Example(key, image, label_of(example, image, key))
 
     return Split(name, len(numbers), examples)

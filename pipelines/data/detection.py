@@ -1,0 +1,455 @@
+"""Sources of labelled objects behind one name, as given to ``--data``, and what the formats on disk share.
+
+A format is a module with ``recognises``, and ``read`` from a path to :class:`Annotations`: every image, the part that
+the format states for it, and the objects as they are written. What follows is the same for all: the split, the objects
+that are left out, the images read as they are asked for.
+
+Boxes are in pixels of the upright image (EXIF orientation applied): formats do not say, and the tools that people draw
+boxes with show it upright. A box is kept as it is where it reaches outside the image, and left out if it has no area.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import math
+import os
+import re
+import reprlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+from pipelines import intake
+from pipelines.boxes import Objects
+from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
+from pipelines.errors import DataError, unknown
+
+__all__ = [
+    "NO_OBJECTS",
+    "Annotated",
+    "Annotations",
+    "Fault",
+    "are_mirrored",
+    "assign",
+    "class_name",
+    "images_in",
+    "inside",
+    "is_detection",
+    "load",
+    "number",
+    "part_in",
+    "read",
+    "read_bytes",
+    "refuse",
+    "refuse_gaps",
+    "short",
+    "to_pixels",
+    "upright_size",
+    "with_area",
+]
+
+Fault = Callable[[DataError], None]
+"""What a reader calls with each thing that is wrong; if it returns, the reader leaves that thing out and goes on."""
+
+NO_OBJECTS = Objects.of([], [])
+"""What is to be found in an image of background."""
+
+_FORMATS = """a Pascal VOC folder (Annotations/*.xml, JPEGImages/, ImageSets/Main/train.txt, ...),
+a COCO .json file or a folder of them (annotations/instances_train*.json, or train.json, val.json, test.json),
+a YOLO folder (data.yaml; or images/ and labels/, with or without train, val and test in them, and classes.txt),
+a folder of windows (a folder per class, and one named 'background')"""
+_PART = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|id|idation)?(?=[^a-z]|$)", re.IGNORECASE)
+_LARGEST = 1e8  # Pixels: float32 boxes are no longer exact far below, and no image is as long.
+_READ_AHEAD = 64
+_ORIENTATION = 0x0112
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """An image file and what is written about it.
+
+    Args:
+        id: the path of the image below the root of the set, with slashes.
+        path: the image file.
+        part: the part that the format states, or None.
+        objects: as they are written, with those that have no area.
+        relative: whether the boxes are fractions of the image's width and height instead of pixels.
+        size: (height, width) in pixels, where the annotation declares it.
+    """
+
+    id: str
+    path: Path
+    part: str | None
+    objects: Objects
+    relative: bool = False
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """A detection set as it lies on disk.
+
+    Args:
+        root: its folder.
+        classes: the names, in the order of the class ids.
+        images: sorted by part and then by name.
+        unlabelled: image files beside the others about which nothing is written.
+        orphans: annotation files without an image, where the format's own tools pass over them.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    images: tuple[Annotated, ...]
+    unlabelled: tuple[Path, ...] = ()
+    orphans: tuple[Path, ...] = ()
+
+
+# === The front door ===
+
+
+def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objects]:
+    """Load the images with labelled objects that a name stands for.
+
+    Where the source states no parts, an image's part is a seeded hash of its name. Where it states a training part and
+    only one other, that one is the test part, and 15 % of the training images are the validation part.
+
+    Args:
+        data: ``"scenes"`` (embedded), ``"tfds:NAME"`` (tensorflow-datasets), or the path of a set in Pascal VOC, COCO
+            or YOLO format, or of a folder of windows; the format is recognised by what lies there.
+        data_dir: where prepared tensorflow-datasets lie.
+        seed: seed of the split, where the source does not say it.
+
+    Returns:
+        Training, validation and test examples. Images are read when they are asked for.
+
+    Raises:
+        DataError: if there is no such source; for the first thing that is wrong with it; if a part has no object, or a
+            class no object in the training part. ``cnnapp check`` lists everything that is wrong.
+
+    Example:
+        >>> splits = load("scenes")
+        >>> example = next(splits.train.examples())
+        >>> splits.train.size, example.id, example.label.boxes.shape[1]
+        (2000, 'scenes/train/0', 4)
+    """
+    from pipelines.data import scenes, tfds_objects
+
+    if data == "scenes":
+        return scenes.load(seed)
+    if data.startswith("tfds:"):
+        return tfds_objects.load(data.removeprefix("tfds:"), data_dir, seed)
+    path = Path(data)
+    found = read(path, refuse)
+    parts = {
+        part: [replace(one, objects=with_area(one.objects)) for one in images]
+        for part, images in assign(found, seed).items()
+    }
+    refuse_gaps(data, found.classes, {part: [one.objects for one in images] for part, images in parts.items()})
+    return Splits(
+        source=Path(os.path.abspath(path.expanduser())).name,
+        classes=found.classes,
+        train=_split("train", parts["train"]),
+        validation=_split("validation", parts["validation"]),
+        test=_split("test", parts["test"]),
+        mirrored=are_mirrored(found.classes),
+        fingerprint=_fingerprint(found.classes, parts),
+    )
+
+
+def is_detection(data: str, data_dir: Path | None = None) -> bool:
+    """Say whether a value of ``--data`` is a detection set: a known name, or a path with what a format looks like.
+
+    A folder with a folder per class, one of them named ``background``, is one too, though it may serve for
+    classification as well.
+
+    Args:
+        data: as for :func:`load`.
+        data_dir: as for :func:`load`.
+
+    Returns:
+        False also for what does not exist.
+
+    Example:
+        >>> is_detection("scenes"), is_detection("digits")
+        (True, False)
+    """
+    from pipelines.data import tfds_objects
+
+    if data == "scenes":
+        return True
+    if data.startswith("tfds:"):
+        return tfds_objects.has_objects(data.removeprefix("tfds:"), data_dir)
+    with contextlib.suppress(OSError, RuntimeError):
+        path = Path(data).expanduser()
+        return path.exists() and _format(path) is not None
+    return False
+
+
+def read(path: Path, fault: Fault) -> Annotations:
+    """Read all annotations of a set on disk, without opening an image.
+
+    Args:
+        path: a file or a folder of one of the formats.
+        fault: is called with each thing that is wrong; :func:`refuse` raises the first.
+
+    Returns:
+        What is written there, less what was wrong.
+
+    Raises:
+        DataError: if nothing there is of a known format, or ``fault`` raises.
+    """
+    try:
+        path = path.expanduser()
+        if not path.exists():
+            if len(path.parts) == 1:
+                names = ["scenes", "tfds:NAME", "the path of a detection set"]
+                raise DataError(unknown("detection data source", str(path), names))
+            raise DataError(f"{path}: there is no such file or folder")
+        format_of = _format(path)
+        if format_of is None:
+            raise DataError(f"{path}: holds no detection set; expected one of:\n{_FORMATS}{_hint(path)}")
+        found: Annotations = format_of.read(path, fault)
+    except (OSError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{short(str(path))}: cannot be read: {reason}") from None
+    _refuse_twice(found.images, fault)
+    return found
+
+
+def _format(path: Path) -> ModuleType | None:
+    from pipelines.data import coco, voc, windows, yolo
+
+    # A folder of windows may hold a stray .json, so that it is asked before COCO.
+    return next((module for module in (voc, yolo, windows, coco) if module.recognises(path)), None)
+
+
+def _hint(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        for inner in sorted(path.iterdir()):
+            if inner.is_dir() and not inner.name.startswith(".") and _format(inner) is not None:
+                return f"\nDid you mean {inner}?"
+    return ""
+
+
+def _refuse_twice(images: Sequence[Annotated], fault: Fault) -> None:
+    first: dict[Path, Annotated] = {}
+    for one in images:
+        other = first.setdefault(one.path, one)
+        if other is not one:
+            parts = " and ".join(sorted({other.part or "no part", one.part or "no part"}))
+            fault(DataError(f"{one.path}: is listed twice (in {parts}); list it once, in one part"))
+
+
+def refuse(error: DataError) -> None:
+    """Raise what a reader found wrong: the :data:`Fault` of whoever wants the set whole or not at all."""
+    raise error
+
+
+# === From annotations to splits ===
+
+
+def assign(found: Annotations, seed: int) -> dict[str, list[Annotated]]:
+    """Give each image to a part, as :func:`load` says.
+
+    Args:
+        found: all images; where parts are stated, those without one are left out.
+        seed: of the hash of the names.
+
+    Returns:
+        The images of "train", "validation" and "test".
+    """
+    parts: dict[str, list[Annotated]] = {part: [] for part in SPLIT_NAMES}
+    stated = {one.part for one in found.images if one.part is not None}
+    if "train" not in stated or stated == {"train"}:
+        for one in found.images:
+            parts[split_of(one.id, seed)].append(one)
+        return parts
+    for one in found.images:
+        part = one.part
+        if part == "validation" and "test" not in stated:
+            part = "test"
+        elif part == "train" and not stated >= {"validation", "test"}:
+            part = split_of(one.id, seed, {"train": 0.85, "validation": 0.15})
+        if part is not None:
+            parts[part].append(one)
+    return parts
+
+
+def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequence[Objects]]) -> None:
+    """Refuse a set of which nothing can be learned or measured.
+
+    Args:
+        source: how the message calls it.
+        classes: the names of the classes.
+        parts: the objects of each image of each part; those to be ignored do not count.
+
+    Raises:
+        DataError: naming a part without objects, or a class without any in the training part.
+    """
+    for part in SPLIT_NAMES:
+        if not any((~objects.ignored).any() for objects in parts[part]):
+            raise DataError(
+                f"{source}: the {part} part has {len(parts[part]):,} images and no object to find; "
+                "add annotated images, or where no parts are stated choose another --seed"
+            )
+    seen = {int(label) for objects in parts["train"] for label in objects.class_ids[~objects.ignored]}
+    for label, name in enumerate(classes):
+        if label not in seen:
+            raise DataError(
+                f"{source}: class {name!r} has no object in the training part; add some, or remove the class"
+            )
+
+
+def with_area(objects: Objects) -> Objects:
+    """Leave out the objects whose box has no area."""
+    left, top, right, bottom = objects.boxes.T
+    kept = (right > left) & (bottom > top)
+    return Objects(objects.boxes[kept], objects.class_ids[kept], objects.ignored[kept])
+
+
+def to_pixels(objects: Objects, size: tuple[int, int]) -> Objects:
+    """Turn boxes in fractions of an image into pixels; ``size`` is (height, width)."""
+    height, width = size
+    return replace(objects, boxes=objects.boxes * np.array([width, height, width, height], np.float32))
+
+
+def upright_size(image: bytes, name: str) -> tuple[int, int]:
+    """Read (height, width) of the upright image from the header of encoded bytes; ``DataError`` if there is none."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            width, height = opened.size
+            stored = opened.info.get("exif", b"")
+    except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
+        raise DataError(f"{name}: is not an image whose size can be read") from None
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):  # As in the graph: an orientation that cannot be read is none.
+        exif.load(stored)
+    return (width, height) if exif.get(_ORIENTATION) in (5, 6, 7, 8) else (height, width)
+
+
+def are_mirrored(classes: Sequence[str]) -> bool:
+    """Say whether mirror images keep their class; digits and letters do not."""
+    return not all(len(name) == 1 or name.isdigit() for name in classes)
+
+
+def _split(name: str, images: list[Annotated]) -> Split[Objects]:
+    def read_one(one: Annotated) -> Example[Objects]:
+        image = intake.read(one.path)
+        sized = one.relative and len(one.objects) > 0
+        return Example(
+            one.id, image, to_pixels(one.objects, upright_size(image, str(one.path))) if sized else one.objects
+        )
+
+    def examples() -> Iterator[Example[Objects]]:
+        # Disks answer several requests at once; a bounded window keeps what is read ahead small.
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            rest = iter(images)
+            ahead = [pool.submit(read_one, one) for one in islice(rest, _READ_AHEAD)]
+            while ahead:
+                yield ahead.pop(0).result()
+                ahead += [pool.submit(read_one, one) for one in islice(rest, 1)]
+
+    return Split(name, len(images), examples)
+
+
+def _fingerprint(classes: tuple[str, ...], parts: dict[str, list[Annotated]]) -> str:
+    digest = hashlib.sha256("\n".join(classes).encode())
+    for part in SPLIT_NAMES:
+        for one in parts[part]:
+            line = f"{part}\t{one.id}\t{os.path.getsize(one.path)}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+            for values, kind in (
+                (one.objects.boxes, "<f4"),
+                (one.objects.class_ids, "<i4"),
+                (one.objects.ignored, "?"),
+            ):
+                digest.update(values.astype(kind).tobytes())
+    return digest.hexdigest()
+
+
+# === What readers share: values that nobody has checked yet ===
+
+
+def short(value: object) -> str:
+    """Show a received value in a message, however long or deep it is."""
+    return _SHORT.repr(value)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read an annotation file of at most ``limit`` bytes; ``DataError`` if it cannot be read."""
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise DataError(f"{path}: has {size:,} bytes; expected at most {limit:,} of an annotation file")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def number(value: object, where: object, field: str) -> float:
+    """Take a finite number, or the text of one; ``DataError`` naming the file and the field otherwise."""
+    try:
+        taken = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        taken = math.nan
+    if not abs(taken) <= _LARGEST:
+        raise DataError(f"{where}: {field}: received {short(value)}; expected a number between ±{_LARGEST:.0e}")
+    return taken
+
+
+def class_name(value: object, where: object, field: str) -> str:
+    """Take the name of a class; it has to fit on a line of ``labels.txt``."""
+    name = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not name or not name.isprintable():
+        raise DataError(f"{where}: {field}: received {short(value)}; expected the name of a class, on one line")
+    return name
+
+
+def inside(root: Path, folder: Path, name: object, where: object, field: str) -> Path:
+    """Take the path of a file below the root of the set, as written relative to ``folder``.
+
+    Links on the disk are followed, as a set may be made of them; it is the written name that must not lead outside.
+    """
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        raise DataError(f"{where}: {field}: received {short(name)}; expected the name of a file")
+    path = os.path.normpath(os.path.join(folder, name.strip().replace("\\", "/")))
+    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
+        raise DataError(
+            f"{where}: {field}: {short(name)} leads outside the data folder {root}; write it relative to it"
+        )
+    return Path(path)
+
+
+def part_in(name: str) -> str | None:
+    """Find the name of a part in that of a file or folder.
+
+    Example:
+        >>> part_in("instances_val2017"), part_in("Training"), part_in("contest")
+        ('validation', 'train', None)
+    """
+    found = _PART.search(name)
+    return {"train": "train", "val": "validation", "test": "test"}[found[1].lower()] if found else None
+
+
+def images_in(folder: Path, deep: bool = True) -> list[Path]:
+    """List the image files of a folder, sorted; those of its subfolders too if ``deep``."""
+
+    def fail(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+    found = []
+    for at, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if deep and not name.startswith(".")]
+        images = (name for name in names if os.path.splitext(name)[1].lower() in intake.EXTENSIONS)
+        found += [Path(at) / name for name in images if not name.startswith(".")]
+    return sorted(found)
