@@ -19,11 +19,16 @@ from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor, load
-    from cnnapp.results import Classification
+    from cnnapp.results import Classification, Detections
 
-__all__ = ["Classification", "CnnAppError", "ConfigError", "DataError", "ModelError", "Predictor", "load"]
+__all__ = ["Classification", "CnnAppError", "ConfigError", "DataError", "Detections", "ModelError", "Predictor", "load"]
 
-_LAZY = {"Classification": "cnnapp.results", "Predictor": "cnnapp.predictor", "load": "cnnapp.predictor"}
+_LAZY = {
+    "Classification": "cnnapp.results",
+    "Detections": "cnnapp.results",
+    "Predictor": "cnnapp.predictor",
+    "load": "cnnapp.predictor",
+}
 
 
 def __getattr__(name: str) -> Any:

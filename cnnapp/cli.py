@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.config import ClassificationConfig
-from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError
+from pipelines.config import ClassificationConfig, DetectionConfig, TrainingConfig
+from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError, unknown
 
 __all__ = ["app", "main"]
 
@@ -46,10 +46,16 @@ DataOption = Annotated[
 DataDir = Annotated[Path | None, typer.Option(help="Where prepared tensorflow-datasets lie.")]
 
 
-def _field(name: str) -> str:
+ScalesOption = Annotated[
+    str | None,
+    typer.Option("--scales", help="For detection: the pyramid, such as 1,0.7,0.5.", show_default="the model's own"),
+]
+
+
+def _field(name: str, config: type[TrainingConfig] = ClassificationConfig) -> str:
     """Return the help of an option from the configuration it fills, with the choices it has."""
-    field = ClassificationConfig.model_fields[name]
-    choices = ClassificationConfig.choices(name)
+    field = config.model_fields[name]
+    choices = config.choices(name)
     return f"{field.description}" + (f" One of: {', '.join(choices)}." if choices else "")
 
 
@@ -110,23 +116,100 @@ def train_classification(
     out.print(trained.path, soft_wrap=True)
 
 
+def _detection(name: str) -> str:
+    return _field(name, DetectionConfig)
+
+
+@train_app.command("detection")
+def train_detection(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="`scenes` (embedded), `tfds:NAME`, or the path of a set in Pascal VOC, COCO or YOLO format, or of a "
+            "folder of windows: a folder per class, and one named `background`."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the saved model.")],
+    data_dir: DataDir = None,
+    conv: Annotated[str, typer.Option(help=_detection("conv"))] = "standard",
+    pool: Annotated[str, typer.Option(help=_detection("pool"))] = "max",
+    stride: Annotated[int | None, typer.Option(help=_detection("stride"), show_default="by the boxes")] = None,
+    window: Annotated[str | None, typer.Option(help=_detection("window"), show_default="by the boxes")] = None,
+    scale: Annotated[float | None, typer.Option(help=_detection("scale"), show_default="by the boxes")] = None,
+    scales: Annotated[str | None, typer.Option(help=_detection("scales"), show_default="by the boxes")] = None,
+    channels: Annotated[int | None, typer.Option(help=_detection("channels"))] = None,
+    zoom: Annotated[float | None, typer.Option(help=_detection("zoom"), show_default="1.15 or 1.25")] = None,
+    flip: Annotated[
+        bool | None, typer.Option(help=_detection("flip"), show_default="unless the classes are characters")
+    ] = None,
+    turn: Annotated[bool, typer.Option(help=_detection("turn"))] = False,
+    light: Annotated[float, typer.Option(help=_detection("light"))] = 0.2,
+    epochs: Annotated[int | None, typer.Option(help=_detection("epochs"), show_default="8 to 100, by size")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Crops a step.", show_default="4 to 64, by size")] = None,
+    optimizer: Annotated[str, typer.Option(help=_detection("optimizer"))] = "adamw",
+    learning_rate: Annotated[
+        float | None, typer.Option(help=_detection("learning_rate"), show_default="by optimizer")
+    ] = None,
+    schedule: Annotated[str, typer.Option(help=_detection("schedule"))] = "cosine",
+    warmup: Annotated[float, typer.Option(help=_detection("warmup"))] = 0.05,
+    weight_decay: Annotated[
+        float | None, typer.Option(help=_detection("weight_decay"), show_default="by optimizer")
+    ] = None,
+    precision: Annotated[str, typer.Option(help=_detection("precision"))] = "float32",
+    patience: Annotated[int, typer.Option(help=_detection("patience"))] = 20,
+    seed: Annotated[int, typer.Option(help=_detection("seed"))] = 0,
+    deterministic: Annotated[bool, typer.Option(help=_detection("deterministic"))] = False,
+    log_dir: Annotated[Path | None, typer.Option(help=_detection("log_dir"), show_default="runs/NAME")] = None,
+) -> None:
+    """Train a detector: boxes around objects.
+
+    What is left out is chosen from the training boxes, and said. Ctrl-C ends the training and keeps what was learned.
+
+    Example: `cnnapp train detection --data street-scenes/ --name cars`
+    """
+    options = {key: value for key, value in locals().items() if key != "name"}
+    options["log_dir"] = log_dir or Path("runs") / name
+    DetectionConfig.parse(**options)
+    from cnnapp import saved_models
+    from pipelines.quiet import import_tensorflow
+
+    import_tensorflow()
+    from pipelines import detection
+
+    trained = detection.train(name, root=saved_models.root(), **options)
+    out.print(trained.path, soft_wrap=True)
+
+
 @app.command()
 def evaluate(
     model: Model,
     data: DataOption,
     data_dir: DataDir = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "test",
     seed: Annotated[int | None, typer.Option(help="Seed of the split.", show_default="the model's own")] = None,
     report: Annotated[Path | None, typer.Option(help="Folder of the report.", show_default="reports/MODEL")] = None,
+    scales: ScalesOption = None,
+    protocol: Annotated[
+        str, typer.Option(help="For detection: coco, or uiuc for precision and recall where they are equal.")
+    ] = "coco",
 ) -> None:
     """Measure a saved model on labelled images and write a report (report.html, report.json)."""
     from cnnapp import predictor
     from cnnapp.report import evaluate_to
 
     loaded = predictor.load(model)
-    folder, found = evaluate_to(loaded, data, data_dir, split, seed, report)
+    if protocol not in ("coco", "uiuc"):
+        raise ConfigError(unknown("protocol", protocol, ("coco", "uiuc")))
+    folder, found = evaluate_to(loaded, data, data_dir, split, seed, report, protocol, **_options(scales=scales))
     _print_rows(found.title, found.tables["Overview"])
     out.print(f"report: {folder / 'report.html'}", soft_wrap=True)
+
+
+def _options(**given: Any) -> dict[str, Any]:
+    """Return the optional inputs of a model that were given on the command line."""
+    if given.get("scales") is not None:
+        given["scales"] = DetectionConfig.parse(scales=given["scales"]).scales
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _print_rows(title: str, rows: list[list[str]]) -> None:
@@ -146,6 +229,22 @@ def predict(
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a table to this file.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to print for an image.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Images answered in one call.")] = 32,
+    draw: Annotated[Path | None, typer.Option(help="Draw each answer into a picture in this folder.")] = None,
+    score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="For detection: the smallest score.", show_default="the model's own"),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="For detection: how far boxes of a class may overlap (IoU).",
+            show_default="the model's own",
+        ),
+    ] = None,
+    scales: ScalesOption = None,
+    coco: Annotated[Path | None, typer.Option(help="For detection: write COCO's results format to this file.")] = None,
 ) -> None:
     """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1."""
     from cnnapp import predictor
@@ -153,27 +252,49 @@ def predict(
 
     files = list(_find_images(paths))
     loaded = predictor.load(model)
+    if coco is not None and loaded.card.task != "detection":
+        raise ConfigError(f"--coco: {loaded.card.name} is for {loaded.card.task}; COCO's results are for detection")
+    options = _options(score_threshold=score, overlap_threshold=overlap, scales=scales)
     answers, failures = [], []
     with Reporter(err).meter("answering", len(files)) as meter:
-        for name, answer in loaded.predict_each(files, batch_size):
+        for name, answer in loaded.predict_each(files, batch_size, **options):
             meter.advance()
             if isinstance(answer, DataError):
                 failures.append({"source": name, "error": str(answer)})
                 err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
             else:
                 answers.append(answer)
-                likely = ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
-                out.print(f"{name}: {likely}", markup=False, soft_wrap=True)
+                out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
+                if draw is not None:
+                    _save(answer.draw(), draw / f"{len(answers):04d}-{Path(name).stem}.png")
     if json_file is not None:
         record = {"model": f"{loaded.card.name}/{loaded.card.version}"}
         _write(
             json_file, json.dumps(record | {"answers": [a.to_json() for a in answers], "failed": failures}, indent=1)
         )
     if csv_file is not None:
-        _write_csv(csv_file, answers, failures, loaded.card.classes)
+        _write_csv(csv_file, answers, failures, loaded.card)
+    if coco is not None:
+        from cnnapp.results import to_coco
+
+        _write(coco, json.dumps(to_coco(answers)))
     if failures:
         err.print(f"{len(failures)} of {len(files)} could not be read")
         raise typer.Exit(1)
+
+
+def _in_a_line(answer: Any, top: int) -> str:
+    if hasattr(answer, "top"):
+        return f"{answer.source}: " + ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
+    return str(answer)
+
+
+def _save(picture: Any, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _find_images(paths: list[str]) -> Iterator[str]:
@@ -204,13 +325,13 @@ def _write(path: Path, text: str) -> None:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], classes: list[str]) -> None:
+def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any) -> None:
     from io import StringIO
 
     from cnnapp.results import to_rows
 
     buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(to_rows(answers, failures, classes))
+    csv.writer(buffer, lineterminator="\n").writerows(to_rows(answers, failures, card.classes, card.task))
     _write(path, buffer.getvalue().removesuffix("\n"))
 
 
@@ -291,7 +412,7 @@ def list_models() -> None:
     from pipelines.artifact import read_card
 
     folder = saved_models.root()
-    rows = [["model", "task", "classes", "test accuracy", "trained on", "created"]]
+    rows = [["model", "task", "classes", "on test images", "trained on", "created"]]
     for name, numbers in saved_models.names(folder).items():
         for number in numbers:
             try:
@@ -299,8 +420,9 @@ def list_models() -> None:
             except ModelError as error:
                 err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
                 continue
-            accuracy = card.metrics.get("test", {}).get("accuracy")
-            shown = "" if accuracy is None else f"{accuracy:.2%}"
+            test = card.metrics.get("test", {})
+            kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"))
+            shown = "".join(text.format(test[kind]) for kind, text in kinds if test.get(kind) is not None)
             source = str(card.data.get("source", ""))
             rows.append([f"{name}/{number}", card.task, str(len(card.classes)), shown, source, card.created[:10]])
     if len(rows) == 1:
@@ -311,7 +433,7 @@ def list_models() -> None:
 
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help="As for --data: `digits`, `tfds:NAME`, or a directory.")],
+    data: Annotated[str, typer.Argument(help="As for --data: `digits`, `scenes`, `tfds:NAME`, or a path.")],
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
@@ -319,10 +441,11 @@ def check(
     from pipelines.quiet import import_tensorflow
 
     import_tensorflow()
-    from pipelines.data import checks
+    from pipelines.data import checks, detection, object_checks
     from pipelines.progress import Reporter
 
-    found = checks.check(data, data_dir, seed, Reporter(err))
+    which = object_checks if detection.is_detection(data, data_dir) else checks
+    found = which.check(data, data_dir, seed, Reporter(err))
     for line in found.summary:
         out.print(line, markup=False, soft_wrap=True)
     for problem in found.problems:

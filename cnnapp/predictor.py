@@ -11,16 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnapp.results import Classification
+from cnnapp.results import Answer, Classification, Detections
 from cnnapp.saved_models import resolve
 from pipelines import intake
 from pipelines.artifact import GOLDEN_TOLERANCE, ModelCard, ServedModel, read_golden
-from pipelines.errors import DataError, ModelError
+from pipelines.errors import ConfigError, DataError, ModelError, unknown
 from pipelines.intake import ImageInput
 
 __all__ = ["Predictor", "load"]
 
-_TASKS = ("classification",)
+Option = float | tuple[float, ...]
+_TASKS = ("classification", "detection")
 
 
 def load(name: str | os.PathLike) -> Predictor:
@@ -68,13 +69,17 @@ class Predictor:
         """The saved model itself, from bytes to named arrays."""
         return self._served
 
-    def predict(self, images: ImageInput | Iterable[ImageInput], batch_size: int = 32) -> list[Classification]:
+    def predict(
+        self, images: ImageInput | Iterable[ImageInput], batch_size: int = 32, **options: Option
+    ) -> list[Answer]:
         """Answer for images.
 
         Args:
             images: one or many of: a path, encoded bytes, an array (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)), a
                 Pillow image.
             batch_size: how many are answered in one call.
+            **options: optional inputs of the model: for detection ``score_threshold``, ``overlap_threshold``,
+                ``soft_nms_sigma``, ``scales``.
 
         Returns:
             One answer an image, in order; also for a single image.
@@ -84,27 +89,36 @@ class Predictor:
         """
         single = isinstance(images, (str, os.PathLike, bytes, np.ndarray)) or hasattr(images, "getbands")
         answers = []
-        for _, answer in self.predict_each([images] if single else images, batch_size):  # type: ignore[arg-type,list-item]
+        for _, answer in self.predict_each([images] if single else images, batch_size, **options):  # type: ignore[arg-type,list-item]
             if isinstance(answer, DataError):
                 raise answer
             answers.append(answer)
         return answers
 
     def predict_each(
-        self, images: Iterable[ImageInput], batch_size: int = 32, names: Iterable[str] | None = None
-    ) -> Iterator[tuple[str, Classification | DataError]]:
+        self,
+        images: Iterable[ImageInput],
+        batch_size: int = 32,
+        names: Iterable[str] | None = None,
+        **options: Option,
+    ) -> Iterator[tuple[str, Answer | DataError]]:
         """Answer for images as they come, and give a reason for those that cannot be read.
 
         Args:
             images: as for :meth:`predict`; they are read in batches, so there may be any number.
             batch_size: how many are answered in one call.
             names: how to call them in answers and reasons, one an image; their paths by default.
+            **options: as for :meth:`predict`.
 
         Yields:
             (name, answer or ``DataError``), in order.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
+        known = self.card.input.get("options", {})
+        for option in options:
+            if option not in known:
+                raise ConfigError(unknown("option", option, known))
         images = iter(images)
         calls = None if names is None else iter(names)
         with ThreadPoolExecutor(max_workers=4) as pool:
@@ -113,28 +127,62 @@ class Predictor:
                     [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
                 )
                 read = list(pool.map(_read, chunk, called))
-                yield from zip(called, self._answers(called, read), strict=True)
+                yield from zip(called, self._answers(called, read, options), strict=True)
 
-    def _answers(self, names: list[str], read: list[bytes | DataError]) -> Iterator[Classification | DataError]:
+    def _answers(
+        self, names: list[str], read: list[bytes | DataError], options: dict[str, Option]
+    ) -> Iterator[Answer | DataError]:
         good = [(name, data) for name, data in zip(names, read, strict=True) if isinstance(data, bytes)]
-        answers = iter(self._classify(good))
+        answers = iter(self._answer(good, options))
         for data in read:
             yield next(answers) if isinstance(data, bytes) else data
 
-    def _classify(self, images: list[tuple[str, bytes]]) -> list[Classification | DataError]:
+    def _answer(self, images: list[tuple[str, bytes]], options: dict[str, Option]) -> list[Answer | DataError]:
         import tensorflow as tf
 
         if not images:
             return []
         try:
-            scores = self._served([data for _, data in images])["scores"]
+            outputs = self._served([data for _, data in images], **options)
         except tf.errors.InvalidArgumentError as error:
             # The error of a batch does not say which image is at fault; one at a time, it does.
             if len(images) == 1:
                 return [DataError(f"{images[0][0]}: the image cannot be decoded: {_reason(error)}")]
-            return [answer for image in images for answer in self._classify([image])]
+            return [answer for image in images for answer in self._answer([image], options)]
         classes = tuple(self.card.classes)
-        return [Classification(name, row, classes) for (name, _), row in zip(images, scores, strict=True)]
+        names = [name for name, _ in images]
+        if self.card.task == "detection":
+            parts = zip(
+                names, *(outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections")), strict=True
+            )
+            return [Detections(name, *(part[:count] for part in arrays), classes) for name, *arrays, count in parts]
+        return [Classification(name, row, classes) for name, row in zip(names, outputs["scores"], strict=True)]
+
+    def score_map(self, image: ImageInput, scale: float | None = None) -> np.ndarray:
+        """Return what a detector says of every window of an image.
+
+        Args:
+            image: as for :meth:`predict`.
+            scale: the level of the pyramid: what the image is scaled by; by default the network's own.
+
+        Returns:
+            float32 of shape (rows, columns, classes), 0 to 1; window (i, j) is centred at
+            ``((j + 0.5) * stride / scale, (i + 0.5) * stride / scale)``, x and y in pixels.
+
+        Raises:
+            ModelError: if the model is no detector.
+            DataError: if the image cannot be read.
+        """
+        import tensorflow as tf
+
+        if self.card.task != "detection":
+            raise ModelError(f"{self._served.directory}: is for {self.card.task}; only detection has a score map")
+        scale = float(self.card.training["scale"]) if scale is None else scale
+        data = tf.constant(intake.read(image))
+        try:
+            return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise DataError(f"{intake.name_of(image)}: the image cannot be decoded: {_reason(error)}") from None
 
     def verify(self) -> float:
         """Replay the golden examples.

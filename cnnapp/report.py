@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from pathlib import Path
+from typing import Any
 
 from cnnapp.predictor import Predictor
 from pipelines.errors import ConfigError, DataError
@@ -41,6 +42,8 @@ def evaluate_to(
     split: str = "test",
     seed: int | None = None,
     folder: Path | None = None,
+    protocol: str = "coco",
+    **options: Any,
 ) -> tuple[Path, Report]:
     """Evaluate a saved model on a part of a data set and write the report.
 
@@ -48,9 +51,11 @@ def evaluate_to(
         predictor: the model.
         data: the source, as for training.
         data_dir: where prepared tensorflow-datasets lie.
-        split: "train", "validation" or "test".
+        split: "train", "validation", "test" or "all".
         seed: of the split; by default the one the model was trained with, so that its test images are still unseen.
         folder: where the report goes; ``reports/<name>-<version>`` by default.
+        protocol: for detection: "coco", or "uiuc" for the figures at equal error as well.
+        **options: optional inputs of the model, such as a detector's ``scales``.
 
     Returns:
         The folder, and the report.
@@ -59,20 +64,26 @@ def evaluate_to(
         ConfigError: if there is no such split.
         DataError: if the data cannot be used, or its classes are not the model's.
     """
-    from pipelines import classification
+    from pipelines import classification, detection
     from pipelines import data as sources
     from pipelines.errors import unknown
 
-    if split not in sources.SPLIT_NAMES:
-        raise ConfigError(unknown("split", split, sources.SPLIT_NAMES))
+    if split not in (*sources.SPLIT_NAMES, "all"):
+        raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))
     card = predictor.card
-    splits = sources.load(data, data_dir, int(card.training.get("seed", 0)) if seed is None else seed)
+    seed = int(card.training.get("seed", 0)) if seed is None else seed
+    load = {"classification": sources.load, "detection": sources.detection.load}[card.task]
+    splits = load(data, data_dir, seed)
     if list(splits.classes) != card.classes:
         strange = sorted(set(splits.classes) ^ set(card.classes)) or ["their order"]
         raise DataError(
             f"{data}: its classes are not those of {card.name}/{card.version}; they differ in: {', '.join(strange[:8])}"
         )
-    report = classification.evaluate(predictor.served, splits[split])
+    part = sources.everything(splits) if split == "all" else splits[split]
+    if card.task == "detection":
+        report = detection.evaluate(predictor.served, part, protocol=protocol, **options)
+    else:
+        report = classification.evaluate(predictor.served, part)
     folder = folder or Path("reports") / f"{card.name}-{card.version}"
     write(report, folder)
     return folder, report

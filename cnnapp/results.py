@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,10 @@ from PIL import Image, ImageDraw
 from pipelines import intake
 from pipelines.intake import ImageInput
 
-__all__ = ["Classification", "to_rows"]
+__all__ = ["Answer", "Classification", "Detection", "Detections", "to_coco", "to_rows"]
+
+_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
+"""Of boxes by class, told apart by the colour-blind too (Okabe, Ito 2008)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,20 +123,182 @@ class Classification:
         return canvas
 
 
-def to_rows(answers: list[Classification], failures: list[dict[str, str]], classes: Sequence[str]) -> list[list[str]]:
+@dataclass(frozen=True)
+class Detection:
+    """One object: its box (left, top, right, bottom) in pixels of the upright image, its class, its score."""
+
+    box: tuple[float, float, float, float]
+    class_id: int
+    class_name: str
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"box": list(self.box), "class_id": self.class_id, "class_name": self.class_name, "score": self.score}
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one image, the highest score first.
+
+    Args:
+        source: how the image was named: its path, or what it is.
+        boxes: float32 of shape (n, 4), xyxy in pixels of the upright image.
+        scores: float32 of shape (n,), 0 to 1.
+        class_ids: int of shape (n,).
+        class_names: the names of all classes.
+
+    Raises:
+        ValueError: if the arrays are of different lengths, a score is not between 0 and 1, or a class has no name.
+
+    Example:
+        >>> found = Detections("a.png", np.array([[0, 0, 9, 5]]), np.array([0.75]), np.array([1]), ("cat", "dog"))
+        >>> print(found)
+        a.png: 1 object: dog (75.0 %) at 0, 0, 9, 5
+        >>> [each.class_name for each in found], len(found.above(0.9))
+        (['dog'], 0)
+    """
+
+    source: str
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the arrays, and keep them from being changed."""
+        count = len(self.scores)
+        if self.boxes.shape != (count, 4) or self.class_ids.shape != (count,) or self.scores.shape != (count,):
+            shapes = [part.shape for part in (self.boxes, self.scores, self.class_ids)]
+            raise ValueError(f"boxes, scores, class_ids: received shapes {shapes}; expected (n, 4), (n,) and (n,)")
+        if count and not (self.scores.min() >= 0 and self.scores.max() <= 1 and np.isfinite(self.boxes).all()):
+            raise ValueError("scores: expected numbers from 0 to 1, and boxes of finite numbers")
+        if count and not (self.class_ids.min() >= 0 and self.class_ids.max() < len(self.class_names)):
+            raise ValueError(f"class_ids: expected indices into the {len(self.class_names)} class names")
+        for part in (self.boxes, self.scores, self.class_ids):
+            part.setflags(write=False)
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        """Yield the objects, the highest score first."""
+        for box, score, class_id in zip(
+            self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), strict=True
+        ):
+            yield Detection(tuple(box), class_id, self.class_names[class_id], score)
+
+    def above(self, score: float) -> Detections:
+        """Return those with at least this score."""
+        kept = self.scores >= score
+        return Detections(self.source, self.boxes[kept], self.scores[kept], self.class_ids[kept], self.class_names)
+
+    def __str__(self) -> str:
+        """Return one line: the image, how many objects, and the three with the highest scores."""
+        if not len(self):
+            return f"{self.source}: no object"
+        shown = "; ".join(
+            f"{each.class_name} ({each.score * 100:.1f} %) at {', '.join(f'{side:.0f}' for side in each.box)}"
+            for each in islice(self, 3)
+        )
+        more = f"; and {len(self) - 3} more" if len(self) > 3 else ""
+        return f"{self.source}: {len(self)} object{'s' if len(self) > 1 else ''}: {shown}{more}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as plain values, for ``json.dumps``."""
+        return {"source": self.source, "objects": [each.to_json() for each in self]}
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{html.escape(each.class_name)}</td><td>{each.score:.1%}</td></tr>" for each in self)
+        return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
+
+    def draw(self, image: ImageInput | None = None, side: int = 960) -> Image.Image:
+        """Draw the boxes on the image, each with its class and score.
+
+        Args:
+            image: the image; by default it is read again from ``source``.
+            side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by
+                whole pixels.
+
+        Returns:
+            A picture of mode RGB.
+
+        Raises:
+            DataError: if the image cannot be read.
+        """
+        picture = intake.open_rgb(self.source if image is None else image)
+        factor = max(1, side // max(picture.size))
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        pen = ImageDraw.Draw(picture)
+        width = max(1, round(max(picture.size) / 400))
+        # The surest last, on top of all others.
+        for each in reversed(list(self)):
+            colour = _COLOURS[each.class_id % len(_COLOURS)]
+            left, top, right, bottom = (factor * place for place in each.box)
+            pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
+            text = f"{each.class_name} {each.score:.0%}"
+            around = pen.textbbox((left, top), text, font_size=14)
+            height = around[3] - around[1] + 6
+            above = top - height if top >= height else top
+            pen.rectangle((left, above, left + around[2] - around[0] + 6, above + height), fill=colour)
+            pen.text((left + 3, above), text, fill="white" if colour not in _COLOURS[4:] else "black", font_size=14)
+        return picture
+
+
+Answer = Classification | Detections
+"""What a model says of one image, by its task."""
+
+
+def to_rows(
+    answers: Sequence[Answer], failures: list[dict[str, str]], classes: Sequence[str], task: str = "classification"
+) -> list[list[str]]:
     """Return answers as the rows of a table, the first of which names the columns.
 
     Args:
-        answers: one row each.
+        answers: one row each; of detections one row an object.
         failures: records with ``source`` and ``error``; one row each, behind the answers.
         classes: names; each has a column with its score.
+        task: of the model.
 
     Returns:
-        Columns ``source``, ``class_name``, ``score``, one a class, and ``error``.
+        Columns ``source``, ``class_name``, ``score``, one a class (for detection the box: ``left``, ``top``, ``right``,
+        ``bottom``), and ``error``.
     """
+    if task == "detection":
+        rows = [["source", "class_name", "score", "left", "top", "right", "bottom", "error"]]
+        for answer in answers:
+            assert isinstance(answer, Detections)
+            for each in answer:
+                box = [f"{place:.2f}" for place in each.box]
+                rows.append([answer.source, each.class_name, f"{each.score:.6f}", *box, ""])
+        return rows + [[failure["source"], *[""] * 6, failure["error"]] for failure in failures]
     rows = [["source", "class_name", "score", *classes, "error"]]
     for answer in answers:
+        assert isinstance(answer, Classification)
         scores = [f"{score:.6f}" for score in answer.scores]
         rows.append([answer.source, answer.class_name, f"{answer.score:.6f}", *scores, ""])
     blank = [""] * (len(classes) + 2)
     return rows + [[failure["source"], *blank, failure["error"]] for failure in failures]
+
+
+def to_coco(answers: Sequence[Detections]) -> list[dict[str, Any]]:
+    """Return detections in COCO's results format.
+
+    Args:
+        answers: one an image.
+
+    Returns:
+        A record an object: ``image_id`` (the answer's source), ``category_id`` (the class id + 1), ``bbox`` (left, top,
+        width, height in pixels), ``score``.
+    """
+    return [
+        {
+            "image_id": answer.source,
+            "category_id": each.class_id + 1,
+            "bbox": [each.box[0], each.box[1], each.box[2] - each.box[0], each.box[3] - each.box[1]],
+            "score": each.score,
+        }
+        for answer in answers
+        for each in answer
+    ]

@@ -144,6 +144,8 @@ class Golden:
     def difference(self, outputs: dict[str, np.ndarray]) -> float:
         """Return the largest difference of any number from the golden one; infinite where anything else differs.
 
+        Of numbers above 1 it is the difference as a share of them.
+
         Args:
             outputs: what the model gives for the inputs, in one call.
         """
@@ -153,7 +155,9 @@ class Golden:
             if found is None or found.shape != expected.shape:
                 return float("inf")
             if np.issubdtype(expected.dtype, np.floating):
-                largest = max(largest, float(np.abs(found - expected).max(initial=0.0)))
+                # Scores are at most 1; of pixels, in which boxes are given, it is the share that tells.
+                scale = np.maximum(np.abs(expected), 1.0)
+                largest = max(largest, float((np.abs(found - expected) / scale).max(initial=0.0)))
             elif not np.array_equal(found, expected):
                 return float("inf")
         return largest
@@ -211,11 +215,12 @@ class ServedModel:
             raise ModelError(f"{directory}: {problems[0]}; get it again, or train it again")
         self._signatures = _load(directory)
 
-    def __call__(self, image_bytes: list[bytes]) -> dict[str, np.ndarray]:
+    def __call__(self, image_bytes: list[bytes], **options: float | tuple[float, ...]) -> dict[str, np.ndarray]:
         """Answer for a batch of encoded images.
 
         Args:
             image_bytes: JPEG, PNG, GIF or BMP images of any sizes.
+            **options: optional inputs of the signature, such as a detector's thresholds; the card's otherwise.
 
         Returns:
             The named outputs of ``serving_default``; strings as ``str`` objects.
@@ -225,7 +230,13 @@ class ServedModel:
         """
         import tensorflow as tf
 
-        return as_numpy(self._signatures["serving_default"](image_bytes=tf.constant(image_bytes, tf.string)))
+        chosen = self.card.input.get("options", {}) | options
+        inputs = {name: tf.constant(value, tf.float32) for name, value in chosen.items()}
+        return as_numpy(self.run("serving_default", image_bytes=tf.constant(image_bytes, tf.string), **inputs))
+
+    def run(self, signature: str, **inputs: Any) -> dict[str, Any]:
+        """Call a signature by its name, with tensors in and out."""
+        return self._signatures[signature](**inputs)
 
 
 def _load(directory: Path) -> Any:

@@ -10,9 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,17 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augment, data, devices, export, intake, models, training
-from pipelines.artifact import ModelCard, ServedModel
+from pipelines.artifact import ServedModel
 from pipelines.config import ClassificationConfig
 from pipelines.data import Example, Split, Splits
-from pipelines.errors import ConfigError, DataError
+from pipelines.errors import DataError
 from pipelines.evaluation import Mistake, Report, confusion_picture, mistakes_picture, reliability_picture
 from pipelines.images import ImageSpec
 from pipelines.metrics import calibration, classification_figures
 from pipelines.pixels import Pixels, decode_split, in_order, shuffled
-from pipelines.progress import Reporter, duration
+from pipelines.progress import Reporter
+from pipelines.run import Trained, check_name, ended, settings
+from pipelines.serving import ImageServing
 from pipelines.training import History, Loss, Metric, Plan
 
 __all__ = ["Trained", "build", "choose", "decode", "evaluate", "load", "loss", "metrics", "name", "plan", "train"]
@@ -41,21 +41,6 @@ _SAMPLE = 64
 _STEPS = 5000
 _UNBALANCED = 1.5
 _WORST = 24
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What came out of a training run.
-
-    Args:
-        path: the directory of the saved model.
-        card: what it says of itself; its metrics hold the figures of validation and test.
-        history: how training went.
-    """
-
-    path: Path
-    card: ModelCard
-    history: History
 
 
 # === Hooks ===
@@ -238,7 +223,7 @@ def train(
     config = ClassificationConfig.parse(**options)
     reporter = reporter or Reporter()
     strategy = devices.strategy()
-    with _precision(config):
+    with settings(config):
         splits = load(config)
         sample = list(islice(splits.train.examples(), _SAMPLE))
         config, spec = choose(config, splits, sample)
@@ -258,34 +243,6 @@ def train(
     served = _export(final, spec, config, splits, history, name, Path(root), reporter)
     reporter.say(_outcome_in_words(served, history))
     return Trained(served.directory, served.card, history)
-
-
-def check_name(name: str) -> None:
-    """Refuse a name of a saved model that is no plain folder name.
-
-    Raises:
-        ConfigError: saying which names are taken.
-    """
-    legal = name and all(letter.isalnum() or letter in "-_." for letter in name) and name[0].isalnum()
-    if not legal or name.isdecimal():
-        raise ConfigError(
-            f"name: received {name!r}; expected letters, digits, '-', '_' and '.', beginning with a letter or digit, "
-            "and not a number alone (numbers are versions)"
-        )
-
-
-@contextmanager
-def _precision(config: ClassificationConfig) -> Iterator[None]:
-    """Set what Keras keeps globally, the seed and the precision, and give the precision back afterwards."""
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def choose(
@@ -398,6 +355,8 @@ def _export(
     card = {
         "task": "classification",
         "name": name,
+        "input": spec.to_json(),
+        "parameters": model.count_params(),
         "description": f"Tells apart {len(splits.classes)} classes in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
         "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir"}) | {"data": splits.source},
@@ -411,7 +370,9 @@ def _export(
     classes = splits.classes
     in_graph: Callable[[tf.Tensor], dict[str, tf.Tensor]] = lambda logits: decode(logits, classes)  # noqa: E731
     golden = export.choose_golden([(example.label, example.image) for example in splits.validation.examples()])
-    return export.export(model, spec, in_graph, classes, golden, card, root, measure)
+    return export.export(
+        lambda labels: ImageServing(model, labels, spec, in_graph), classes, golden, card, root, measure
+    )
 
 
 def _plan_in_words(config: ClassificationConfig, splits: Splits, spec: ImageSpec, device: str) -> str:
@@ -427,9 +388,8 @@ def _plan_in_words(config: ClassificationConfig, splits: Splits, spec: ImageSpec
 def _outcome_in_words(served: ServedModel, history: History) -> str:
     test = served.card.metrics["test"]
     low, high = test["accuracy_95"]
-    ended = {"finished": "", "early": ", stopped early", "interrupted": ", interrupted"}[history.stopped]
     return (
-        f"trained in {duration(history.seconds)}{ended}; best epoch {history.best_epoch}\n"
+        f"{ended(history)}\n"
         f"test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, {test['images']:,} images)\n"
         f"saved model: {served.directory}"
     )

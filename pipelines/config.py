@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipelines.errors import ConfigError, unknown
 
-__all__ = ["ClassificationConfig", "TrainingConfig"]
+__all__ = ["ClassificationConfig", "DetectionConfig", "TrainingConfig"]
 
 ConvolutionKind = Literal["standard", "dilated", "tiled", "unshared"]
 PoolingKind = Literal["max", "average", "l2", "subsampling"]
@@ -105,3 +105,36 @@ class ClassificationConfig(TrainingConfig):
     class_weights: Literal["auto", "balanced", "none"] = Field(
         "auto", description="Weigh rare classes up; auto does so where the largest class is 1.5 times the smallest."
     )
+
+
+def _numbers(value: object) -> object:
+    """Take ``"1,0.7,0.5"`` for numbers."""
+    if isinstance(value, str):
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            raise ValueError("must be numbers with commas between them, such as 1,0.7,0.5") from None
+    return (value,) if isinstance(value, (int, float)) else value
+
+
+Scale = Annotated[float, Field(gt=0, le=16)]
+Scales = Annotated[tuple[Scale, ...], BeforeValidator(_numbers), Field(min_length=1, max_length=32)]
+
+
+class DetectionConfig(TrainingConfig):
+    """A detection run: the window, how images are scaled for it, and what it is shown."""
+
+    data: str = Field("scenes", description="Where the images with boxes are.")
+    conv: Literal["standard", "dilated", "tiled"] = Field(
+        "standard", description="The kind of convolution that is plugged in."
+    )
+    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
+    stride: Literal[4, 8] | None = Field(None, description="Pixels of the network between windows.")
+    window: Size | None = Field(None, description="What the network judges: its pixels, or height x width.")
+    scale: Scale | None = Field(None, description="What training images are scaled by for the network.")
+    scales: Scales | None = Field(None, description="The pyramid: what images are scaled by, with commas between.")
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
+    zoom: float | None = Field(None, ge=1, le=4, description="Training images are scaled by up to this at random.")
+    flip: bool | None = Field(None, description="Mirror training images left to right.")
+    turn: bool = Field(False, description="Turn training images by 90 degrees, for what has no upright.")
+    light: float = Field(0.2, ge=0, lt=1, description="Change of brightness, contrast and colour.")

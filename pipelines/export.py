@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import keras
+import numpy as np
 import tensorflow as tf
 
-from pipelines import images
 from pipelines.artifact import (
     CARD,
     GOLDEN,
@@ -29,51 +28,11 @@ from pipelines.artifact import (
     versions,
 )
 from pipelines.errors import ModelError
-from pipelines.images import ImageSpec
+from pipelines.serving import ServingModule
 
-__all__ = ["ServingModule", "export", "software"]
+__all__ = ["choose_golden", "export", "software"]
 
-_WARMUP_BATCHES = (1, 8, 32)
 _FINGERPRINTED = ("cnnapp", "tensorflow", "keras", "numpy", "pillow")
-
-Decode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
-
-
-class ServingModule(tf.Module):
-    """A network with everything around it: from encoded bytes to named answers, in one graph.
-
-    Args:
-        model: from float32 images (batch, height, width, channels), 0 to 255, to the outputs that ``decode`` takes.
-        spec: what the network sees.
-        decode: the task's last step, from outputs to named tensors.
-        labels: a file with the names of the classes, one a line.
-    """
-
-    def __init__(self, model: keras.Model, spec: ImageSpec, decode: Decode, labels: Path) -> None:
-        super().__init__(name="cnnapp")
-        self._spec, self._decode = spec, decode
-        # Held by a function and not as an attribute: TensorFlow would find the weights there too, and save them twice.
-        self._network = lambda pixels: model(pixels, training=False)
-        self.weights = [variable.value for variable in model.weights]
-        self.labels = tf.saved_model.Asset(str(labels))
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-    def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Answer for encoded images of any sizes."""
-        return self._answer(images.prepare_batch(image_bytes, self._spec))
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
-    def serve_pixels(self, images_: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Answer for decoded RGB images of one size."""
-        return self._answer(images.prepare(images_, self._spec))
-
-    def _answer(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        pixels = tf.ensure_shape(pixels, [None, *self._spec.shape])
-        # TensorFlow's convolution gives a wrong shape for a batch of nothing; it is answered as one image, then cut.
-        count = tf.shape(pixels)[0]
-        pixels = tf.pad(pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
-        answer = self._decode(self._network(tf.cast(pixels, tf.float32)))
-        return {name: tensor[:count] for name, tensor in answer.items()}
 
 
 def software() -> dict[str, str]:
@@ -84,9 +43,7 @@ def software() -> dict[str, str]:
 
 
 def export(
-    model: keras.Model,
-    spec: ImageSpec,
-    decode: Decode,
+    serving: Callable[[Path], ServingModule],
     classes: Sequence[str],
     golden: Sequence[bytes],
     card: dict[str, Any],
@@ -98,12 +55,10 @@ def export(
     It becomes visible under its number in one step, complete and checked; an existing version is never touched.
 
     Args:
-        model: as of :class:`ServingModule`.
-        spec: what the network sees.
-        decode: the task's last step.
+        serving: from the file of labels to what is saved.
         classes: names, in the order of the scores.
         golden: encoded images whose answers are kept with the model.
-        card: the fields of the card that the task knows; ``name`` among them.
+        card: the fields of the card that the task knows; ``name``, ``input`` and ``parameters`` among them.
         root: the folder of all saved models.
         measure: from the model as it was written and loaded back to the figures for the card.
 
@@ -120,13 +75,13 @@ def export(
     except OSError as error:
         raise ModelError(f"{home}: cannot be written to: {error.strerror}") from None
     try:
-        _write(building, model, spec, decode, classes, golden)
-        complete = card | {"classes": list(classes), "input": spec.to_json(), "software": software()}
-        complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds"), "parameters": model.count_params()}
+        expected = _write(building, serving, classes, golden)
+        complete = card | {"classes": list(classes), "software": software()}
+        complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         # Measured on what was written, not on what was in memory.
         _write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
         served = ServedModel(building)
-        _prove(served, model, spec, decode, list(golden))
+        _prove(served, expected, list(golden))
         complete["metrics"] = measure(served)
         building.chmod(0o755)
         final = _publish(building, home, complete)
@@ -137,23 +92,24 @@ def export(
 
 
 def _write(
-    building: Path,
-    model: keras.Model,
-    spec: ImageSpec,
-    decode: Decode,
-    classes: Sequence[str],
-    golden: Sequence[bytes],
-) -> None:
+    building: Path, serving: Callable[[Path], ServingModule], classes: Sequence[str], golden: Sequence[bytes]
+) -> dict[str, np.ndarray]:
+    """Write all but the card; return what the network itself gives for the golden inputs, run without any graph."""
+    image_bytes = tf.constant(list(golden), tf.string)
     with tempfile.TemporaryDirectory() as scratch:
         labels = Path(scratch) / LABELS
         labels.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-        module = ServingModule(model, spec, decode, labels)
-        signatures = {"serving_default": module.serve_bytes, "pixels": module.serve_pixels}
-        tf.saved_model.save(module, str(building), signatures=signatures)
-    outputs = as_numpy(module.serve_bytes(tf.constant(list(golden), tf.string)))
+        module = serving(labels)
+        tf.saved_model.save(module, str(building), signatures=module.signatures())
+    outputs = as_numpy(module.serve_bytes(image_bytes))
     names = [f"input-{number}{_extension(data)}" for number, data in enumerate(golden)]
     Golden(names, list(golden), outputs).write(building / GOLDEN)
-    _write_warmup(building / WARMUP, card_name=building.parent.name, inputs=list(golden))
+    _write_warmup(building / WARMUP, building.parent.name, list(golden), module.warmup_batches)
+    tf.config.run_functions_eagerly(True)
+    try:
+        return as_numpy(module.serve_bytes(image_bytes))
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def _extension(data: bytes) -> str:
@@ -161,13 +117,13 @@ def _extension(data: bytes) -> str:
     return next((extension for magic, extension in known.items() if data.startswith(magic)), ".bin")
 
 
-def _write_warmup(path: Path, card_name: str, inputs: list[bytes]) -> None:
+def _write_warmup(path: Path, card_name: str, inputs: list[bytes], batches: tuple[int, ...]) -> None:
     """Write the requests that TensorFlow Serving replays before it takes the model into service."""
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for size in _WARMUP_BATCHES:
+        for size in batches:
             request = predict_pb2.PredictRequest()
             request.model_spec.name = card_name
             request.model_spec.signature_name = "serving_default"
@@ -177,10 +133,8 @@ def _write_warmup(path: Path, card_name: str, inputs: list[bytes]) -> None:
             writer.write(log.SerializeToString())
 
 
-def _prove(served: ServedModel, model: keras.Model, spec: ImageSpec, decode: Decode, golden: list[bytes]) -> None:
-    """Compare the loaded model with the network itself, layer by layer code run without any graph."""
-    pixels = tf.stack([images.prepare(images.decode(tf.constant(data)), spec) for data in golden])
-    expected = as_numpy(decode(model(tf.cast(pixels, tf.float32), training=False)))
+def _prove(served: ServedModel, expected: dict[str, np.ndarray], golden: list[bytes]) -> None:
+    """Compare the loaded model with the network itself."""
     difference = Golden([], [], expected).difference(served(golden))
     if not difference <= GOLDEN_TOLERANCE:
         raise ModelError(

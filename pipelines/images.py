@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-__all__ = ["ImageSpec", "decode", "exif_orientation", "prepare", "prepare_batch", "resize"]
+__all__ = ["ImageSpec", "decode", "exif_orientation", "prepare", "prepare_batch", "prepare_size", "resize"]
 
 # EXIF lies in the first segments of a JPEG; each segment is at most 64 KiB long.
 _HEADER_BYTES = 1 << 17
@@ -213,7 +213,11 @@ def resize(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
         scaled = tf.image.resize(_crop_to_aspect(image, spec.height / spec.width), size, antialias=True)
     else:
         scaled = tf.image.resize(image, size, antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(scaled), 0.0, 255.0), tf.uint8)
+    return _rounded(scaled)
+
+
+def _rounded(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8)
 
 
 def _resize_and_pad(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
@@ -238,8 +242,7 @@ def _crop_to_aspect(image: tf.Tensor, aspect: float) -> tf.Tensor:
 def _to_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
     if channels == 3:
         return image
-    grey = tf.image.rgb_to_grayscale(tf.cast(image, tf.float32))
-    return tf.cast(tf.clip_by_value(tf.round(grey), 0.0, 255.0), tf.uint8)
+    return _rounded(tf.image.rgb_to_grayscale(tf.cast(image, tf.float32)))
 
 
 def prepare(images: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
@@ -253,6 +256,22 @@ def prepare(images: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
         uint8 of shape (height, width, channels) or (batch, height, width, channels).
     """
     return _to_channels(resize(images, spec), spec.channels)
+
+
+def prepare_size(image: tf.Tensor, size: tf.Tensor, channels: int) -> tf.Tensor:
+    """Bring one decoded image to a size that is known only when it runs, as :func:`prepare` does.
+
+    Args:
+        image: uint8 of shape (H, W, 3).
+        size: int32 of shape (2,): height and width, in pixels.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        uint8 of shape (height, width, channels).
+    """
+    same = tf.reduce_all(tf.equal(tf.shape(image)[:2], size))
+    resized = tf.cond(same, lambda: image, lambda: _rounded(tf.image.resize(image, size, antialias=True)))
+    return _to_channels(resized, channels)
 
 
 def prepare_batch(image_bytes: tf.Tensor, spec: ImageSpec) -> tf.Tensor:

@@ -101,3 +101,70 @@ def models(trained, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = trained.path.parent.parent
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
     return root
+
+
+def draw_scene(seed: int, size: tuple[int, int] = (56, 72)) -> tuple[Image.Image, list[tuple[int, tuple[int, ...]]]]:
+    """Draw discs (class 1) and crosses (class 0) that do not touch; return them with their boxes."""
+    dice = random.Random(seed)
+    height, width = size
+    picture = Image.new("RGB", (width, height), tuple(dice.randrange(60) for _ in range(3)))
+    pen = ImageDraw.Draw(picture)
+    found: list[tuple[int, tuple[int, ...]]] = []
+    for _ in range(30):
+        half = dice.randrange(5, 9)
+        x, y = dice.randrange(half, width - half), dice.randrange(half, height - half)
+        box = (x - half, y - half, x + half + 1, y + half + 1)
+        if len(found) == 3 or any(
+            box[0] < b[2] + 2 and b[0] < box[2] + 2 and box[1] < b[3] + 2 and b[1] < box[3] + 2 for _, b in found
+        ):
+            continue
+        kind = dice.randrange(2)
+        ink = tuple(dice.randrange(140, 256) for _ in range(3))
+        if kind:
+            pen.ellipse((box[0], box[1], box[2] - 1, box[3] - 1), fill=ink)
+        else:
+            pen.line((x - half, y, x + half, y), fill=ink, width=3)
+            pen.line((x, y - half, x, y + half), fill=ink, width=3)
+        found.append((kind, box))
+    return picture, found
+
+
+@pytest.fixture(scope="session")
+def scattered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of discs and crosses with boxes, in YOLO's format."""
+    root = tmp_path_factory.mktemp("data") / "scattered"
+    first = 0
+    for part, count in (("train", 160), ("val", 24), ("test", 24)):
+        for kind in ("images", "labels"):
+            (root / kind / part).mkdir(parents=True)
+        for number in range(first, first + count):
+            picture, found = draw_scene(number)
+            picture.save(root / "images" / part / f"{number}.png")
+            lines = [
+                f"{kind} {(a + c) / 2 / picture.width} {(b + d) / 2 / picture.height} "
+                f"{(c - a) / picture.width} {(d - b) / picture.height}"
+                for kind, (a, b, c, d) in found
+            ]
+            (root / "labels" / part / f"{number}.txt").write_text("\n".join(lines))
+        first += count
+    (root / "data.yaml").write_text("train: images/train\nval: images/val\ntest: images/test\nnames: [cross, disc]\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def detector(scattered: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
+    """A detector of discs and crosses, trained in seconds."""
+    from pipelines import detection
+
+    root = tmp_path_factory.mktemp("saved_models")
+    return detection.train(
+        "scattered", root=root, reporter=quiet, data=str(scattered), epochs=30, batch_size=16, learning_rate=0.004
+    )
+
+
+@pytest.fixture
+def detectors(detector, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of saved detectors, made the one that names are looked up in."""
+    root = detector.path.parent.parent
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
+    return root

@@ -9,9 +9,10 @@ import streamlit as st
 
 import cnnapp
 from cnnapp import saved_models
-from cnnapp.results import Classification, to_rows
+from cnnapp.results import Answer, Detections, to_rows
 from pipelines import intake
-from pipelines.artifact import read_golden
+from pipelines.artifact import ModelCard, read_golden
+from ui import objects
 
 __all__ = ["page"]
 
@@ -37,13 +38,14 @@ def page() -> None:
     if not images:
         st.info("Upload images, or take an example.", icon=":material/upload:")
         return
-    answers, failures = _answer(model, images)
+    options = objects.thresholds(model) if model.card.task == "detection" else {}
+    answers, failures = _answer(model, images, options)
     for failure in failures:
         st.error(failure["error"], icon=":material/broken_image:")
     if answers:
-        _show(answers, dict(images))
+        _show(model, answers, dict(images))
     if answers or failures:
-        _offer_table(answers, failures, classes)
+        _offer_table(answers, failures, model.card)
 
 
 def _choose_model() -> cnnapp.Predictor | None:
@@ -72,6 +74,8 @@ def _choose_images(model: cnnapp.Predictor) -> list[tuple[str, bytes]]:
         st.error(str(error))
         return []
     names = [str(name) for name in golden.outputs["class_names"]]
+    if model.card.task == "detection":
+        names = [f"example {number}" for number in range(1, len(golden.names) + 1)]
     help_text = "Images that the model was shipped with."
     chosen = st.pills("Or an example", range(len(names)), format_func=names.__getitem__, help=help_text)
     return [] if chosen is None else [(golden.names[chosen], golden.inputs[chosen])]
@@ -88,11 +92,11 @@ def _numbered(images: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
 
 def _answer(
-    model: cnnapp.Predictor, images: list[tuple[str, bytes]]
-) -> tuple[list[Classification], list[dict[str, str]]]:
+    model: cnnapp.Predictor, images: list[tuple[str, bytes]], options: dict[str, float]
+) -> tuple[list[Answer], list[dict[str, str]]]:
     answers, failures = [], []
     bar = st.progress(0.0, "answering") if len(images) > 8 else None
-    found = model.predict_each([data for _, data in images], names=[name for name, _ in images])
+    found = model.predict_each([data for _, data in images], names=[name for name, _ in images], **options)
     for number, (name, answer) in enumerate(found, start=1):
         if isinstance(answer, cnnapp.DataError):
             failures.append({"source": name, "error": str(answer)})
@@ -105,8 +109,11 @@ def _answer(
     return answers, failures
 
 
-def _show(answers: list[Classification], images: dict[str, bytes]) -> None:
+def _show(model: cnnapp.Predictor, answers: list[Answer], images: dict[str, bytes]) -> None:
     for answer in answers[:_SHOWN]:
+        if isinstance(answer, Detections):
+            objects.show(model, answer, images[answer.source])
+            continue
         with st.container(border=True):
             left, right = st.columns([1, 2], vertical_alignment="center")
             left.image(_picture(images[answer.source]), caption=answer.source, width="stretch")
@@ -125,10 +132,12 @@ def _picture(data: bytes) -> bytes:
     return intake.encode(picture.resize((picture.width * factor, picture.height * factor), resample=0))
 
 
-def _offer_table(answers: list[Classification], failures: list[dict[str, str]], classes: list[str]) -> None:
-    rows = to_rows(answers, failures, classes)
+def _offer_table(answers: list[Answer], failures: list[dict[str, str]], card: ModelCard) -> None:
+    rows = to_rows(answers, failures, card.classes, card.task)
     st.subheader("All results")
-    shown = [dict(zip([*rows[0][:3], "error"], [*row[:3], row[-1]], strict=True)) for row in rows[1:]]
+    # Of a classifier's many columns of scores the table shows none; the file has them.
+    kept = range(len(rows[0])) if card.task == "detection" else (0, 1, 2, -1)
+    shown = [{rows[0][index]: row[index] for index in kept} for row in rows[1:]]
     st.dataframe(shown, hide_index=True, width="stretch")
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(rows)

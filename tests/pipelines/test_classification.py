@@ -11,9 +11,10 @@ from conftest import make_folder
 
 from pipelines import classification, data
 from pipelines.artifact import read_golden
-from pipelines.classification import check_name, choose, class_weights
+from pipelines.classification import choose, class_weights
 from pipelines.config import ClassificationConfig
 from pipelines.errors import ConfigError, DataError
+from pipelines.run import check_name
 
 
 def chosen(source: str, **options: object):

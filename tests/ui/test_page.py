@@ -85,3 +85,18 @@ def test_a_damaged_model_is_said_in_one_line(trained, tmp_path: Path, monkeypatc
     (copy / "assets" / "labels.txt").write_text("x")
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
     assert "labels.txt: differs" in open_page().error[0].value
+
+
+def test_a_detector_draws_boxes_and_its_thresholds_act_at_once(detectors: Path):
+    page = open_page(model="scattered")
+    page.button_group[0].set_value(0).run()
+    assert not page.exception
+    assert "×" in page.subheader[0].value
+    before = len(page.dataframe[0].value)
+    page.slider[0].set_value(1.0).run()
+    assert not page.exception
+    assert page.subheader[0].value == "nothing found"
+    page.slider[0].set_value(0.02).run()
+    assert len(page.dataframe[0].value) >= before
+    page.selectbox[1].set_value("disc").run()
+    assert not page.exception

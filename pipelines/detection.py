@@ -1,0 +1,393 @@
+"""Detection: boxes around objects, found by looking at every window of an image.
+
+::
+
+    from pipelines import detection
+
+    trained = detection.train("digit-scenes", data="scenes")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pipelines import data, devices, export, images, intake, training
+from pipelines.artifact import ServedModel
+from pipelines.average_precision import precision_recall
+from pipelines.box_loss import detection_loss, detection_metrics
+from pipelines.boxes import Detected, Objects
+from pipelines.config import DetectionConfig
+from pipelines.crops import CropSpec, Scene, crops, decode_scenes
+from pipelines.data import Example, Split, Splits
+from pipelines.data import detection as sources
+from pipelines.detection_metrics import best_point
+from pipelines.detection_report import Answered, report
+from pipelines.errors import DataError
+from pipelines.evaluation import Report
+from pipelines.models.detector import detector, window_for
+from pipelines.progress import Reporter
+from pipelines.run import Trained, check_name, ended, settings
+from pipelines.scan import ScanSpec, Thresholds, scan, suppress
+from pipelines.serving import ScanServing
+from pipelines.training import History, Loss, Metric, Plan
+
+__all__ = ["Trained", "answers", "build", "choose", "decode", "evaluate", "load", "loss", "metrics", "name", "train"]
+
+name = "detection"
+
+_SAMPLE = 200
+_PIXELS = 1.2e9  # of crops in a training run, by default
+_STEP_PIXELS = 1.0e6  # of the crops of a step, by default
+_SMALL = 20.0
+"""The shorter side that small objects are brought to, in pixels of the network."""
+_SPREAD = 6.0
+"""How many times larger than the smallest the largest object of one level of the pyramid may be."""
+_WEAK = 0.02
+"""The smallest score of what is measured: a curve of precision and recall ends where detections do."""
+
+
+# === Hooks ===
+
+
+def load(config: DetectionConfig) -> Splits[Objects]:
+    """Load the images with boxes that a configuration names."""
+    return sources.load(config.data, config.data_dir, config.seed)
+
+
+def build(
+    config: DetectionConfig, spec: ScanSpec, classes: int, mean: float = 127.5, deviation: float = 64.0
+) -> keras.Model:
+    """Build the network of a configuration; see :func:`pipelines.models.detector.detector`."""
+    return detector(spec.window, spec.channels, classes, spec.stride, config.conv, config.pool, mean, deviation)
+
+
+def loss(config: DetectionConfig, spec: ScanSpec) -> Loss:
+    """Return the loss; see :func:`pipelines.box_loss.detection_loss`."""
+    return detection_loss(spec)
+
+
+def metrics(config: DetectionConfig, spec: ScanSpec) -> dict[str, Metric]:
+    """Return what is followed in training; see :func:`pipelines.box_loss.detection_metrics`."""
+    return detection_metrics(spec)
+
+
+def evaluate(
+    served: ServedModel,
+    split: Split[Objects],
+    reporter: Reporter | None = None,
+    protocol: str = "coco",
+    **options: float | tuple[float, ...],
+) -> Report:
+    """Measure a saved model on a split, through its own signature, from the encoded bytes on.
+
+    Args:
+        served: the model.
+        split: its class ids are indices into the model's classes.
+        reporter: where progress is shown.
+        protocol: "coco", or "uiuc" for the figures at equal error as well.
+        **options: optional inputs of the signature, such as ``scales`` or ``overlap_threshold``.
+
+    Returns:
+        Average precision by several definitions, the best threshold, kinds of errors, with pictures.
+
+    Raises:
+        DataError: if the split is empty, or an image cannot be decoded.
+    """
+    if not split.size:
+        raise DataError(f"the {split.name} part holds no image")
+    card = served.card
+    title = f"{card.name}/{card.version} on the {split.name} images"
+    with (reporter or Reporter()).meter(f"answering {split.name} images", split.size) as meter:
+
+        def answered() -> Iterator[Answered]:
+            for example in split.examples():
+                found = answers(served, [example.image], [example.id], score_threshold=_WEAK, **options)[0]
+                yield Answered(example.id, example.image, example.label, found)
+                meter.advance()
+
+        return report(title, answered(), card.classes, protocol)
+
+
+def answers(
+    served: ServedModel, images: list[bytes], names: list[str], **options: float | tuple[float, ...]
+) -> list[Detected]:
+    """Return what a saved model finds in encoded images.
+
+    Raises:
+        DataError: naming the first image that cannot be decoded.
+    """
+    try:
+        return decode(served(images, **options))
+    except tf.errors.InvalidArgumentError:
+        if len(images) == 1:
+            raise DataError(f"{names[0]}: is not an image that can be decoded") from None
+        pairs = zip(images, names, strict=True)
+        return [found for image, name in pairs for found in answers(served, [image], [name], **options)]
+
+
+def decode(outputs: dict[str, np.ndarray]) -> list[Detected]:
+    """Turn the arrays of a signature, filled up to the same length, into one record an image."""
+    parts = zip(*(outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections")), strict=True)
+    return [Detected(boxes[:n], scores[:n], class_ids[:n].astype(np.int32)) for boxes, scores, class_ids, n in parts]
+
+
+# === Training ===
+
+
+def train(
+    name: str,
+    *,
+    root: Path | str = "saved_models",
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> Trained:
+    """Train a detector and export it as the next version of a saved model.
+
+    Args:
+        name: of the saved model; its directory under ``root`` is made, or gets another version.
+        root: the folder of all saved models.
+        reporter: where progress is shown; standard error by default.
+        **options: the fields of :class:`pipelines.config.DetectionConfig`. What is left out is chosen from the data.
+
+    Returns:
+        Where the saved model is, its card, and how training went.
+
+    Raises:
+        ConfigError: for an option that does not exist or does not fit.
+        DataError: for data that cannot be used, naming the file.
+    """
+    check_name(name)
+    config = DetectionConfig.parse(**options)
+    reporter = reporter or Reporter()
+    strategy = devices.strategy()
+    with settings(config):
+        splits = load(config)
+        config, spec, crop = choose(config, splits)
+        reporter.say(_plan_in_words(config, splits, spec, crop, devices.describe(strategy)))
+        scale = float(config.scale or 1.0)
+        scenes = decode_scenes(splits.train, scale, spec.channels, reporter)
+        held_out = decode_scenes(splits.validation, scale, spec.channels, reporter)
+        mean, deviation = _standardisation(scenes)
+        with strategy.scope():
+            model = build(config, spec, len(splits.classes), mean, deviation)
+        assert config.batch_size is not None
+        assert config.epochs is not None
+        plan = Plan(
+            train=crops(scenes, crop, config.batch_size, config.seed, training=True),
+            validation=crops(held_out, crop, config.batch_size, config.seed, training=False),
+            steps_per_epoch=max(1, len(scenes) // config.batch_size),
+            batch_size=config.batch_size,
+            epochs=config.epochs,
+        )
+        history = training.fit(
+            model, loss(config, spec), metrics(config, spec), plan, config, strategy=strategy, reporter=reporter
+        )
+    # The saved model computes in float32 and on whatever device serves it, however it was trained.
+    final = build(config, spec, len(splits.classes), mean, deviation)
+    final.set_weights(model.get_weights())
+    served = _export(final, spec, config, splits, history, name, Path(root), reporter)
+    reporter.say(_outcome_in_words(served, history))
+    return Trained(served.directory, served.card, history)
+
+
+def choose(config: DetectionConfig, splits: Splits[Objects]) -> tuple[DetectionConfig, ScanSpec, CropSpec]:
+    """Fill in what the user left open, from the training boxes.
+
+    Objects of the smallest class are brought to a shorter side of 20 pixels, never enlarged. The window holds three of
+    four objects of the largest. The pyramid has one level where no object is more than 6 times larger than the
+    smallest, one more for each factor of 2 beyond; for windows, which say nothing of sizes, it goes from 1.25 down to a
+    third.
+
+    Args:
+        config: as the user gave it.
+        splits: the data.
+
+    Returns:
+        The configuration with nothing left open, how the detector looks, and what crops it is trained on.
+    """
+    seen = _look_at(splits.train)
+    of_classes = [seen.sizes[seen.class_ids == index] for index in np.unique(seen.class_ids)]
+    scale = config.scale or min(1.0, _SMALL / min(float(np.median(sizes.min(1))) for sizes in of_classes))
+    sizes = seen.sizes * scale
+    sides = np.sqrt(sizes.prod(1))
+    stride = config.stride or (8 if np.median(sides) >= 40 else 4)
+    large = np.max([np.quantile(sizes, 0.75, axis=0) for sizes in of_classes], axis=0) * scale
+    window = window_for(config.window or tuple(large), stride, config.conv)
+    spread = np.quantile(sides, 0.95) / np.quantile(sides, 0.05)
+    levels = tuple(0.5**k for k in range(1 + max(0, int(np.ceil(np.log2(spread / _SPREAD))))))
+    pyramid = config.scales or tuple(
+        round(scale * factor, 4) for factor in ([1.25**k for k in range(1, -6, -1)] if seen.are_windows else levels)
+    )
+    channels = config.channels or (1 if seen.grey else 3)
+    reference = tuple(float(side) for side in np.median(sizes, 0))
+    spec = ScanSpec(window, stride, channels, reference, pyramid, seen.inside)  # type: ignore[arg-type]
+    cells = np.clip((np.median(seen.images, 0) * scale - window) // stride + 1, 7, 320 // stride).astype(int)
+    crop = CropSpec(
+        spec,
+        tuple(int(count) for count in cells),  # type: ignore[arg-type]
+        zoom=config.zoom or (1.15 if seen.are_windows else 1.25),
+        flip=splits.mirrored if config.flip is None else config.flip,
+        turn=config.turn,
+        light=config.light,
+        levels=(1.0,) if seen.are_windows or config.scales else levels,
+        largest=_SPREAD * float(np.quantile(sides, 0.05)) * 1.5,
+    )
+    batch_size = min(config.batch_size or int(np.clip(_STEP_PIXELS // np.prod(crop.size), 4, 64)), splits.train.size)
+    pixels = splits.train.size * float(np.prod(crop.size))
+    chosen = {
+        "scale": scale,
+        "window": window,
+        "stride": stride,
+        "channels": channels,
+        "scales": pyramid,
+        "zoom": crop.zoom,
+        "flip": crop.flip,
+        "batch_size": batch_size,
+        "epochs": config.epochs or int(np.clip(round(_PIXELS / pixels), 8, 100)),
+    }
+    return config.model_copy(update=chosen), spec, crop
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What the training images are like: heights and widths of objects and images, the objects' classes, whether all is
+    grey, whether an image is all object or all background, and whether all boxes are known to end with the image.
+    """
+
+    sizes: np.ndarray
+    class_ids: np.ndarray
+    images: np.ndarray
+    grey: bool
+    are_windows: bool
+    inside: bool
+
+
+def _look_at(split: Split[Objects]) -> _Seen:
+    sample = list(islice(split.examples(), 2000))
+    truths = [example.label for example in sample]
+    boxes = np.concatenate([truth.boxes[~truth.ignored] for truth in truths])
+    class_ids = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])
+    some = sample[:: max(1, len(sample) // _SAMPLE)]
+    pictures = [np.asarray(intake.open_rgb(example.image, name=example.id)) for example in some]
+    shapes = np.array([picture.shape[:2] for picture in pictures], float)
+    grey = all((picture[..., :1] == picture).all() for picture in pictures)
+    filled = [
+        len(example.label) == 1 and np.allclose(example.label.boxes[0], [0, 0, shape[1], shape[0]])
+        for example, shape in zip(some, shapes, strict=True)
+        if len(example.label)
+    ]
+    sizes = np.stack([boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]], axis=1)
+    inside = all(
+        (example.label.boxes >= 0).all() and (example.label.boxes <= [*shape[::-1], *shape[::-1]]).all()
+        for example, shape in zip(some, shapes, strict=True)
+    )
+    are_windows = bool(filled) and all(filled)
+    return _Seen(sizes, class_ids, shapes, grey, are_windows, inside and not are_windows)
+
+
+def _standardisation(scenes: list[Scene]) -> tuple[float, float]:
+    """Return mean and standard deviation of the pixels of up to 500 scenes."""
+    pixels = np.concatenate([scene.pixels.ravel() for scene in scenes[:: max(1, len(scenes) // 500)]])
+    return float(pixels.mean()), max(float(pixels.std()), 1.0)
+
+
+def _export(
+    model: keras.Model,
+    spec: ScanSpec,
+    config: DetectionConfig,
+    splits: Splits[Objects],
+    history: History,
+    name: str,
+    root: Path,
+    reporter: Reporter,
+) -> ServedModel:
+    def measure(served: ServedModel) -> dict[str, Any]:
+        return {part: evaluate(served, splits[part], reporter).figures for part in ("validation", "test")}
+
+    best = _best_threshold(model, spec, splits.validation, reporter)
+    thresholds = Thresholds() if best is None else Thresholds(score=round(best, 3))
+    options = {
+        "score_threshold": thresholds.score,
+        "overlap_threshold": thresholds.overlap,
+        "soft_nms_sigma": thresholds.softness,
+        "scales": spec.scales,
+    }
+    classes = splits.classes
+    kind = "grey" if spec.channels == 1 else "colour"
+    card = {
+        "task": "detection",
+        "name": name,
+        "input": spec.to_json() | {"options": options},
+        "parameters": model.count_params(),
+        "description": f"Finds {', '.join(classes[:12])} in {kind} images like those of {splits.source}.",
+        # The name of the data, not where it lay on one machine.
+        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir"}) | {"data": splits.source},
+        "history": dataclasses.asdict(history),
+        "data": {
+            "source": splits.source,
+            "fingerprint": splits.fingerprint,
+            "images": {part: splits[part].size for part in data.SPLIT_NAMES},
+        },
+    }
+    golden = [example.image for example in _with_objects(splits.validation, 4)]
+    return export.export(
+        lambda labels: ScanServing(model, labels, spec, thresholds, classes), classes, golden, card, root, measure
+    )
+
+
+def _best_threshold(model: keras.Model, spec: ScanSpec, split: Split[Objects], reporter: Reporter) -> float | None:
+    """Return the score from which on precision and recall are best on validation images; None if nothing is found."""
+    defaults = Thresholds()
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+    def look(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        network = lambda pixels: model(pixels, training=False)  # noqa: E731
+        found = scan(images.decode(data), network, spec, tf.constant(spec.scales), tf.constant(_WEAK))
+        return suppress(*found, tf.constant(defaults.overlap), tf.constant(defaults.softness), defaults.count)
+
+    truths, found = [], []
+    with reporter.meter("choosing the smallest score", split.size) as meter:
+        for example in split.examples():
+            truths.append(example.label)
+            found.append(Detected(*(part.numpy() for part in look(example.image))))
+            meter.advance()
+    return best_point(precision_recall(truths, found)).threshold
+
+
+def _with_objects(split: Split[Objects], count: int) -> list[Example[Objects]]:
+    return list(islice((example for example in split.examples() if len(example.label)), count))
+
+
+def _plan_in_words(
+    config: DetectionConfig, splits: Splits[Objects], spec: ScanSpec, crop: CropSpec, device: str
+) -> str:
+    counts = ", ".join(f"{splits[part].size:,} {part}" for part in data.SPLIT_NAMES)
+    return (
+        f"{splits.source}: {counts} images, {len(splits.classes)} classes\n"
+        f"images are scaled by {config.scale:.3g}; a window of {spec.window[0]} x {spec.window[1]} pixels in "
+        f"{'grey' if spec.channels == 1 else 'colour'} every {spec.stride} pixels (conv {config.conv}, pool "
+        f"{config.pool}); pyramid of {', '.join(f'{scale:.3g}' for scale in spec.scales)}\n"
+        f"at most {config.epochs} epochs of batches of {config.batch_size} crops of {crop.size[0]} x {crop.size[1]}, "
+        f"on {device}"
+    )
+
+
+def _outcome_in_words(served: ServedModel, history: History) -> str:
+    test = served.card.metrics["test"]
+    return (
+        f"{ended(history)}\n"
+        f"test AP {_share(test['ap'])}, AP at IoU 0.5 {_share(test['ap50'])}, {test['images']:,} images\n"
+        f"saved model: {served.directory}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"

@@ -1,0 +1,189 @@
+"""A network with everything around it, from encoded bytes to named answers: what is exported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from pipelines import images
+from pipelines.images import ImageSpec
+from pipelines.scan import ScanSpec, Thresholds, level, scan, suppress
+
+__all__ = ["Decode", "ImageServing", "ScanServing", "ServingModule"]
+
+Decode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+
+class ServingModule(tf.Module):
+    """What the modules of all tasks share; they add the graphs ``serve_bytes`` and ``serve_pixels``.
+
+    Args:
+        model: from float32 images (batch, height, width, channels), 0 to 255, to the task's outputs.
+        labels: a file with the names of the classes, one a line.
+    """
+
+    serve_bytes: Callable[..., dict[str, tf.Tensor]]
+    serve_pixels: Callable[..., dict[str, tf.Tensor]]
+    warmup_batches = (1, 8, 32)
+    """Sizes of the batches that TensorFlow Serving replays before it takes the model into service."""
+
+    def __init__(self, model: keras.Model, labels: Path) -> None:
+        super().__init__(name="cnnapp")
+        # Held by a function and not as an attribute: TensorFlow would find the weights there too, and save them twice.
+        self._network = lambda pixels: model(pixels, training=False)
+        self.weights = [variable.value for variable in model.weights]
+        self.labels = tf.saved_model.Asset(str(labels))
+
+    def signatures(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+        """Return the graphs by the names they are served under."""
+        return {"serving_default": self.serve_bytes, "pixels": self.serve_pixels}
+
+
+class ImageServing(ServingModule):
+    """Answer for whole images that are brought to one size.
+
+    Args:
+        model: as of :class:`ServingModule`.
+        labels: likewise.
+        spec: what the network sees.
+        decode: the task's last step, from outputs to named tensors.
+    """
+
+    def __init__(self, model: keras.Model, labels: Path, spec: ImageSpec, decode: Decode) -> None:
+        super().__init__(model, labels)
+        self._spec, self._decode = spec, decode
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answer for encoded images of any sizes."""
+        return self._answer(images.prepare_batch(image_bytes, self._spec))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve_pixels(self, images_: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answer for decoded RGB images of one size."""
+        return self._answer(images.prepare(images_, self._spec))
+
+    def _answer(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixels = tf.ensure_shape(pixels, [None, *self._spec.shape])
+        # TensorFlow's convolution gives a wrong shape for a batch of nothing; it is answered as one image, then cut.
+        count = tf.shape(pixels)[0]
+        pixels = tf.pad(pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
+        answer = self._decode(self._network(tf.cast(pixels, tf.float32)))
+        return {name: tensor[:count] for name, tensor in answer.items()}
+
+
+_OPTIONS = [
+    tf.TensorSpec([], tf.float32, name="score_threshold"),
+    tf.TensorSpec([], tf.float32, name="overlap_threshold"),
+    tf.TensorSpec([], tf.float32, name="soft_nms_sigma"),
+    tf.TensorSpec([None], tf.float32, name="scales"),
+]
+
+
+class ScanServing(ServingModule):
+    """Find objects in images of any sizes, by looking at every window of every level of a pyramid.
+
+    Besides the images, the signatures take ``score_threshold``, ``overlap_threshold`` and ``soft_nms_sigma`` (scalars)
+    and ``scales`` (float32 of any length). They have defaults, which TensorFlow Serving fills in, as do the functions
+    ``serve_bytes`` and ``serve_pixels`` of the loaded model.
+
+    Args:
+        model: as of :func:`pipelines.models.detector.detector`.
+        labels: a file with the names of the classes, one a line.
+        spec: how the detector looks.
+        thresholds: the defaults of the optional inputs.
+        classes: names.
+    """
+
+    warmup_batches = (1, 2)
+
+    def __init__(
+        self, model: keras.Model, labels: Path, spec: ScanSpec, thresholds: Thresholds, classes: tuple[str, ...]
+    ) -> None:
+        super().__init__(model, labels)
+        self._spec, self._count, self._classes = spec, thresholds.count, classes
+        # A signature's defaults are those of its Python function, which is therefore made for each model.
+        score, overlap = tf.constant(thresholds.score), tf.constant(thresholds.overlap)
+        softness, scales = tf.constant(thresholds.softness), tf.constant(spec.scales)
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes"), *_OPTIONS])
+        def serve_bytes(
+            image_bytes: tf.Tensor,
+            score_threshold: tf.Tensor = score,
+            overlap_threshold: tf.Tensor = overlap,
+            soft_nms_sigma: tf.Tensor = softness,
+            scales: tf.Tensor = scales,
+        ) -> dict[str, tf.Tensor]:
+            options = (score_threshold, overlap_threshold, soft_nms_sigma, scales)
+            return self._answers(image_bytes, lambda data: self._answer(images.decode(data), *options))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images"), *_OPTIONS])
+        def serve_pixels(
+            images: tf.Tensor,
+            score_threshold: tf.Tensor = score,
+            overlap_threshold: tf.Tensor = overlap,
+            soft_nms_sigma: tf.Tensor = softness,
+            scales: tf.Tensor = scales,
+        ) -> dict[str, tf.Tensor]:
+            options = (score_threshold, overlap_threshold, soft_nms_sigma, scales)
+            return self._answers(images, lambda image: self._answer(image, *options))
+
+        self.serve_bytes, self.serve_pixels = serve_bytes, serve_pixels
+
+    def signatures(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+        """Return the graphs by the names they are served under."""
+        return super().signatures() | {"score_map": self.score_map}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([], tf.string, name="image_bytes"),
+            tf.TensorSpec([], tf.float32, name="scale"),
+        ]
+    )
+    def score_map(self, image_bytes: tf.Tensor, scale: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the scores of all windows of one level: float32 of shape (rows, columns, classes).
+
+        Window (i, j) is centred ``(j + 0.5, i + 0.5) * stride / scale`` pixels (x, y) into the image.
+        """
+        pixels = level(images.decode(image_bytes), scale, self._spec)
+        return {"scores": tf.sigmoid(self._network(tf.cast(pixels, tf.float32)[None])[0, ..., :-4])}
+
+    def _answers(self, inputs: tf.Tensor, answer: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]) -> dict[str, tf.Tensor]:
+        count = self._count
+        shapes = (
+            tf.TensorSpec([count, 4], tf.float32),
+            tf.TensorSpec([count], tf.float32),
+            tf.TensorSpec([count], tf.int64),
+            tf.TensorSpec([], tf.int32),
+        )
+        boxes, scores, class_ids, found = tf.map_fn(answer, inputs, fn_output_signature=shapes)
+        names = tf.gather(tf.constant([*self._classes, ""]), tf.where(scores > 0, class_ids, len(self._classes)))
+        return {
+            "boxes": boxes,
+            "scores": scores,
+            "class_ids": class_ids,
+            "class_names": names,
+            "num_detections": found,
+        }
+
+    def _answer(
+        self, image: tf.Tensor, score: tf.Tensor, overlap: tf.Tensor, softness: tf.Tensor, scales: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        boxes, scores, class_ids = scan(image, self._network, self._spec, scales, score)
+        boxes, scores, class_ids = suppress(boxes, scores, class_ids, overlap, softness, self._count)
+        kept = scores >= score  # the soft form lowers scores
+        boxes, scores, class_ids = (tf.boolean_mask(part, kept) for part in (boxes, scores, class_ids))
+        if self._spec.clip:
+            right, bottom = (tf.cast(tf.shape(image)[axis], tf.float32) for axis in (1, 0))
+            boxes = tf.clip_by_value(boxes, 0.0, tf.stack([right, bottom, right, bottom]))
+        found = tf.size(scores)
+        missing = self._count - found
+        return (
+            tf.ensure_shape(tf.pad(boxes, [[0, missing], [0, 0]]), [self._count, 4]),
+            tf.ensure_shape(tf.pad(scores, [[0, missing]]), [self._count]),
+            tf.ensure_shape(tf.cast(tf.pad(class_ids, [[0, missing]]), tf.int64), [self._count]),
+            found,
+        )
