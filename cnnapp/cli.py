@@ -255,7 +255,8 @@ def predict(
     if coco is not None and loaded.card.task != "detection":
         raise ConfigError(f"--coco: {loaded.card.name} is for {loaded.card.task}; COCO's results are for detection")
     options = _options(score_threshold=score, overlap_threshold=overlap, scales=scales)
-    answers, failures = [], []
+    answers: list[Any] = []
+    failures = []
     with Reporter(err).meter("answering", len(files)) as meter:
         for name, answer in loaded.predict_each(files, batch_size, **options):
             meter.advance()

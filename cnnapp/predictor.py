@@ -152,10 +152,11 @@ class Predictor:
         classes = tuple(self.card.classes)
         names = [name for name, _ in images]
         if self.card.task == "detection":
-            parts = zip(
-                names, *(outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections")), strict=True
-            )
-            return [Detections(name, *(part[:count] for part in arrays), classes) for name, *arrays, count in parts]
+            columns = (outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections"))
+            return [
+                Detections(name, boxes[:count], scores[:count], class_ids[:count], classes)
+                for name, boxes, scores, class_ids, count in zip(names, *columns, strict=True)
+            ]
         return [Classification(name, row, classes) for name, row in zip(names, outputs["scores"], strict=True)]
 
     def score_map(self, image: ImageInput, scale: float | None = None) -> np.ndarray:

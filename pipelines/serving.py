@@ -27,7 +27,7 @@ class ServingModule(tf.Module):
 
     serve_bytes: Callable[..., dict[str, tf.Tensor]]
     serve_pixels: Callable[..., dict[str, tf.Tensor]]
-    warmup_batches = (1, 8, 32)
+    warmup_batches: tuple[int, ...] = (1, 8, 32)
     """Sizes of the batches that TensorFlow Serving replays before it takes the model into service."""
 
     def __init__(self, model: keras.Model, labels: Path) -> None:

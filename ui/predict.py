@@ -96,7 +96,7 @@ def _answer(
 ) -> tuple[list[Answer], list[dict[str, str]]]:
     answers, failures = [], []
     bar = st.progress(0.0, "answering") if len(images) > 8 else None
-    found = model.predict_each([data for _, data in images], names=[name for name, _ in images], **options)
+    found = model.predict_each([data for _, data in images], names=[name for name, _ in images], **options)  # type: ignore[arg-type]
     for number, (name, answer) in enumerate(found, start=1):
         if isinstance(answer, cnnapp.DataError):
             failures.append({"source": name, "error": str(answer)})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.boxes import Objects
-from pipelines.data.detection import (
+from pipelines.data.formats import (
     NO_OBJECTS,
     Annotated,
     Annotations,

@@ -1,8 +1,8 @@
-"""Sources of labelled objects behind one name, as given to ``--data``, and what the formats on disk share.
+"""Sources of labelled objects behind one name, as given to ``--data``.
 
-A format is a module with ``recognises``, and ``read`` from a path to :class:`Annotations`: every image, the part that
-the format states for it, and the objects as they are written. What follows is the same for all: the split, the objects
-that are left out, the images read as they are asked for.
+A format is a module with ``recognises``, and ``read`` from a path to what is written there, in the records of
+:mod:`pipelines.data.formats`: every image, the part that the format states for it, and the objects. What follows is
+the same for all: the split, the objects that are left out, the images read as they are asked for.
 
 Boxes are in pixels of the upright image (EXIF orientation applied): formats do not say, and the tools that people draw
 boxes with show it upright. A box is kept as it is where it reaches outside the image, and left out if it has no area.
@@ -12,106 +12,43 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import math
 import os
-import re
-import reprlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
-from PIL import Image
-
 from pipelines import intake
 from pipelines.boxes import Objects
+from pipelines.data.formats import (
+    Annotated,
+    Annotations,
+    Fault,
+    short,
+    to_pixels,
+    upright_size,
+    with_area,
+)
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
 from pipelines.errors import DataError, unknown
 
 __all__ = [
-    "NO_OBJECTS",
-    "Annotated",
-    "Annotations",
-    "Fault",
     "are_mirrored",
     "assign",
-    "class_name",
-    "images_in",
-    "inside",
     "is_detection",
     "load",
-    "number",
-    "part_in",
     "read",
-    "read_bytes",
     "refuse",
     "refuse_gaps",
-    "short",
-    "to_pixels",
-    "upright_size",
-    "with_area",
 ]
-
-Fault = Callable[[DataError], None]
-"""What a reader calls with each thing that is wrong; if it returns, the reader leaves that thing out and goes on."""
-
-NO_OBJECTS = Objects.of([], [])
-"""What is to be found in an image of background."""
 
 _FORMATS = """a Pascal VOC folder (Annotations/*.xml, JPEGImages/, ImageSets/Main/train.txt, ...),
 a COCO .json file or a folder of them (annotations/instances_train*.json, or train.json, val.json, test.json),
 a YOLO folder (data.yaml; or images/ and labels/, with or without train, val and test in them, and classes.txt),
 a folder of windows (a folder per class, and one named 'background')"""
-_PART = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|id|idation)?(?=[^a-z]|$)", re.IGNORECASE)
-_LARGEST = 1e8  # Pixels: float32 boxes are no longer exact far below, and no image is as long.
 _READ_AHEAD = 64
-_ORIENTATION = 0x0112
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
-
-
-@dataclass(frozen=True, eq=False)
-class Annotated:
-    """An image file and what is written about it.
-
-    Args:
-        id: the path of the image below the root of the set, with slashes.
-        path: the image file.
-        part: the part that the format states, or None.
-        objects: as they are written, with those that have no area.
-        relative: whether the boxes are fractions of the image's width and height instead of pixels.
-        size: (height, width) in pixels, where the annotation declares it.
-    """
-
-    id: str
-    path: Path
-    part: str | None
-    objects: Objects
-    relative: bool = False
-    size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Annotations:
-    """A detection set as it lies on disk.
-
-    Args:
-        root: its folder.
-        classes: the names, in the order of the class ids.
-        images: sorted by part and then by name.
-        unlabelled: image files beside the others about which nothing is written.
-        orphans: annotation files without an image, where the format's own tools pass over them.
-    """
-
-    root: Path
-    classes: tuple[str, ...]
-    images: tuple[Annotated, ...]
-    unlabelled: tuple[Path, ...] = ()
-    orphans: tuple[Path, ...] = ()
 
 
 # === The front door ===
@@ -310,33 +247,6 @@ def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequenc
             )
 
 
-def with_area(objects: Objects) -> Objects:
-    """Leave out the objects whose box has no area."""
-    left, top, right, bottom = objects.boxes.T
-    kept = (right > left) & (bottom > top)
-    return Objects(objects.boxes[kept], objects.class_ids[kept], objects.ignored[kept])
-
-
-def to_pixels(objects: Objects, size: tuple[int, int]) -> Objects:
-    """Turn boxes in fractions of an image into pixels; ``size`` is (height, width)."""
-    height, width = size
-    return replace(objects, boxes=objects.boxes * np.array([width, height, width, height], np.float32))
-
-
-def upright_size(image: bytes, name: str) -> tuple[int, int]:
-    """Read (height, width) of the upright image from the header of encoded bytes; ``DataError`` if there is none."""
-    try:
-        with Image.open(io.BytesIO(image)) as opened:
-            width, height = opened.size
-            stored = opened.info.get("exif", b"")
-    except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
-        raise DataError(f"{name}: is not an image whose size can be read") from None
-    exif = Image.Exif()
-    with contextlib.suppress(Exception):  # As in the graph: an orientation that cannot be read is none.
-        exif.load(stored)
-    return (width, height) if exif.get(_ORIENTATION) in (5, 6, 7, 8) else (height, width)
-
-
 def are_mirrored(classes: Sequence[str]) -> bool:
     """Say whether mirror images keep their class; digits and letters do not."""
     return not all(len(name) == 1 or name.isdigit() for name in classes)
@@ -375,81 +285,3 @@ def _fingerprint(classes: tuple[str, ...], parts: dict[str, list[Annotated]]) ->
             ):
                 digest.update(values.astype(kind).tobytes())
     return digest.hexdigest()
-
-
-# === What readers share: values that nobody has checked yet ===
-
-
-def short(value: object) -> str:
-    """Show a received value in a message, however long or deep it is."""
-    return _SHORT.repr(value)
-
-
-def read_bytes(path: Path, limit: int) -> bytes:
-    """Read an annotation file of at most ``limit`` bytes; ``DataError`` if it cannot be read."""
-    try:
-        size = path.stat().st_size
-        if size > limit:
-            raise DataError(f"{path}: has {size:,} bytes; expected at most {limit:,} of an annotation file")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def number(value: object, where: object, field: str) -> float:
-    """Take a finite number, or the text of one; ``DataError`` naming the file and the field otherwise."""
-    try:
-        taken = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        taken = math.nan
-    if not abs(taken) <= _LARGEST:
-        raise DataError(f"{where}: {field}: received {short(value)}; expected a number between ±{_LARGEST:.0e}")
-    return taken
-
-
-def class_name(value: object, where: object, field: str) -> str:
-    """Take the name of a class; it has to fit on a line of ``labels.txt``."""
-    name = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if not name or not name.isprintable():
-        raise DataError(f"{where}: {field}: received {short(value)}; expected the name of a class, on one line")
-    return name
-
-
-def inside(root: Path, folder: Path, name: object, where: object, field: str) -> Path:
-    """Take the path of a file below the root of the set, as written relative to ``folder``.
-
-    Links on the disk are followed, as a set may be made of them; it is the written name that must not lead outside.
-    """
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
-        raise DataError(f"{where}: {field}: received {short(name)}; expected the name of a file")
-    path = os.path.normpath(os.path.join(folder, name.strip().replace("\\", "/")))
-    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(root)):
-        raise DataError(
-            f"{where}: {field}: {short(name)} leads outside the data folder {root}; write it relative to it"
-        )
-    return Path(path)
-
-
-def part_in(name: str) -> str | None:
-    """Find the name of a part in that of a file or folder.
-
-    Example:
-        >>> part_in("instances_val2017"), part_in("Training"), part_in("contest")
-        ('validation', 'train', None)
-    """
-    found = _PART.search(name)
-    return {"train": "train", "val": "validation", "test": "test"}[found[1].lower()] if found else None
-
-
-def images_in(folder: Path, deep: bool = True) -> list[Path]:
-    """List the image files of a folder, sorted; those of its subfolders too if ``deep``."""
-
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-    found = []
-    for at, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if deep and not name.startswith(".")]
-        images = (name for name in names if os.path.splitext(name)[1].lower() in intake.EXTENSIONS)
-        found += [Path(at) / name for name in images if not name.startswith(".")]
-    return sorted(found)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines import intake
 from pipelines.boxes import Objects
-from pipelines.data import detection, scenes, tfds_objects
+from pipelines.data import detection, formats, scenes, tfds_objects
 from pipelines.data.checks import Checked, Problem, Seen, check_duplicates, check_images, look
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.errors import DataError
@@ -97,13 +97,13 @@ def _read_splits(splits: Splits[Objects], found: Checked) -> Iterator[_Looked]:
         try:
             for example in splits[part].examples():
                 seen = Seen(part, _told(example.label), example.id, hashlib.sha256(example.image).hexdigest(), None)
-                yield _Looked(seen, example.label, detection.upright_size(example.image, example.id))
+                yield _Looked(seen, example.label, formats.upright_size(example.image, example.id))
         except DataError as error:  # A stream cannot be read on behind an example that it did not give.
             found.problems.append(_problem(error))
 
 
-def _read_files(parts: dict[str, list[detection.Annotated]]) -> Iterator[_Looked]:
-    def look_at(file: tuple[str, detection.Annotated]) -> _Looked:
+def _read_files(parts: dict[str, list[formats.Annotated]]) -> Iterator[_Looked]:
+    def look_at(file: tuple[str, formats.Annotated]) -> _Looked:
         part, one = file
         name = str(one.path)
         try:
@@ -111,8 +111,8 @@ def _read_files(parts: dict[str, list[detection.Annotated]]) -> Iterator[_Looked
             width, height = intake.open_rgb(image, name=name).size
         except DataError as error:
             seen = Seen(part, "", name, None, str(error))
-            return _Looked(seen, detection.NO_OBJECTS if one.relative else one.objects, None)
-        objects = detection.to_pixels(one.objects, (height, width)) if one.relative else one.objects
+            return _Looked(seen, formats.NO_OBJECTS if one.relative else one.objects, None)
+        objects = formats.to_pixels(one.objects, (height, width)) if one.relative else one.objects
         seen = Seen(part, _told(objects), name, hashlib.sha256(image).hexdigest(), None)
         return _Looked(seen, objects, (height, width), one.size)
 
@@ -130,7 +130,7 @@ def _told(objects: Objects) -> str:
 # === What can be wrong ===
 
 
-def _check_pairs(annotations: detection.Annotations, data: str, found: Checked) -> None:
+def _check_pairs(annotations: formats.Annotations, data: str, found: Checked) -> None:
     found.problems += [Problem(str(path), "is an annotation without an image") for path in annotations.orphans]
     used = {one.path for one in annotations.images}
     for taken, what in ((True, "taken for background"), (False, "not used")):
@@ -188,7 +188,7 @@ def _per_class(looked: Iterable[_Looked]) -> Counter[int]:
     """Count the objects that are to be found: not those without area, and not those that are ignored."""
     counts: Counter[int] = Counter()
     for one in looked:
-        objects = detection.with_area(one.objects)
+        objects = formats.with_area(one.objects)
         counts.update(objects.class_ids[~objects.ignored].tolist())
     return counts
 
@@ -208,7 +208,7 @@ def _summary(looked: Sequence[_Looked], classes: Sequence[str]) -> list[str]:
         f"{len(looked):,} images: " + ", ".join(f"{images[part]:,} {part}" for part in SPLIT_NAMES),
         f"{sum(objects.values()):,} objects: " + ", ".join(f"{objects[part]:,} {part}" for part in SPLIT_NAMES),
     ]
-    ignored = sum(int(detection.with_area(one.objects).ignored.sum()) for one in looked)
+    ignored = sum(int(formats.with_area(one.objects).ignored.sum()) for one in looked)
     if ignored:
         lines.append(f"{ignored:,} more are to be ignored (difficult, or crowds)")
     counts = _per_class(looked)
@@ -220,7 +220,7 @@ def _summary(looked: Sequence[_Looked], classes: Sequence[str]) -> list[str]:
 def _sizes(looked: Sequence[_Looked], classes: Sequence[str]) -> list[str]:
     boxes, told = [], []
     for one in looked:
-        objects = detection.with_area(one.objects)
+        objects = formats.with_area(one.objects)
         boxes.append(objects.boxes)
         told += [(classes[label], Path(one.seen.name).name) for label in objects.class_ids]
     if not told:

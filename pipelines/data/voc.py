@@ -18,7 +18,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipelines.boxes import Objects
-from pipelines.data.detection import (
+from pipelines.data.formats import (
     Annotated,
     Annotations,
     Fault,

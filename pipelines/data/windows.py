@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.boxes import Objects
 from pipelines.data import folder
-from pipelines.data.detection import Annotated, Annotations, Fault, class_name
+from pipelines.data.formats import Annotated, Annotations, Fault, class_name
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.errors import DataError
 

@@ -7,6 +7,7 @@ image it gives the answers for all windows at once.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import keras
 
@@ -120,7 +121,7 @@ def detector(
     return keras.Model(pixels, outputs, name="detector")
 
 
-_PLAIN = {"use_bias": False, "kernel_initializer": "he_normal"}
+_PLAIN: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal"}
 
 
 def _block(x: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:

@@ -19,7 +19,8 @@ from PIL import Image
 
 from pipelines.boxes import Objects
 from pipelines.data import SPLIT_NAMES, Splits, checks, detection, object_checks
-from pipelines.data.detection import is_detection, part_in, upright_size
+from pipelines.data.detection import is_detection
+from pipelines.data.formats import part_in, upright_size
 from pipelines.errors import DataError
 
 SIZE = (20, 24)
