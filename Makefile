@@ -30,7 +30,7 @@ demo: $(STAMP)  ## train the digits classifier, evaluate, predict, and write a r
 
 test: $(STAMP)  ## run every test, the layers on TensorFlow and on JAX
 	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/layers
+	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/layers tests/pipelines/test_convolutionalize.py
 
 ui: $(STAMP)  ## open the page
 	$(BIN)/cnnapp ui
@@ -51,6 +51,7 @@ bench: $(STAMP)  ## measure every speed claim; installs PyTorch, the peer
 	$(BIN)/python benchmarks/train_classifier.py
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/large_kernels.py
+	$(BIN)/python benchmarks/dense_scan.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts

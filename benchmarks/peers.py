@@ -5,22 +5,16 @@ Every function here returns a `Pair` of calls without arguments, compiled and re
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import tensorflow as tf
 import torch
+from timing import ratios
 
 __all__ = ["Pair", "in_jax", "in_tensorflow", "in_torch", "ratios"]
-
-# Seconds; what is faster is repeated. Longer, and small inputs would stay in the processor's cache, as they never do
-# in a network, where other layers run in between.
-SHORTEST = 0.001
-LONGEST = 30.0  # seconds for one ratio; what would take longer gets fewer rounds
 
 
 class Pair(NamedTuple):
@@ -70,23 +64,3 @@ def in_torch(function: Callable[..., torch.Tensor], *values: np.ndarray) -> Pair
             function(*tensors)
 
     return Pair(forward, lambda: torch.autograd.grad(function(*tensors), tensors, cotangent))
-
-
-def ratios(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
-    """Return the time of every call over that of the first: the median over rounds in which all take their turn."""
-    repeats, once = [], []
-    for call in calls:
-        call()
-        started = time.perf_counter()
-        call()
-        once.append(time.perf_counter() - started)
-        repeats.append(max(1, round(SHORTEST / once[-1])))
-    rounds = min(rounds, max(3, round(LONGEST / sum(once))))
-    seconds = np.empty((rounds, len(calls)))
-    for row in seconds:
-        for column, (call, count) in enumerate(zip(calls, repeats, strict=True)):
-            started = time.perf_counter()
-            for _ in range(count):
-                call()
-            row[column] = (time.perf_counter() - started) / count
-    return [statistics.median(column) for column in (seconds / seconds[:, :1]).T]
