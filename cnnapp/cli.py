@@ -201,13 +201,16 @@ def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], c
 
 @app.command()
 def verify(model: Model) -> None:
-    """Check a saved model: every file has its hash, and golden inputs give golden outputs."""
+    """Check a saved model: its files have their hashes, golden inputs golden outputs; a detector's scan is exact."""
     from cnnapp import predictor
 
     loaded = predictor.load(model)
     out.print(f"{len(loaded.card.files)} files have the hashes on the card")
     difference = loaded.verify()
     out.print(f"golden examples: largest difference {difference:.3g}")
+    if loaded.card.task == "detection":
+        out.print("all windows of an image at once, against each window alone:")
+        out.print(str(loaded.certify()), markup=False)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from pipelines import intake
 from pipelines.artifact import GOLDEN_TOLERANCE, ModelCard, ServedModel, read_golden
 from pipelines.errors import ConfigError, DataError, ModelError, unknown
 from pipelines.intake import ImageInput
+
+if TYPE_CHECKING:
+    from pipelines.certificate import Certificate
 
 __all__ = ["Predictor", "load"]
 
@@ -184,6 +188,34 @@ class Predictor:
             return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
         except tf.errors.InvalidArgumentError as error:
             raise DataError(f"{intake.name_of(image)}: the image cannot be decoded: {_reason(error)}") from None
+
+    def certify(self) -> Certificate:
+        """Show that looking at every window at once gives what each window gives alone.
+
+        Returns:
+            The largest difference on an example of the model's own, with a frame that every window fits into, and how
+            many times faster it is.
+
+        Raises:
+            ModelError: if the model is no detector, or its examples are damaged.
+        """
+        import tensorflow as tf
+
+        from pipelines import images
+        from pipelines.certificate import compare
+        from pipelines.scan import ScanSpec, level
+
+        if self.card.task != "detection":
+            raise ModelError(f"{self._served.directory}: is for {self.card.task}; only detection looks at windows")
+        spec = ScanSpec.from_json(self.card.input)
+        scale = tf.constant(float(self.card.training["scale"]))
+        pixels = level(images.decode(tf.constant(read_golden(self._served.directory).inputs[0])), scale, spec)
+
+        def run(pixels: np.ndarray) -> list[np.ndarray]:
+            return [self._served.run("windows", pixels=tf.constant(pixels))["outputs"].numpy()]
+
+        stride = (spec.stride, spec.stride)
+        return compare(run, run, tf.cast(pixels, tf.float32).numpy(), spec.window, stride)
 
     def verify(self) -> float:
         """Replay the golden examples.

@@ -15,7 +15,9 @@ import numpy as np
 from layers.geometry import positive_int
 from pipelines.window_classifier import Pair, WindowClassifier, pair, scan_size
 
-__all__ = ["Certificate", "certify"]
+__all__ = ["Certificate", "certify", "compare"]
+
+Evaluate = Callable[[np.ndarray], list[np.ndarray]]
 
 _BATCH = 256  # crops at once: more are hardly faster, and windows may be large
 _ROUNDS = 3  # timings of either way, by turns
@@ -124,8 +126,38 @@ def certify(
         ((5, 5), 25, (0, 4, 8, 12), True)
     """
     classifier = WindowClassifier.read(model)
-    window, shift = classifier.window, classifier.stride if stride is None else pair(stride, "stride")
-    samples, image = positive_int(samples, "samples"), np.asarray(image)
+    shift = classifier.stride if stride is None else pair(stride, "stride")
+    whole, alone = (lambda x: _run(dense, x)), (lambda x: _run(model, x))
+    return compare(whole, alone, np.asarray(image), classifier.window, shift, samples, seed)
+
+
+def compare(
+    dense: Evaluate,
+    classifier: Evaluate,
+    image: np.ndarray,
+    window: Pair,
+    shift: Pair,
+    samples: int = 1024,
+    seed: int = 0,
+) -> Certificate:
+    """Compare a dense evaluation of an image with crops of it, whatever evaluates them.
+
+    Args:
+        dense: from images `(1, H, W, channels)` to arrays `(1, rows, columns, features)`.
+        classifier: from windows `(batch, height, width, channels)` to as many arrays of as many features each.
+        image: `(H, W, channels)`, of what values the classifier takes.
+        window: (height, width) in pixels.
+        shift: (height, width), pixels between windows.
+        samples: as for `certify`.
+        seed: likewise.
+
+    Returns:
+        The certificate.
+
+    Raises:
+        ValueError: as of `certify`.
+    """
+    samples = positive_int(samples, "samples")
     size = scan_size(window, shift, image.shape[:2]) if image.ndim == 3 else (0, 0)
     if 0 in size:
         raise ValueError(
@@ -145,18 +177,18 @@ def certify(
     ]
 
     def by_crops() -> list[np.ndarray]:
-        parts = [_run(model, part) for part in batches]
+        parts = [classifier(part) for part in batches]
         return [np.concatenate(arrays)[: len(crops)] for arrays in zip(*parts, strict=True)]
 
-    maps, expected = _run(dense, image[None]), by_crops()
+    maps, expected = dense(image[None]), by_crops()
     if any(y.shape[1:3] != size for y in maps):
         raise ValueError(
-            f"`dense` must give {size} outputs for this image and stride; was it made with stride={stride!r}? "
+            f"`dense` must give {size} outputs for this image and stride; was it made with stride={shift[0] if shift[0] == shift[1] else shift}? "
             f"Received: {[y.shape[1:3] for y in maps]}."
         )
     actual = [y[0].reshape(-1, y.shape[-1])[places] for y in maps]
     pairs = [(a.astype("float64"), e.reshape(a.shape).astype("float64")) for a, e in zip(actual, expected, strict=True)]
-    dense_seconds, crop_seconds = _seconds([lambda: _run(dense, image[None]), by_crops])
+    dense_seconds, crop_seconds = _seconds([lambda: dense(image[None]), by_crops])
     return Certificate(
         difference=float(np.max([np.abs(a - e).max() for a, e in pairs])),  # NaN where any is
         magnitude=float(np.max([np.abs(e).max() for _, e in pairs])),

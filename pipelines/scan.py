@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import tensorflow as tf
@@ -39,6 +39,15 @@ class ScanSpec:
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> ScanSpec:
+        """Return what :meth:`to_json` gave, whatever else the record holds."""
+        kept: dict[str, Any] = {}
+        for field in fields(cls):
+            value = record[field.name]
+            kept[field.name] = tuple(value) if isinstance(value, list) else value
+        return cls(**kept)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class ScanServing(ServingModule):
 
     Besides the images, the signatures take ``score_threshold``, ``overlap_threshold`` and ``soft_nms_sigma`` (scalars)
     and ``scales`` (float32 of any length). They have defaults, which TensorFlow Serving fills in, as do the functions
-    ``serve_bytes`` and ``serve_pixels`` of the loaded model.
+    ``serve_bytes`` and ``serve_pixels`` of the loaded model. ``windows`` gives the network's own outputs for its own
+    pixels, a window or more of them, which is how it can be shown that all windows at once are each window alone.
 
     Args:
         model: as of :func:`pipelines.models.detector.detector`.
@@ -131,11 +132,15 @@ class ScanServing(ServingModule):
             options = (score_threshold, overlap_threshold, soft_nms_sigma, scales)
             return self._answers(images, lambda image: self._answer(image, *options))
 
-        self.serve_bytes, self.serve_pixels = serve_bytes, serve_pixels
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, spec.channels], tf.float32, name="pixels")])
+        def windows(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"outputs": self._network(pixels)}
+
+        self.serve_bytes, self.serve_pixels, self.windows = serve_bytes, serve_pixels, windows
 
     def signatures(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
         """Return the graphs by the names they are served under."""
-        return super().signatures() | {"score_map": self.score_map}
+        return super().signatures() | {"score_map": self.score_map, "windows": self.windows}
 
     @tf.function(
         input_signature=[

@@ -93,6 +93,15 @@ def test_the_score_map_is_high_at_objects_and_low_elsewhere(model):
     assert draw_score_map(model, picture, kind).size[0] >= picture.width
 
 
+def test_all_windows_at_once_are_certified_to_be_each_window_alone(model, run):
+    found = model.certify()
+    assert found.relative_difference < 1e-4
+    assert found.size == (14, 18)
+    assert found.compared == 14 * 18
+    status, text = run("verify", "scattered")
+    assert (status, "speed-up" in text) == (0, True)
+
+
 def test_a_classifier_has_no_score_map(models: Path):
     with pytest.raises(cnnapp.ModelError, match="only detection"):
         cnnapp.load("shapes").score_map(Image.new("RGB", (9, 9)))
