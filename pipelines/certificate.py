@@ -182,8 +182,9 @@ def compare(
 
     maps, expected = dense(image[None]), by_crops()
     if any(y.shape[1:3] != size for y in maps):
+        made = shift[0] if shift[0] == shift[1] else shift
         raise ValueError(
-            f"`dense` must give {size} outputs for this image and stride; was it made with stride={shift[0] if shift[0] == shift[1] else shift}? "
+            f"`dense` must give {size} outputs for this image and stride; was it made with stride={made}? "
             f"Received: {[y.shape[1:3] for y in maps]}."
         )
     actual = [y[0].reshape(-1, y.shape[-1])[places] for y in maps]
