@@ -39,7 +39,7 @@ from pipelines.scan import ScanSpec, Thresholds, scan, suppress
 from pipelines.serving import ScanServing
 from pipelines.training import History, Loss, Metric, Plan
 
-__all__ = ["Trained", "answers", "build", "choose", "decode", "evaluate", "load", "loss", "metrics", "name", "train"]
+__all__ = ["Trained", "answers", "build", "choose", "evaluate", "load", "loss", "metrics", "name", "records", "train"]
 
 name = "detection"
 
@@ -125,7 +125,7 @@ def answers(
         DataError: naming the first image that cannot be decoded.
     """
     try:
-        return decode(served(images, **options))
+        return records(served(images, **options))
     except tf.errors.InvalidArgumentError:
         if len(images) == 1:
             raise DataError(f"{names[0]}: is not an image that can be decoded") from None
@@ -133,7 +133,7 @@ def answers(
         return [found for image, name in pairs for found in answers(served, [image], [name], **options)]
 
 
-def decode(outputs: dict[str, np.ndarray]) -> list[Detected]:
+def records(outputs: dict[str, np.ndarray]) -> list[Detected]:
     """Turn the arrays of a signature, filled up to the same length, into one record an image."""
     parts = zip(*(outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections")), strict=True)
     return [Detected(boxes[:n], scores[:n], class_ids[:n].astype(np.int32)) for boxes, scores, class_ids, n in parts]

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import keras
-import tensorflow as tf
 
-from pipelines.artifact import ServedModel
 from pipelines.config import TrainingConfig
-from pipelines.data import Split, Splits
+from pipelines.data import Splits
 from pipelines.evaluation import Report
 from pipelines.training import Loss, Metric
 
@@ -29,14 +27,11 @@ class Task(Protocol):
     build: Callable[[TrainingConfig, Any, int], keras.Model]
     """From the configuration, what the network sees, and the number of classes to an untrained network."""
 
-    loss: Callable[[Any], Loss]
-    """From the configuration to a function of targets and outputs: one loss an example."""
+    loss: Callable[..., Loss]
+    """From the configuration, and what the network sees, to a function of targets and outputs: one loss an example."""
 
-    metrics: Callable[[Any], dict[str, Metric]]
-    """From the configuration to the figures that are followed in training; the first chooses the best epoch."""
+    metrics: Callable[..., dict[str, Metric]]
+    """Likewise to the figures that are followed in training; the first chooses the best epoch."""
 
-    decode: Callable[[tf.Tensor, tuple[str, ...]], dict[str, tf.Tensor]]
-    """In the graph, from outputs to the named tensors of the signature."""
-
-    evaluate: Callable[[ServedModel, Split], Report]
+    evaluate: Callable[..., Report]
     """Figures, tables and pictures of a saved model on a split."""

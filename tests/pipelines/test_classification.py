@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import make_folder
 
-from pipelines import classification, data
+from pipelines import classification, data, detection
 from pipelines.artifact import read_golden
 from pipelines.classification import choose, class_weights
 from pipelines.config import ClassificationConfig
@@ -130,9 +130,10 @@ def test_a_file_that_is_no_image_stops_training_by_name(tmp_path: Path, quiet):
         classification.train("x", root=tmp_path / "m", reporter=quiet, data=str(tmp_path / "d"), epochs=1)
 
 
-def test_the_module_has_the_hooks_of_a_task():
+@pytest.mark.parametrize("task", [classification, detection])
+def test_the_module_has_the_hooks_of_a_task(task):
     from pipelines.task import Task
 
-    assert classification.name == "classification"
+    assert task.__name__ == f"pipelines.{task.name}"
     for hook in Task.__annotations__:
-        assert hook == "name" or callable(getattr(classification, hook))
+        assert hook == "name" or callable(getattr(task, hook))
