@@ -197,12 +197,13 @@ class Predictor:
             many times faster it is.
 
         Raises:
-            ModelError: if the model is no detector, or its examples are damaged.
+            ModelError: if the model is no detector, its examples are damaged, or the difference is larger than 1e-4
+                of the largest output.
         """
         import tensorflow as tf
 
         from pipelines import images
-        from pipelines.certificate import compare
+        from pipelines.certificate import EXACT, compare
         from pipelines.scan import ScanSpec, level
 
         if self.card.task != "detection":
@@ -215,7 +216,13 @@ class Predictor:
             return [self._served.run("windows", pixels=tf.constant(pixels))["outputs"].numpy()]
 
         stride = (spec.stride, spec.stride)
-        return compare(run, run, tf.cast(pixels, tf.float32).numpy(), spec.window, stride)
+        found = compare(run, run, tf.cast(pixels, tf.float32).numpy(), spec.window, stride)
+        if not found.relative_difference <= EXACT:
+            raise ModelError(
+                f"{self._served.directory}: looking at all windows at once differs from each window alone by "
+                f"{found.relative_difference:.3g} of the largest output; at most {EXACT:g} was expected"
+            )
+        return found
 
     def verify(self) -> float:
         """Replay the golden examples.

@@ -15,7 +15,10 @@ import numpy as np
 from layers.geometry import positive_int
 from pipelines.window_classifier import Pair, WindowClassifier, pair, scan_size
 
-__all__ = ["Certificate", "certify", "compare"]
+__all__ = ["EXACT", "Certificate", "certify", "compare"]
+
+EXACT = 1e-4
+"""The largest difference, as a share of the largest output, that rounding alone explains."""
 
 Evaluate = Callable[[np.ndarray], list[np.ndarray]]
 

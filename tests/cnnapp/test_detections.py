@@ -102,6 +102,22 @@ def test_all_windows_at_once_are_certified_to_be_each_window_alone(model, run):
     assert (status, "speed-up" in text) == (0, True)
 
 
+def test_a_scan_that_is_not_its_windows_is_no_success(model, run, monkeypatch: pytest.MonkeyPatch):
+    honest = type(model._served).run
+
+    def blurred(served, signature, **inputs):
+        outputs = honest(served, signature, **inputs)
+        if signature == "windows" and outputs["outputs"].shape[1] > 1:
+            outputs["outputs"] *= 1.001
+        return outputs
+
+    monkeypatch.setattr(type(model._served), "run", blurred)
+    with pytest.raises(cnnapp.ModelError, match="each window alone"):
+        model.certify()
+    status, text = run("verify", "scattered")
+    assert (status, "each window alone by" in text) == (1, True)
+
+
 def test_a_classifier_has_no_score_map(models: Path):
     with pytest.raises(cnnapp.ModelError, match="only detection"):
         cnnapp.load("shapes").score_map(Image.new("RGB", (9, 9)))
