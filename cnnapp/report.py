@@ -72,17 +72,22 @@ def evaluate_to(
         raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))
     card = predictor.card
     seed = int(card.training.get("seed", 0)) if seed is None else seed
-    load = {"classification": sources.load, "detection": sources.detection.load}[card.task]
-    splits = load(data, data_dir, seed)
+    if card.task == "detection":
+        # A set that is all test need not have anything to train on.
+        load = sources.detection.load_whole if split == "all" else sources.detection.load
+        splits = load(data, data_dir, seed)
+    else:
+        splits = sources.load(data, data_dir, seed)
     if list(splits.classes) != card.classes:
         strange = sorted(set(splits.classes) ^ set(card.classes)) or ["their order"]
         raise DataError(
             f"{data}: its classes are not those of {card.name}/{card.version}; they differ in: {', '.join(strange[:8])}"
         )
-    part = sources.everything(splits) if split == "all" else splits[split]
     if card.task == "detection":
+        part = splits["test" if split == "all" else split]
         report = detection.evaluate(predictor.served, part, protocol=protocol, **options)
     else:
+        part = sources.everything(splits) if split == "all" else splits[split]
         report = classification.evaluate(predictor.served, part)
     folder = folder or Path("reports") / f"{card.name}-{card.version}"
     write(report, folder)

@@ -95,6 +95,7 @@ def train_detection(
         ),
     ],
     name: Annotated[str, typer.Option(help="Name of the saved model.")],
+    test: Annotated[str | None, typer.Option(help=_detection("test"))] = None,
     data_dir: DataDir = None,
     conv: Annotated[str, typer.Option(help=_detection("conv"))] = "standard",
     pool: Annotated[str, typer.Option(help=_detection("pool"))] = "max",

@@ -125,6 +125,9 @@ class DetectionConfig(TrainingConfig):
     """A detection run: the window, how images are scaled for it, and what it is shown."""
 
     data: str = Field("scenes", description="Where the images with boxes are.")
+    test: str | None = Field(
+        None, description="Another set that is the whole of the test part; then none of the images are held out for it."
+    )
     conv: Literal["standard", "dilated", "tiled"] = Field(
         "standard", description="The kind of convolution that is plugged in."
     )

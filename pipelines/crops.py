@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,7 @@ class CropSpec:
         flip: mirror left to right, every second time.
         turn: turn by multiples of 90 degrees and mirror, for what has no upright.
         light: largest change of brightness (as a share of 255), of contrast and of each colour (as factors).
+        montage: whether scenes are put together from single windows first.
         levels: of the pyramid: factors of the scale, one of which is drawn for each crop.
         largest: objects larger than this (the square root of their area, in pixels of the crop) are another level's,
             and ignored, unless it is the last level.
@@ -54,6 +56,7 @@ class CropSpec:
     flip: bool = False
     turn: bool = False
     light: float = 0.2
+    montage: bool = False
     levels: tuple[float, ...] = (1.0,)
     largest: float = float("inf")
 
@@ -126,7 +129,9 @@ def draw_view(scene: Scene, spec: CropSpec, dice: np.random.Generator) -> np.nda
     height, width = spec.size
     wanted = np.flatnonzero(~scene.objects.ignored)
     field = (np.array(spec.cells[::-1]) - 1) * spec.scan.stride
-    if len(wanted) and dice.random() < 0.7:
+    if spec.montage:
+        middle = np.array(scene.pixels.shape[1::-1]) / 2  # objects lie anywhere already
+    elif len(wanted) and dice.random() < 0.7:
         box = scene.objects.boxes[dice.choice(wanted)]
         middle = (box[:2] + box[2:]) / 2 + np.abs(matrix) @ (field * dice.uniform(-0.5, 0.5, 2))
     else:
@@ -194,7 +199,14 @@ def _seen(boxes: np.ndarray, view: np.ndarray) -> np.ndarray:
 
 
 def crops(
-    scenes: list[Scene], spec: CropSpec, batch_size: int, seed: int, *, training: bool, start: int = 0
+    scenes: list[Scene],
+    spec: CropSpec,
+    batch_size: int,
+    seed: int,
+    *,
+    training: bool,
+    compose: Callable[[Scene, np.random.Generator], Scene] | None = None,
+    start: int = 0,
 ) -> tf.data.Dataset:
     """Give batches of crops with what their windows should say.
 
@@ -206,6 +218,7 @@ def crops(
         batch_size: crops a batch.
         seed: of order, places and colours.
         training: without end and in random order; otherwise every scene once, in order, its colours unchanged.
+        compose: makes a scene to cut from out of an image, such as :meth:`pipelines.montage.Montage.draw`.
         start: number of the first step.
 
     Returns:
@@ -222,7 +235,10 @@ def crops(
         epoch, place = divmod(int(number), len(scenes))
         with lock:
             scene = scenes[order(epoch)[place] if training else place]
-        view = draw_view(scene, spec, np.random.default_rng([seed, 1, int(number)]))
+        dice = np.random.default_rng([seed, 1, int(number)])
+        if compose is not None:
+            scene = compose(scene, dice)
+        view = draw_view(scene, spec, dice)
         return (scene.pixels, view.astype(np.float32), *assign(scene, view, spec))
 
     def example(number: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import data, devices, export, images, intake, training
+from pipelines import data, devices, export, images, training
 from pipelines.artifact import ServedModel
-from pipelines.average_precision import precision_recall
+from pipelines.average_precision import precision_recall, voc_area
 from pipelines.box_loss import detection_loss, detection_metrics
 from pipelines.boxes import Detected, Objects
 from pipelines.config import DetectionConfig
 from pipelines.crops import CropSpec, Scene, crops, decode_scenes
 from pipelines.data import Example, Split, Splits
 from pipelines.data import detection as sources
+from pipelines.detection_choice import choose
 from pipelines.detection_metrics import best_point
 from pipelines.detection_report import Answered, report
 from pipelines.errors import DataError
 from pipelines.evaluation import Report
-from pipelines.models.detector import detector, window_for
+from pipelines.models.detector import detector
+from pipelines.montage import Montage
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
 from pipelines.scan import ScanSpec, Thresholds, scan, suppress
@@ -43,13 +45,9 @@ __all__ = ["Trained", "answers", "build", "choose", "evaluate", "load", "loss", 
 
 name = "detection"
 
-_SAMPLE = 200
-_PIXELS = 1.2e9  # of crops in a training run, by default
-_STEP_PIXELS = 1.0e6  # of the crops of a step, by default
-_SMALL = 20.0
-"""The shorter side that small objects are brought to, in pixels of the network."""
-_SPREAD = 6.0
-"""How many times larger than the smallest the largest object of one level of the pyramid may be."""
+_OVERLAPS = (0.3, 0.4, 0.5, 0.6)
+_APART = 0.3
+"""The overlap from which on the weaker of two boxes is dropped, and what it is chosen from where images tell."""
 _WEAK = 0.02
 """The smallest score of what is measured: a curve of precision and recall ends where detections do."""
 
@@ -59,7 +57,7 @@ _WEAK = 0.02
 
 def load(config: DetectionConfig) -> Splits[Objects]:
     """Load the images with boxes that a configuration names."""
-    return sources.load(config.data, config.data_dir, config.seed)
+    return sources.load(config.data, config.data_dir, config.seed, config.test)
 
 
 def build(
@@ -180,9 +178,10 @@ def train(
             model = build(config, spec, len(splits.classes), mean, deviation)
         assert config.batch_size is not None
         assert config.epochs is not None
+        composed = [_compose(part, crop) for part in (scenes, held_out)]
         plan = Plan(
-            train=crops(scenes, crop, config.batch_size, config.seed, training=True),
-            validation=crops(held_out, crop, config.batch_size, config.seed, training=False),
+            train=crops(scenes, crop, config.batch_size, config.seed, training=True, compose=composed[0]),
+            validation=crops(held_out, crop, config.batch_size, config.seed, training=False, compose=composed[1]),
             steps_per_epoch=max(1, len(scenes) // config.batch_size),
             batch_size=config.batch_size,
             epochs=config.epochs,
@@ -193,104 +192,17 @@ def train(
     # The saved model computes in float32 and on whatever device serves it, however it was trained.
     final = build(config, spec, len(splits.classes), mean, deviation)
     final.set_weights(model.get_weights())
-    served = _export(final, spec, config, splits, history, name, Path(root), reporter)
+    served = _export(final, spec, crop, config, splits, history, name, Path(root), reporter)
     reporter.say(_outcome_in_words(served, history))
     return Trained(served.directory, served.card, history)
 
 
-def choose(config: DetectionConfig, splits: Splits[Objects]) -> tuple[DetectionConfig, ScanSpec, CropSpec]:
-    """Fill in what the user left open, from the training boxes.
-
-    Objects of the smallest class are brought to a shorter side of 20 pixels, never enlarged. The window holds three of
-    four objects of the largest. The pyramid has one level where no object is more than 6 times larger than the
-    smallest, one more for each factor of 2 beyond; for windows, which say nothing of sizes, it goes from 1.25 down to a
-    third.
-
-    Args:
-        config: as the user gave it.
-        splits: the data.
-
-    Returns:
-        The configuration with nothing left open, how the detector looks, and what crops it is trained on.
-    """
-    seen = _look_at(splits.train)
-    of_classes = [seen.sizes[seen.class_ids == index] for index in np.unique(seen.class_ids)]
-    scale = config.scale or min(1.0, _SMALL / min(float(np.median(sizes.min(1))) for sizes in of_classes))
-    sizes = seen.sizes * scale
-    sides = np.sqrt(sizes.prod(1))
-    stride = config.stride or (8 if np.median(sides) >= 40 else 4)
-    large = np.max([np.quantile(sizes, 0.75, axis=0) for sizes in of_classes], axis=0) * scale
-    window = window_for(config.window or tuple(large), stride, config.conv)
-    spread = np.quantile(sides, 0.95) / np.quantile(sides, 0.05)
-    levels = tuple(0.5**k for k in range(1 + max(0, int(np.ceil(np.log2(spread / _SPREAD))))))
-    pyramid = config.scales or tuple(
-        round(scale * factor, 4) for factor in ([1.25**k for k in range(1, -6, -1)] if seen.are_windows else levels)
-    )
-    channels = config.channels or (1 if seen.grey else 3)
-    reference = tuple(float(side) for side in np.median(sizes, 0))
-    spec = ScanSpec(window, stride, channels, reference, pyramid, seen.inside)  # type: ignore[arg-type]
-    cells = np.clip((np.median(seen.images, 0) * scale - window) // stride + 1, 7, 320 // stride).astype(int)
-    crop = CropSpec(
-        spec,
-        tuple(int(count) for count in cells),  # type: ignore[arg-type]
-        zoom=config.zoom or (1.15 if seen.are_windows else 1.25),
-        flip=splits.mirrored if config.flip is None else config.flip,
-        turn=config.turn,
-        light=config.light,
-        levels=(1.0,) if seen.are_windows or config.scales else levels,
-        largest=_SPREAD * float(np.quantile(sides, 0.05)) * 1.5,
-    )
-    batch_size = min(config.batch_size or int(np.clip(_STEP_PIXELS // np.prod(crop.size), 4, 64)), splits.train.size)
-    pixels = splits.train.size * float(np.prod(crop.size))
-    chosen = {
-        "scale": scale,
-        "window": window,
-        "stride": stride,
-        "channels": channels,
-        "scales": pyramid,
-        "zoom": crop.zoom,
-        "flip": crop.flip,
-        "batch_size": batch_size,
-        "epochs": config.epochs or int(np.clip(round(_PIXELS / pixels), 8, 100)),
-    }
-    return config.model_copy(update=chosen), spec, crop
-
-
-@dataclasses.dataclass(frozen=True)
-class _Seen:
-    """What the training images are like: heights and widths of objects and images, the objects' classes, whether all is
-    grey, whether an image is all object or all background, and whether all boxes are known to end with the image.
-    """
-
-    sizes: np.ndarray
-    class_ids: np.ndarray
-    images: np.ndarray
-    grey: bool
-    are_windows: bool
-    inside: bool
-
-
-def _look_at(split: Split[Objects]) -> _Seen:
-    sample = list(islice(split.examples(), 2000))
-    truths = [example.label for example in sample]
-    boxes = np.concatenate([truth.boxes[~truth.ignored] for truth in truths])
-    class_ids = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])
-    some = sample[:: max(1, len(sample) // _SAMPLE)]
-    pictures = [np.asarray(intake.open_rgb(example.image, name=example.id)) for example in some]
-    shapes = np.array([picture.shape[:2] for picture in pictures], float)
-    grey = all((picture[..., :1] == picture).all() for picture in pictures)
-    filled = [
-        len(example.label) == 1 and np.allclose(example.label.boxes[0], [0, 0, shape[1], shape[0]])
-        for example, shape in zip(some, shapes, strict=True)
-        if len(example.label)
-    ]
-    sizes = np.stack([boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]], axis=1)
-    inside = all(
-        (example.label.boxes >= 0).all() and (example.label.boxes <= [*shape[::-1], *shape[::-1]]).all()
-        for example, shape in zip(some, shapes, strict=True)
-    )
-    are_windows = bool(filled) and all(filled)
-    return _Seen(sizes, class_ids, shapes, grey, are_windows, inside and not are_windows)
+def _compose(scenes: list[Scene], crop: CropSpec) -> Callable[[Scene, np.random.Generator], Scene] | None:
+    """Return what puts windows together; None for whole images."""
+    if not crop.montage:
+        return None
+    height, width = (round(side * 1.2) for side in crop.size)
+    return Montage(scenes, (height, width), flip=crop.flip).draw
 
 
 def _standardisation(scenes: list[Scene]) -> tuple[float, float]:
@@ -302,6 +214,7 @@ def _standardisation(scenes: list[Scene]) -> tuple[float, float]:
 def _export(
     model: keras.Model,
     spec: ScanSpec,
+    crop: CropSpec,
     config: DetectionConfig,
     splits: Splits[Objects],
     history: History,
@@ -312,8 +225,9 @@ def _export(
     def measure(served: ServedModel) -> dict[str, Any]:
         return {part: evaluate(served, splits[part], reporter).figures for part in ("validation", "test")}
 
-    best = _best_threshold(model, spec, splits.validation, reporter)
-    thresholds = Thresholds() if best is None else Thresholds(score=round(best, 3))
+    # Windows that were cut out do not show how near to each other objects may be.
+    overlaps = (_APART,) if crop.montage else _OVERLAPS
+    thresholds = _best_thresholds(model, spec, splits.validation, overlaps, reporter)
     options = {
         "score_threshold": thresholds.score,
         "overlap_threshold": thresholds.overlap,
@@ -329,7 +243,7 @@ def _export(
         "parameters": model.count_params(),
         "description": f"Finds {', '.join(classes[:12])} in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
-        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir"}) | {"data": splits.source},
+        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir", "test"}) | {"data": splits.source},
         "history": dataclasses.asdict(history),
         "data": {
             "source": splits.source,
@@ -343,23 +257,37 @@ def _export(
     )
 
 
-def _best_threshold(model: keras.Model, spec: ScanSpec, split: Split[Objects], reporter: Reporter) -> float | None:
-    """Return the score from which on precision and recall are best on validation images; None if nothing is found."""
+def _best_thresholds(
+    model: keras.Model, spec: ScanSpec, split: Split[Objects], overlaps: Sequence[float], reporter: Reporter
+) -> Thresholds:
+    """Choose on validation images: the overlap of the best average precision, and the score where precision and recall
+    are best with it.
+    """
     defaults = Thresholds()
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def look(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         network = lambda pixels: model(pixels, training=False)  # noqa: E731
-        found = scan(images.decode(data), network, spec, tf.constant(spec.scales), tf.constant(_WEAK))
-        return suppress(*found, tf.constant(defaults.overlap), tf.constant(defaults.softness), defaults.count)
+        return scan(images.decode(data), network, spec, tf.constant(spec.scales), tf.constant(_WEAK))
 
-    truths, found = [], []
+    @tf.function(reduce_retracing=True)
+    def kept(boxes: tf.Tensor, scores: tf.Tensor, class_ids: tf.Tensor, overlap: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return suppress(boxes, scores, class_ids, overlap, tf.constant(defaults.softness), defaults.count)
+
+    truths: list[Objects] = []
+    found: dict[float, list[Detected]] = {overlap: [] for overlap in overlaps}
     with reporter.meter("choosing the smallest score", split.size) as meter:
         for example in split.examples():
             truths.append(example.label)
-            found.append(Detected(*(part.numpy() for part in look(example.image))))
+            seen = look(example.image)
+            for overlap, images_ in found.items():
+                images_.append(Detected(*(part.numpy() for part in kept(*seen, tf.constant(overlap)))))
             meter.advance()
-    return best_point(precision_recall(truths, found)).threshold
+    curves = {overlap: precision_recall(truths, images_) for overlap, images_ in found.items()}
+    # Among equals, the one nearest to the usual choice.
+    overlap = max(curves, key=lambda one: (round(voc_area(curves[one]) or 0.0, 4), -abs(one - defaults.overlap)))
+    best = best_point(curves[overlap]).threshold
+    return Thresholds(score=defaults.score if best is None else round(best, 3), overlap=overlap)
 
 
 def _with_objects(split: Split[Objects], count: int) -> list[Example[Objects]]:

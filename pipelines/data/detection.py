@@ -20,6 +20,8 @@ from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from pipelines import intake
 from pipelines.boxes import Objects
 from pipelines.data.formats import (
@@ -31,7 +33,7 @@ from pipelines.data.formats import (
     upright_size,
     with_area,
 )
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
+from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything, split_of
 from pipelines.errors import DataError, unknown
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "assign",
     "is_detection",
     "load",
+    "load_whole",
     "read",
     "refuse",
     "refuse_gaps",
@@ -54,7 +57,7 @@ _READ_AHEAD = 64
 # === The front door ===
 
 
-def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objects]:
+def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | None = None) -> Splits[Objects]:
     """Load the images with labelled objects that a name stands for.
 
     Where the source states no parts, an image's part is a seeded hash of its name. Where it states a training part and
@@ -65,6 +68,8 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objec
             or YOLO format, or of a folder of windows; the format is recognised by what lies there.
         data_dir: where prepared tensorflow-datasets lie.
         seed: seed of the split, where the source does not say it.
+        test: another source, the whole of which is the test part; then nothing of ``data`` is held out for it, and what
+            ``data`` states to be its test part is left out.
 
     Returns:
         Training, validation and test examples. Images are read when they are asked for.
@@ -81,18 +86,18 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objec
     """
     from pipelines.data import scenes, tfds_objects
 
-    if data == "scenes":
-        return scenes.load(seed)
-    if data.startswith("tfds:"):
-        return tfds_objects.load(data.removeprefix("tfds:"), data_dir, seed)
+    if data == "scenes" or data.startswith("tfds:"):
+        drawn = scenes.load(seed) if data == "scenes" else tfds_objects.load(data.removeprefix("tfds:"), data_dir, seed)
+        return drawn if test is None else _tested_on(drawn, load_whole(test, data_dir, seed))
     path = Path(data)
     found = read(path, refuse)
     parts = {
         part: [replace(one, objects=with_area(one.objects)) for one in images]
-        for part, images in assign(found, seed).items()
+        for part, images in assign(found, seed, with_test=test is None).items()
     }
-    refuse_gaps(data, found.classes, {part: [one.objects for one in images] for part, images in parts.items()})
-    return Splits(
+    wanted = SPLIT_NAMES if test is None else ("train", "validation")
+    refuse_gaps(data, found.classes, {part: [one.objects for one in parts[part]] for part in wanted})
+    splits = Splits(
         source=Path(os.path.abspath(path.expanduser())).name,
         classes=found.classes,
         train=_split("train", parts["train"]),
@@ -100,6 +105,73 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objec
         test=_split("test", parts["test"]),
         mirrored=are_mirrored(found.classes),
         fingerprint=_fingerprint(found.classes, parts),
+    )
+    if test is None:
+        return splits
+    if not (test == "scenes" or test.startswith("tfds:")):
+        _refuse_shared(parts, read(Path(test), refuse), test)
+    return _tested_on(splits, load_whole(test, data_dir, seed))
+
+
+def load_whole(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objects]:
+    """Load all images that a name stands for as the test part, whatever parts they are in.
+
+    Args:
+        data: as for :func:`load`.
+        data_dir: likewise.
+        seed: likewise.
+
+    Returns:
+        Splits of which the other two parts are empty.
+
+    Raises:
+        DataError: as :func:`load`; a set without objects is refused.
+    """
+    if data == "scenes" or data.startswith("tfds:"):
+        splits = load(data, data_dir, seed)
+        return replace(splits, train=_split("train", []), validation=_split("validation", []), test=everything(splits))
+    path = Path(data)
+    found = read(path, refuse)
+    images = [replace(one, objects=with_area(one.objects)) for one in found.images]
+    refuse_gaps(data, (), {"test": [one.objects for one in images]})
+    return Splits(
+        source=Path(os.path.abspath(path.expanduser())).name,
+        classes=found.classes,
+        train=_split("train", []),
+        validation=_split("validation", []),
+        test=_split("all", images),
+        mirrored=are_mirrored(found.classes),
+        fingerprint=_fingerprint(found.classes, {"train": [], "validation": [], "test": images}),
+    )
+
+
+def _refuse_shared(parts: Mapping[str, Sequence[Annotated]], other: Annotations, test: str) -> None:
+    tested = {one.path.resolve() for one in other.images}
+    for part in ("train", "validation"):
+        for one in parts[part]:
+            if one.path.resolve() in tested:
+                raise DataError(f"{one.path}: is in the {part} part and in {test}, which is to be the test part")
+
+
+def _tested_on(splits: Splits[Objects], other: Splits[Objects]) -> Splits[Objects]:
+    """Put all of another set in the place of the test part; its classes are found by name."""
+    strange = [name for name in other.classes if name not in splits.classes]
+    if strange:
+        raise DataError(
+            f"{other.source}: class {strange[0]!r} is none of those of {splits.source}: {', '.join(splits.classes)}"
+        )
+    place = np.array([splits.classes.index(name) for name in other.classes], np.int32)
+
+    def examples() -> Iterator[Example[Objects]]:
+        for example in other.test.examples():
+            yield replace(example, label=replace(example.label, class_ids=place[example.label.class_ids]))
+
+    digest = hashlib.sha256((splits.fingerprint + other.fingerprint).encode()).hexdigest()
+    return replace(
+        splits,
+        source=f"{splits.source}, tested on {other.source}",
+        test=Split("test", other.test.size, examples),
+        fingerprint=digest,
     )
 
 
@@ -195,29 +267,32 @@ def refuse(error: DataError) -> None:
 # === From annotations to splits ===
 
 
-def assign(found: Annotations, seed: int) -> dict[str, list[Annotated]]:
+def assign(found: Annotations, seed: int, *, with_test: bool = True) -> dict[str, list[Annotated]]:
     """Give each image to a part, as :func:`load` says.
 
     Args:
         found: all images; where parts are stated, those without one are left out.
         seed: of the hash of the names.
+        with_test: whether there is to be a test part; if not, the one that is stated is left out.
 
     Returns:
         The images of "train", "validation" and "test".
     """
     parts: dict[str, list[Annotated]] = {part: [] for part in SPLIT_NAMES}
     stated = {one.part for one in found.images if one.part is not None}
+    held_out = {"train": 0.85, "validation": 0.15}
     if "train" not in stated or stated == {"train"}:
         for one in found.images:
-            parts[split_of(one.id, seed)].append(one)
+            parts[split_of(one.id, seed, None if with_test else held_out)].append(one)
         return parts
+    needed = {"validation", "test"} if with_test else {"validation"}
     for one in found.images:
         part = one.part
-        if part == "validation" and "test" not in stated:
+        if part == "validation" and "test" not in stated and with_test:
             part = "test"
-        elif part == "train" and not stated >= {"validation", "test"}:
-            part = split_of(one.id, seed, {"train": 0.85, "validation": 0.15})
-        if part is not None:
+        elif part == "train" and not stated >= needed:
+            part = split_of(one.id, seed, held_out)
+        if part is not None and (with_test or part != "test"):
             parts[part].append(one)
     return parts
 
@@ -227,19 +302,19 @@ def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequenc
 
     Args:
         source: how the message calls it.
-        classes: the names of the classes.
+        classes: the names of the classes that are to be learned.
         parts: the objects of each image of each part; those to be ignored do not count.
 
     Raises:
         DataError: naming a part without objects, or a class without any in the training part.
     """
-    for part in SPLIT_NAMES:
-        if not any((~objects.ignored).any() for objects in parts[part]):
+    for part, images in parts.items():
+        if not any((~objects.ignored).any() for objects in images):
             raise DataError(
-                f"{source}: the {part} part has {len(parts[part]):,} images and no object to find; "
+                f"{source}: the {part} part has {len(images):,} images and no object to find; "
                 "add annotated images, or where no parts are stated choose another --seed"
             )
-    seen = {int(label) for objects in parts["train"] for label in objects.class_ids[~objects.ignored]}
+    seen = {int(label) for objects in parts.get("train", []) for label in objects.class_ids[~objects.ignored]}
     for label, name in enumerate(classes):
         if label not in seen:
             raise DataError(

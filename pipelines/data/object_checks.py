@@ -16,6 +16,7 @@ from pipelines import intake
 from pipelines.boxes import Objects
 from pipelines.data import detection, formats, scenes, tfds_objects
 from pipelines.data.checks import Checked, Problem, Seen, check_duplicates, check_images, look
+from pipelines.data.object_sizes import LEGIBLE, choose_scales, too_small
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.errors import DataError
 from pipelines.progress import Reporter
@@ -51,8 +52,8 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter) -> Ch
     Returns:
         What there is, and everything that is wrong: annotations that cannot be read or name what does not exist,
         annotations without image and images without annotation, images that cannot be decoded or are not of the
-        declared size, boxes outside their image or without area, the same content in two parts, parts without objects
-        and classes without objects in a part.
+        declared size, boxes outside their image or without area, objects too small to be told, the same content in two
+        parts, parts without objects and classes without objects in a part.
 
     Raises:
         DataError: if there is no such source at all, or nothing of it can be read.
@@ -76,6 +77,7 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter) -> Ch
         looked = look(_read_files(parts), total, reporter)
     check_images([one.seen for one in looked], found)
     _check_boxes(looked, classes, data, found)
+    _check_legibility(looked, classes, data, found)
     _check_sizes(looked, found)
     check_duplicates([one.seen for one in looked], found, otherwise="with other objects")
     _check_parts(looked, classes, data, found)
@@ -160,6 +162,37 @@ def _check_boxes(looked: Sequence[_Looked], classes: Sequence[str], data: str, f
         images = _some(dict.fromkeys(Path(name).name for name in reaching))
         what = f"{len(reaching):,} boxes reach outside their image and are kept as they are: {images}"
         found.problems.append(Problem(data, what, serious=False))
+
+
+def _check_legibility(looked: Sequence[_Looked], classes: Sequence[str], data: str, found: Checked) -> None:
+    """Count the objects that are too small for the scale that training would choose."""
+    kept = [(one, formats.with_area(one.objects)) for one in looked]
+    wanted = [(one, objects.boxes[~objects.ignored], objects.class_ids[~objects.ignored]) for one, objects in kept]
+    taught = [(boxes, class_ids) for one, boxes, class_ids in wanted if one.seen.part == "train" and len(boxes)]
+    if not taught:
+        return
+    train_boxes, class_ids = (np.concatenate(part) for part in zip(*taught, strict=True))
+    cut_out = all(one.size is not None and (boxes == [[0, 0, *one.size[::-1]]]).all() for one, boxes, _ in wanted)
+    scales = choose_scales(_sides(train_boxes), class_ids, windows=cut_out)
+    small: Counter[str] = Counter()
+    files = []
+    for one, boxes, class_ids in wanted:
+        at = too_small(_sides(boxes), scales)
+        small.update(classes[label] for label in class_ids[at])
+        files += [Path(one.seen.name).name] * bool(at.any())
+    if small:
+        side = LEGIBLE / scales.scale
+        kinds = ", ".join(f"{name} {count:,}" for name, count in small.most_common())
+        what = (
+            f"{small.total():,} objects ({kinds}) are smaller than {side:.3g} x {side:.3g} pixels: at the scale of "
+            f"{scales.scale:.3g} that training chooses they are mostly missed: {_some(files)}; "
+            + ("a larger --scale shows them better" if scales.scale < 1 else "enlarging them with --scale 2 may help")
+        )
+        found.problems.append(Problem(data, what, serious=False))
+
+
+def _sides(boxes: np.ndarray) -> np.ndarray:
+    return np.stack([boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]], axis=1)
 
 
 def _check_sizes(looked: Sequence[_Looked], found: Checked) -> None:

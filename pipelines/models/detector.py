@@ -22,6 +22,7 @@ CONVOLUTIONS = ("standard", "dilated", "tiled")
 POOLINGS = ("max", "average", "l2")
 
 _CONTEXT = 3
+_FILTERS = 128
 _PRIOR = 0.01
 
 
@@ -105,17 +106,16 @@ def detector(
             kind = conv if conv != "tiled" or stage < stages else "standard"
             x = _block(x, convolution(kind, filters, 3, **_PLAIN, name=f"stage{stage}_conv{number}"))
         x = pooling(pool, name=f"pool{stage}")(x)
-    filters = 64 if stages < 3 else 96
     scale, constant = stage_margin(stride, conv)
     rates = zip(*(_rates(((side - constant) // scale - 1) // 2) for side in window), strict=True)
     for number, pair in enumerate(rates, start=1):
         # A rate of 0 stands for nothing left to see along that axis.
         kernel, dilation = tuple(3 if rate else 1 for rate in pair), tuple(max(rate, 1) for rate in pair)
-        x = _block(x, DilatedConv2D(filters, kernel, dilation_rate=dilation, **_PLAIN, name=f"context{number}"))
+        x = _block(x, DilatedConv2D(_FILTERS, kernel, dilation_rate=dilation, **_PLAIN, name=f"context{number}"))
     prior = keras.initializers.Constant(-math.log((1 - _PRIOR) / _PRIOR))
     heads = []
     for name, outputs, start in (("score", classes, prior), ("box", 4, "zeros")):
-        head = _block(x, keras.layers.Conv2D(filters, 1, **_PLAIN, name=f"{name}_hidden"))
+        head = _block(x, keras.layers.Conv2D(_FILTERS, 1, **_PLAIN, name=f"{name}_hidden"))
         heads.append(keras.layers.Conv2D(outputs, 1, bias_initializer=start, dtype="float32", name=name)(head))
     outputs = keras.layers.Concatenate(name="scores_and_boxes", dtype="float32")(heads)
     return keras.Model(pixels, outputs, name="detector")

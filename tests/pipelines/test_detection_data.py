@@ -231,6 +231,62 @@ def test_of_two_stated_parts_the_second_is_for_the_test(tmp_path: Path):
     assert found["train"]
 
 
+@pytest.mark.parametrize("parts", [("train", "val", "test"), ("train", "test"), ("train", "val"), ("train",)])
+def test_another_set_is_the_whole_of_the_test_part(tmp_path: Path, parts: tuple[str, ...]):
+    data = str(make_coco(tmp_path / "a", parts))
+    other = make_coco_file(tmp_path / "b")
+    splits = detection.load(data, seed=1, test=str(other))
+    found = ids(splits)
+    assert splits.test.size == len(found["test"]) == COUNT
+    assert splits.source == "a, tested on all.json"
+    learned = [part for part in parts if part != "test"]
+    assert len(found["train"]) + len(found["validation"]) == 8 * len(learned)
+    assert found["train"]
+    assert found["validation"]
+
+
+def test_classes_of_another_test_set_are_found_by_name(tmp_path: Path):
+    data = str(make_yolo(tmp_path / "a"))
+    content = json.loads(make_coco_file(tmp_path / "b").read_text())
+    for one in content["annotations"]:
+        one["category_id"] = 70
+    content["categories"] = content["categories"][:1]
+    (tmp_path / "b" / "all.json").write_text(json.dumps(content))
+    splits = detection.load(data, test=str(tmp_path / "b" / "all.json"))
+    assert splits.classes == ("cross", "disc")
+    assert {label for example in splits.test.examples() for label in example.label.class_ids} == {1}
+    content["categories"][0]["name"] = "ring"
+    (tmp_path / "b" / "all.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"all\.json: class 'ring' is none of those of a: cross, disc"):
+        detection.load(data, test=str(tmp_path / "b" / "all.json"))
+
+
+def test_the_embedded_scenes_are_tested_on_others_too(tmp_path: Path):
+    make_yolo(tmp_path)
+    write_yaml(tmp_path, names=["3", "7"], train="images/train", val="images/val", test="images/test")
+    splits = detection.load("scenes", test=str(tmp_path))
+    assert (splits.train.size, splits.test.size) == (2000, COUNT)
+    assert next(splits.test.examples()).label.class_ids.tolist() == [3]
+
+
+def test_images_that_are_trained_on_are_no_test(tmp_path: Path):
+    data = str(make_voc(tmp_path))
+    with pytest.raises(DataError, match=r"is in the (train|validation) part and in .*which is to be the test part"):
+        detection.load(data, test=data)
+
+
+def test_a_test_set_needs_objects_and_no_parts(tmp_path: Path):
+    make_coco_file(tmp_path)
+    content = json.loads((tmp_path / "all.json").read_text())
+    content["images"] = content["images"][:2]
+    content["annotations"] = content["annotations"][:2]
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    assert detection.load_whole(str(tmp_path / "all.json")).test.size == 2
+    (tmp_path / "all.json").write_text(json.dumps(content | {"annotations": []}))
+    with pytest.raises(DataError, match="has 2 images and no object to find"):
+        detection.load_whole(str(tmp_path / "all.json"))
+
+
 def test_a_growing_set_keeps_every_image_in_its_part(tmp_path: Path):
     before = ids(detection.load(str(make_voc(tmp_path, sets=False)), seed=1))
     picture(tmp_path / "JPEGImages" / "another.png", 0)
@@ -797,6 +853,18 @@ def test_a_part_without_objects_is_listed(tmp_path: Path, quiet):
         file.write_text("")
     assert "error" in (text := listed(object_checks.check(str(tmp_path), None, 0, quiet)))
     assert "the validation part has no object" in text
+
+
+def test_objects_too_small_for_the_scale_of_the_others_are_counted(tmp_path: Path, quiet):
+    file = make_coco_file(tmp_path)
+    content = json.loads(file.read_text())
+    for annotation in content["annotations"][:3]:
+        annotation["bbox"][2:] = [6, 9]
+    file.write_text(json.dumps(content))
+    text = listed(object_checks.check(str(file), None, 1, quiet))
+    assert "note" in text
+    assert "3 objects" in text
+    assert "are smaller than 8 x 8 pixels: at the scale of 1 that training chooses" in text
 
 
 def test_the_summary_counts_and_measures(tmp_path: Path, quiet):
