@@ -52,6 +52,7 @@ bench: $(STAMP)  ## measure every speed claim; installs PyTorch, the peer
 	$(BIN)/python benchmarks/layers.py
 	$(BIN)/python benchmarks/large_kernels.py
 	$(BIN)/python benchmarks/dense_scan.py
+	$(BIN)/python benchmarks/detect.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts

@@ -137,3 +137,21 @@ def test_a_scene_smaller_than_the_window_is_continued_by_its_border():
     pixels, (labels, _), _ = next(iter(crops([tiny], SPEC, 1, 0, training=False).as_numpy_iterator()))
     np.testing.assert_allclose(pixels, 77)
     assert not labels.any()
+
+
+def test_a_scene_that_is_put_together_is_seen_around_its_middle():
+    spec = dataclasses.replace(SPEC, montage=True, zoom=1.0, aspect=1.0, flip=False, turn=False)
+    height, width = spec.size
+    given = [scene([(1, 1, 9, 9)])]
+
+    def compose(one: Scene, dice: np.random.Generator) -> Scene:
+        assert one is given[0]
+        middle_x, middle_y = width // 2 + 10, height // 2 + 10
+        return scene([(middle_x - 6, middle_y - 6, middle_x + 6, middle_y + 6)], size=(height + 20, width + 20))
+
+    for training in (True, False):
+        batch = next(iter(crops(given, spec, 1, 0, training=training, compose=compose).as_numpy_iterator()))
+        pixels, (labels, _), _ = batch
+        assert labels[0, 4, 5] == 1
+        assert pixels[0, height // 2, width // 2, 0] == 200
+        assert pixels[0, height // 2 - 8, width // 2 - 8, 0] == 0

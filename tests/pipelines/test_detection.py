@@ -70,13 +70,15 @@ def test_thresholds_act_and_boxes_stay_inside_the_image(served):
 
 
 def test_a_larger_picture_is_found_by_a_smaller_scale(served):
-    picture, truth = draw_scene(100_000)
-    large = picture.resize((picture.width * 2, picture.height * 2))
     from pipelines import intake
 
-    found = detection.answers(served, [intake.read(large)], ["a"], scales=(0.5,))[0]
-    best = overlaps(np.array([box for _, box in truth]) * 2.0, found.boxes).max(1)
-    assert (best > 0.5).all()
+    best = []
+    for seed in range(100_000, 100_010):
+        picture, truth = draw_scene(seed)
+        large = picture.resize((picture.width * 2, picture.height * 2))
+        found = detection.answers(served, [intake.read(large)], ["a"], scales=(0.5,))[0]
+        best += overlaps(np.array([box for _, box in truth]) * 2.0, found.boxes).max(1).tolist()
+    assert np.mean(np.array(best) > 0.5) > 0.9
 
 
 def test_images_smaller_than_the_window_and_batches_of_nothing_are_answered(served):
@@ -101,10 +103,11 @@ loaded = tf.saved_model.load({str(detector.path)!r})
 names = json.load(open({str(detector.path / "golden" / "expected.json")!r}))["inputs"]
 data = [open({str(detector.path / "golden")!r} + "/" + name, "rb").read() for name in names]
 outputs = loaded.serve_bytes(image_bytes=tf.constant(data))  # the optional inputs have their defaults here
-score = {detector.card.input["options"]["score_threshold"]}
+options = {detector.card.input["options"]!r}
 given = loaded.signatures["serving_default"](
     image_bytes=tf.constant(data), soft_nms_sigma=tf.constant(0.0), scales=tf.constant([1.0]),
-    score_threshold=tf.constant(score), overlap_threshold=tf.constant(0.5))
+    score_threshold=tf.constant(options["score_threshold"]),
+    overlap_threshold=tf.constant(options["overlap_threshold"]))
 assert all(bool(tf.reduce_all(tf.equal(outputs[name], given[name]))) for name in outputs)
 assert not [name for name in sys.modules if name.split(".")[0] in ("layers", "pipelines", "cnnapp")]
 json.dump(outputs["boxes"].numpy().tolist(), open({str(tmp_path / "boxes.json")!r}, "w"))
@@ -167,8 +170,10 @@ def test_what_is_left_open_is_chosen_from_the_boxes(scattered):
 
 def test_windows_teach_a_pyramid(shared_data):
     config = DetectionConfig.parse(data=str(shared_data / "uiuc_cars" / "windows"))
-    _, spec, crop = detection.choose(config, detection.load(config))
+    chosen, spec, crop = detection.choose(config, detection.load(config))
+    assert chosen.scale == 1.0
     assert len(spec.scales) == 7
     assert not spec.clip
-    assert spec.window[1] > 2 * spec.window[0]
-    assert crop.cells == (7, 7)
+    assert crop.montage
+    # Crops are three windows high and wide, so that whole objects lie beside each other in them.
+    assert [side - window for side, window in zip(crop.size, spec.window, strict=True)] == [104, 200]

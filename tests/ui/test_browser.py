@@ -12,12 +12,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, draw_shape
 
 import cnnapp
+from pipelines.data import scenes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARTIFACTS = ROOT / "artifacts"
@@ -25,14 +27,14 @@ ARTIFACTS = ROOT / "artifacts"
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
 
 
-@pytest.fixture
-def address(models: Path, tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def served(log_file: Path) -> Iterator[str]:
     """Serve the page on a free port of this machine, and stop it again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "cnnapp.cli", "ui", "--port", str(port), "--no-browser"]
-    with open(tmp_path / "page.log", "w") as log:
+    with open(log_file, "w") as log:
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + 60
@@ -41,13 +43,28 @@ def address(models: Path, tmp_path: Path) -> Iterator[str]:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
                 break
             except OSError:
-                assert server.poll() is None, (tmp_path / "page.log").read_text()
+                assert server.poll() is None, log_file.read_text()
                 assert time.monotonic() < deadline, "the page did not start"
                 time.sleep(0.3)
         yield f"http://127.0.0.1:{port}/"
     finally:
         os.killpg(server.pid, 15)
         server.wait(timeout=20)
+
+
+@pytest.fixture
+def address(models: Path, tmp_path: Path) -> Iterator[str]:
+    """The page with a classifier made here."""
+    with served(tmp_path / "page.log") as url:
+        yield url
+
+
+@pytest.fixture
+def shipped_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The page with the models that ship."""
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
+    with served(tmp_path / "page.log") as url:
+        yield url
 
 
 @pytest.fixture
@@ -89,6 +106,31 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
     assert rows[2]["error"].startswith("broken.png")
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / "page.png", full_page=True)
+    assert not trouble
+
+
+def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(shipped_address: str, browser, tmp_path: Path):
+    drawn = next(scenes.load(0).test.examples())
+    path = tmp_path / "scene.png"
+    path.write_bytes(drawn.image)
+    expected = cnnapp.load(ROOT / "saved_models" / "digit-scenes").predict([path])[0]
+    assert len(expected) >= 1
+    page = browser.new_page(viewport={"width": 1000, "height": 1400})
+    trouble: list[str] = []
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.goto(shipped_address + "?model=digit-scenes")
+    page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
+    page.set_input_files("input[type=file]", [path])
+    digits = sorted(each.class_name for each in expected)
+    found = ", ".join(f"{digits.count(name)} × {name}" for name in dict.fromkeys(digits))
+    page.get_by_role("heading", name=found).wait_for(timeout=60_000)
+    page.get_by_role("combobox", name="Score map").click()
+    page.get_by_role("option", name=digits[0], exact=True).click()
+    page.get_by_text(f"score of {digits[0]} at every window").wait_for(timeout=60_000)
+    ARTIFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTIFACTS / "page-boxes.png", full_page=True)
+    page.get_by_role("slider", name="Smallest score").press("End")
+    page.get_by_role("heading", name="nothing found").wait_for(timeout=60_000)
     assert not trouble
 
 
