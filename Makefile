@@ -7,6 +7,8 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
+# A process a core, four at most: each trains the small models that its tests share once more.
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -29,8 +31,8 @@ demo: $(STAMP)  ## train the digits classifier, evaluate, predict, and write a r
 	$(BIN)/cnnapp demo
 
 test: $(STAMP)  ## run every test, the layers on TensorFlow and on JAX
-	$(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest tests/layers tests/pipelines/test_convolutionalize.py
+	$(BIN)/python -m pytest $(PARALLEL)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/layers tests/pipelines/test_convolutionalize.py
 
 ui: $(STAMP)  ## open the page
 	$(BIN)/cnnapp ui

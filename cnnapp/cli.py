@@ -77,8 +77,8 @@ def _options(**given: Any) -> dict[str, Any]:
 
 def _print_rows(title: str, rows: list[list[str]]) -> None:
     table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(escape(column))
+    for number, column in enumerate(rows[0]):
+        table.add_column(escape(column), no_wrap=number == 0)  # a name that is cut short names nothing
     for row in rows[1:]:
         table.add_row(*map(escape, row))
     out.print(table)
@@ -210,7 +210,7 @@ def verify(model: Model) -> None:
     out.print(f"golden examples: largest difference {difference:.3g}")
     if loaded.card.task == "detection":
         out.print("all windows of an image at once, against each window alone:")
-        out.print(str(loaded.certify()), markup=False)
+        out.print(str(loaded.certify()), markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -364,6 +364,13 @@ def test_layers_that_change_training_images_at_random_are_left_out() -> None:
     check(classifier(L.RandomFlip(), L.Conv2D(2, 2), L.Flatten()), None)
 
 
+def test_layers_built_to_train_do_nothing_at_inference() -> None:
+    """Keras gives a model's ``training=False`` to all its layers, whatever they were called with when it was built."""
+    pixels = keras.Input((8, 8, 1))
+    x = L.Dropout(0.5)(L.BatchNormalization()(pixels, training=True), training=True)
+    check(keras.Model(pixels, L.Dense(2)(L.Flatten()(x))), None)
+
+
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="where Keras 3.15 fails to pool to one place")
 def test_the_adaptive_pooling_of_keras_is_global_where_it_pools_to_one() -> None:
     check(classifier(L.AdaptiveAveragePooling2D(1), L.Dense(2), L.Flatten()), None)
