@@ -157,9 +157,7 @@ def detector(scattered: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     from pipelines import detection
 
     root = tmp_path_factory.mktemp("saved_models")
-    return detection.train(
-        "scattered", root=root, reporter=quiet, data=str(scattered), epochs=30, batch_size=16, learning_rate=0.004
-    )
+    return detection.train("scattered", root=root, reporter=quiet, data=str(scattered), epochs=20, batch_size=8)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_a_larger_picture_is_found_by_a_smaller_scale(served):
     for seed in range(100_000, 100_010):
         picture, truth = draw_scene(seed)
         large = picture.resize((picture.width * 2, picture.height * 2))
-        found = detection.answers(served, [intake.read(large)], ["a"], scales=(0.5,))[0]
+        found = detection.answers(served, [intake.read(large)], ["a"], scales=(0.5,), score_threshold=0.1)[0]
         best += overlaps(np.array([box for _, box in truth]) * 2.0, found.boxes).max(1).tolist()
     assert np.mean(np.array(best) > 0.5) > 0.9
 
