@@ -42,7 +42,7 @@ def ours(model: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], Non
     network = build_classifier(model, (SIDE, SIDE, 1), CLASSES, "standard", "max")
     steps = len(images) // BATCH
     batches = tf.data.Dataset.from_tensor_slices((images, labels, np.ones(len(images), "float32"))).batch(BATCH, True)
-    plan = training.Plan(batches.repeat().prefetch(2), batches.take(1), steps, BATCH, 1)
+    plan = training.Plan(lambda start: batches.repeat().skip(start).prefetch(2), batches.take(1), steps, BATCH, 1)
     optimizer = training.make_optimizer(config, 100_000)
     optimizer.build(network.trainable_variables)
     loss, metrics = classification.loss(config), classification.metrics(config)

@@ -20,13 +20,25 @@ from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor, load
     from cnnapp.results import Classification, Detections
+    from cnnapp.segmented import Segmentation
 
-__all__ = ["Classification", "CnnAppError", "ConfigError", "DataError", "Detections", "ModelError", "Predictor", "load"]
+__all__ = [
+    "Classification",
+    "CnnAppError",
+    "ConfigError",
+    "DataError",
+    "Detections",
+    "ModelError",
+    "Predictor",
+    "Segmentation",
+    "load",
+]
 
 _LAZY = {
     "Classification": "cnnapp.results",
     "Detections": "cnnapp.results",
     "Predictor": "cnnapp.predictor",
+    "Segmentation": "cnnapp.segmented",
     "load": "cnnapp.predictor",
 }
 

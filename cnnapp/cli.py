@@ -107,16 +107,25 @@ def predict(
         ),
     ] = None,
     scales: ScalesOption = None,
-    coco: Annotated[Path | None, typer.Option(help="For detection: write COCO's results format to this file.")] = None,
+    coco: Annotated[
+        Path | None, typer.Option(help="For detection and segmentation: write COCO's results format to this file.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="For segmentation: write each mask as a palette PNG into this folder.")
+    ] = None,
 ) -> None:
     """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1."""
     from cnnapp import predictor
+    from cnnapp.segmented import Segmentation
     from pipelines.progress import Reporter
 
     files = list(_find_images(paths))
     loaded = predictor.load(model)
-    if coco is not None and loaded.card.task != "detection":
-        raise ConfigError(f"--coco: {loaded.card.name} is for {loaded.card.task}; COCO's results are for detection")
+    task = loaded.card.task
+    if coco is not None and task == "classification":
+        raise ConfigError(f"--coco: {loaded.card.name} is for {task}; COCO's results are boxes and masks")
+    if masks is not None and task != "segmentation":
+        raise ConfigError(f"--masks: {loaded.card.name} is for {task}; only segmentation gives masks")
     options = _options(score_threshold=score, overlap_threshold=overlap, scales=scales)
     answers: list[Any] = []
     failures = []
@@ -129,8 +138,11 @@ def predict(
             else:
                 answers.append(answer)
                 out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
+                stem = f"{len(answers):04d}-{Path(name).stem}"
                 if draw is not None:
-                    _save(answer.draw(), draw / f"{len(answers):04d}-{Path(name).stem}.png")
+                    _save(answer.draw(), draw / f"{stem}.png")
+                if masks is not None and isinstance(answer, Segmentation):
+                    _write(masks / f"{stem}.png", answer.mask_png())
     if json_file is not None:
         record = {"model": f"{loaded.card.name}/{loaded.card.version}"}
         _write(
@@ -181,10 +193,10 @@ def _find_images(paths: list[str]) -> Iterator[str]:
             yield text
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -288,7 +300,7 @@ def list_models() -> None:
                 err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
                 continue
             test = card.metrics.get("test", {})
-            kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"))
+            kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"), ("mean_iou", "mean IoU {:.3f}"))
             shown = "".join(text.format(test[kind]) for kind, text in kinds if test.get(kind) is not None)
             source = str(card.data.get("source", ""))
             rows.append([f"{name}/{number}", card.task, str(len(card.classes)), shown, source, card.created[:10]])
@@ -303,16 +315,24 @@ def check(
     data: Annotated[str, typer.Argument(help="As for --data: `digits`, `scenes`, `tfds:NAME`, or a path.")],
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    ignore: Annotated[int | None, typer.Option(help="For masks: a value that is no class, besides 255.")] = None,
 ) -> None:
-    """Look a data set over and list all that is wrong with it; the exit status is 1 if anything must be mended."""
+    """Look a data set over and list all that is wrong with it; the exit status is 1 if anything must be mended.
+
+    A set with boxes and masks is looked over for its masks if `--ignore` is given, else for its boxes.
+    """
     from pipelines.quiet import import_tensorflow
 
     import_tensorflow()
-    from pipelines.data import checks, detection, object_checks
+    from pipelines.data import checks, detection, mask_checks, object_checks, segmentation
     from pipelines.progress import Reporter
 
-    which = object_checks if detection.is_detection(data, data_dir) else checks
-    found = which.check(data, data_dir, seed, Reporter(err))
+    if ignore is None and detection.is_detection(data, data_dir):
+        found = object_checks.check(data, data_dir, seed, Reporter(err))
+    elif ignore is not None or segmentation.is_segmentation(data, data_dir):
+        found = mask_checks.check(data, data_dir, seed, Reporter(err), ignore)
+    else:
+        found = checks.check(data, data_dir, seed, Reporter(err))
     for line in found.summary:
         out.print(line, markup=False, soft_wrap=True)
     for problem in found.problems:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnapp.results import Answer, Classification, Detections
+from cnnapp.results import Answer, Classification, Detections, Segmentation
 from cnnapp.saved_models import resolve
 from pipelines import intake
 from pipelines.artifact import GOLDEN_TOLERANCE, ModelCard, ServedModel, read_golden
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Predictor", "load"]
 
 Option = float | tuple[float, ...]
-_TASKS = ("classification", "detection")
+_TASKS = ("classification", "detection", "segmentation")
 
 
 def load(name: str | os.PathLike) -> Predictor:
@@ -160,6 +160,12 @@ class Predictor:
             return [
                 Detections(name, boxes[:count], scores[:count], class_ids[:count], classes)
                 for name, boxes, scores, class_ids, count in zip(names, *columns, strict=True)
+            ]
+        if self.card.task == "segmentation":
+            columns = (outputs[key] for key in ("class_map", "confidence", "sizes"))
+            return [
+                Segmentation(name, class_map[:height, :width], confidence[:height, :width], classes)
+                for name, class_map, confidence, (height, width) in zip(names, *columns, strict=True)
             ]
         return [Classification(name, row, classes) for name, row in zip(names, outputs["scores"], strict=True)]
 

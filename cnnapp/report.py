@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnapp.predictor import Predictor
+from pipelines.artifact import ModelCard
+from pipelines.data import Splits
 from pipelines.errors import ConfigError, DataError
 from pipelines.evaluation import Report
 
@@ -64,7 +66,7 @@ def evaluate_to(
         ConfigError: if there is no such split.
         DataError: if the data cannot be used, or its classes are not the model's.
     """
-    from pipelines import classification, detection
+    from pipelines import classification, detection, segmentation
     from pipelines import data as sources
     from pipelines.errors import unknown
 
@@ -72,26 +74,33 @@ def evaluate_to(
         raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))
     card = predictor.card
     seed = int(card.training.get("seed", 0)) if seed is None else seed
-    if card.task == "detection":
-        # A set that is all test need not have anything to train on.
-        load = sources.detection.load_whole if split == "all" else sources.detection.load
-        splits = load(data, data_dir, seed)
-    else:
-        splits = sources.load(data, data_dir, seed)
+    splits = _load(card, data, data_dir, split, seed)
     if list(splits.classes) != card.classes:
         strange = sorted(set(splits.classes) ^ set(card.classes)) or ["their order"]
         raise DataError(
             f"{data}: its classes are not those of {card.name}/{card.version}; they differ in: {', '.join(strange[:8])}"
         )
+    part = sources.everything(splits) if split == "all" else splits[split]
     if card.task == "detection":
-        part = splits["test" if split == "all" else split]
         report = detection.evaluate(predictor.served, part, protocol=protocol, **options)
     else:
-        part = sources.everything(splits) if split == "all" else splits[split]
-        report = classification.evaluate(predictor.served, part)
+        task = {"classification": classification, "segmentation": segmentation}[card.task]
+        report = task.evaluate(predictor.served, part)
     folder = folder or Path("reports") / f"{card.name}-{card.version}"
     write(report, folder)
     return folder, report
+
+
+def _load(card: ModelCard, data: str, data_dir: Path | None, split: str, seed: int) -> Splits:
+    from pipelines import data as sources
+
+    if card.task == "classification":
+        return sources.load(data, data_dir, seed)
+    source = {"detection": sources.detection, "segmentation": sources.segmentation}[card.task]
+    further = {"ignore": card.training.get("ignore")} if card.task == "segmentation" else {}
+    # A set that is all test need not have anything to train on.
+    load = source.load_whole if split == "all" else source.load
+    return load(data, data_dir, seed, **further)
 
 
 def write(report: Report, folder: Path) -> None:

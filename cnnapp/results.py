@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cnnapp.segmented import Segmentation
 from pipelines import intake
 from pipelines.intake import ImageInput
 
-__all__ = ["Answer", "Classification", "Detection", "Detections", "to_coco", "to_rows"]
+__all__ = ["Answer", "Classification", "Detection", "Detections", "Segmentation", "to_coco", "to_rows"]
 
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 """Of boxes by class, told apart by the colour-blind too (Okabe, Ito 2008)."""
@@ -246,7 +247,7 @@ class Detections:
         return picture
 
 
-Answer = Classification | Detections
+Answer = Classification | Detections | Segmentation
 """What a model says of one image, by its task."""
 
 
@@ -256,15 +257,21 @@ def to_rows(
     """Return answers as the rows of a table, the first of which names the columns.
 
     Args:
-        answers: one row each; of detections one row an object.
+        answers: one row each; of detections one row an object, of segmentation one a class that occurs.
         failures: records with ``source`` and ``error``; one row each, behind the answers.
         classes: names; each has a column with its score.
         task: of the model.
 
     Returns:
         Columns ``source``, ``class_name``, ``score``, one a class (for detection the box: ``left``, ``top``, ``right``,
-        ``bottom``), and ``error``.
+        ``bottom``; for segmentation ``pixels`` and ``share`` instead of the score), and ``error``.
     """
+    if task == "segmentation":
+        rows = [["source", "class_name", "pixels", "share", "error"]]
+        for answer in answers:
+            assert isinstance(answer, Segmentation)
+            rows += [[answer.source, name, str(pixels), f"{share:.6f}", ""] for name, pixels, share in answer.areas()]
+        return rows + [[failure["source"], "", "", "", failure["error"]] for failure in failures]
     if task == "detection":
         rows = [["source", "class_name", "score", "left", "top", "right", "bottom", "error"]]
         for answer in answers:
@@ -282,17 +289,18 @@ def to_rows(
     return rows + [[failure["source"], *blank, failure["error"]] for failure in failures]
 
 
-def to_coco(answers: Sequence[Detections]) -> list[dict[str, Any]]:
-    """Return detections in COCO's results format.
+def to_coco(answers: Sequence[Detections | Segmentation]) -> list[dict[str, Any]]:
+    """Return detections, or masks as run lengths, in COCO's results format.
 
     Args:
         answers: one an image.
 
     Returns:
         A record an object: ``image_id`` (the answer's source), ``category_id`` (the class id + 1), ``bbox`` (left, top,
-        width, height in pixels), ``score``.
+        width, height in pixels), ``score``; of masks as :meth:`Segmentation.to_coco` has it.
     """
-    return [
+    masks = [record for answer in answers if isinstance(answer, Segmentation) for record in answer.to_coco()]
+    return masks + [
         {
             "image_id": answer.source,
             "category_id": each.class_id + 1,
@@ -300,5 +308,6 @@ def to_coco(answers: Sequence[Detections]) -> list[dict[str, Any]]:
             "score": each.score,
         }
         for answer in answers
+        if isinstance(answer, Detections)
         for each in answer
     ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cnnapp.consoles import DataDir, out
-from pipelines.config import ClassificationConfig, DetectionConfig, TrainingConfig
+from pipelines.config import ClassificationConfig, DetectionConfig, SegmentationConfig, TrainingConfig
 
 __all__ = ["train_app"]
 
@@ -59,6 +59,7 @@ def train_classification(
     seed: Annotated[int, typer.Option(help=_field("seed"))] = 0,
     deterministic: Annotated[bool, typer.Option(help=_field("deterministic"))] = False,
     log_dir: Annotated[Path | None, typer.Option(help=_field("log_dir"), show_default="runs/NAME")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=_field("resume"))] = False,
 ) -> None:
     """Train a classifier: one class for an image.
 
@@ -67,18 +68,7 @@ def train_classification(
     Example: `cnnapp train classification --data photos/ --name birds`
     """
     options = {key: value for key, value in locals().items() if key != "name"}
-    options["log_dir"] = log_dir or Path("runs") / name
-    # Wrong options are said at once, before seconds go by importing TensorFlow.
-    ClassificationConfig.parse(**options)
-    from cnnapp import saved_models
-    from pipelines.quiet import import_tensorflow
-
-    import_tensorflow()
-    from pipelines import classification
-
-    trained = classification.train(name, root=saved_models.root(), **options)
-    # The full name and the path alone on standard output, for scripts.
-    out.print(trained.path, soft_wrap=True)
+    _run("classification", ClassificationConfig, name, log_dir, options)
 
 
 def _detection(name: str) -> str:
@@ -126,6 +116,7 @@ def train_detection(
     seed: Annotated[int, typer.Option(help=_detection("seed"))] = 0,
     deterministic: Annotated[bool, typer.Option(help=_detection("deterministic"))] = False,
     log_dir: Annotated[Path | None, typer.Option(help=_detection("log_dir"), show_default="runs/NAME")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=_detection("resume"))] = False,
 ) -> None:
     """Train a detector: boxes around objects.
 
@@ -134,13 +125,80 @@ def train_detection(
     Example: `cnnapp train detection --data street-scenes/ --name cars`
     """
     options = {key: value for key, value in locals().items() if key != "name"}
+    _run("detection", DetectionConfig, name, log_dir, options)
+
+
+def _segmentation(name: str) -> str:
+    return _field(name, SegmentationConfig)
+
+
+@train_app.command("segmentation")
+def train_segmentation(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="`scenes` (embedded), `tfds:NAME`, or the path of a folder with `images/` and `masks/`, or of a "
+            "set in Pascal VOC or COCO format."
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="Name of the saved model.")],
+    test: Annotated[str | None, typer.Option(help=_segmentation("test"))] = None,
+    data_dir: DataDir = None,
+    ignore: Annotated[int | None, typer.Option(help=_segmentation("ignore"))] = None,
+    model: Annotated[str, typer.Option(help=_segmentation("model"))] = "unet",
+    head: Annotated[int, typer.Option(help=_segmentation("head"))] = 8,
+    conv: Annotated[str, typer.Option(help=_segmentation("conv"))] = "standard",
+    pool: Annotated[str, typer.Option(help=_segmentation("pool"))] = "max",
+    scale: Annotated[float | None, typer.Option(help=_segmentation("scale"), show_default="by the images")] = None,
+    channels: Annotated[int | None, typer.Option(help=_segmentation("channels"))] = None,
+    crop: Annotated[str | None, typer.Option(help=_segmentation("crop"), show_default="by the images")] = None,
+    loss: Annotated[str, typer.Option(help=_segmentation("loss"))] = "cross_entropy",
+    class_weights: Annotated[str, typer.Option(help=_segmentation("class_weights"))] = "auto",
+    zoom: Annotated[float, typer.Option(help=_segmentation("zoom"))] = 1.5,
+    flip: Annotated[
+        bool | None, typer.Option(help=_segmentation("flip"), show_default="unless the classes are characters")
+    ] = None,
+    turn: Annotated[bool, typer.Option(help=_segmentation("turn"))] = False,
+    light: Annotated[float, typer.Option(help=_segmentation("light"))] = 0.2,
+    elastic: Annotated[float, typer.Option(help=_segmentation("elastic"))] = 0.0,
+    epochs: Annotated[int | None, typer.Option(help=_segmentation("epochs"), show_default="8 to 150, by size")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Crops a step.", show_default="4 to 64, by size")] = None,
+    optimizer: Annotated[str, typer.Option(help=_segmentation("optimizer"))] = "adamw",
+    learning_rate: Annotated[
+        float | None, typer.Option(help=_segmentation("learning_rate"), show_default="by optimizer")
+    ] = None,
+    schedule: Annotated[str, typer.Option(help=_segmentation("schedule"))] = "cosine",
+    warmup: Annotated[float, typer.Option(help=_segmentation("warmup"))] = 0.05,
+    weight_decay: Annotated[
+        float | None, typer.Option(help=_segmentation("weight_decay"), show_default="by optimizer")
+    ] = None,
+    precision: Annotated[str, typer.Option(help=_segmentation("precision"))] = "float32",
+    patience: Annotated[int, typer.Option(help=_segmentation("patience"))] = 20,
+    seed: Annotated[int, typer.Option(help=_segmentation("seed"))] = 0,
+    deterministic: Annotated[bool, typer.Option(help=_segmentation("deterministic"))] = False,
+    log_dir: Annotated[Path | None, typer.Option(help=_segmentation("log_dir"), show_default="runs/NAME")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=_segmentation("resume"))] = False,
+) -> None:
+    """Train a segmentation network: a class for every pixel.
+
+    What is left out is chosen from the training images, and said. Ctrl-C ends the training and keeps what was learned.
+
+    Example: `cnnapp train segmentation --data cells/ --name cells`
+    """
+    options = {key: value for key, value in locals().items() if key != "name"}
+    _run("segmentation", SegmentationConfig, name, log_dir, options)
+
+
+def _run(task: str, config: type[TrainingConfig], name: str, log_dir: Path | None, options: dict[str, Any]) -> None:
+    """Train, and print the path of the saved model alone on standard output, for scripts."""
     options["log_dir"] = log_dir or Path("runs") / name
-    DetectionConfig.parse(**options)
+    # Wrong options are said at once, before seconds go by importing TensorFlow.
+    config.parse(**options)
+    from importlib import import_module
+
     from cnnapp import saved_models
     from pipelines.quiet import import_tensorflow
 
     import_tensorflow()
-    from pipelines import detection
-
-    trained = detection.train(name, root=saved_models.root(), **options)
+    trained = import_module(f"pipelines.{task}").train(name, root=saved_models.root(), **options)
     out.print(trained.path, soft_wrap=True)

@@ -46,6 +46,8 @@ CARD = "model_card.json"
 LABELS = "labels.txt"
 GOLDEN = "golden"
 WARMUP = "assets.extra/tf_serving_warmup_requests"
+_LARGE = 10_000
+_TIES = 1e-4
 GOLDEN_TOLERANCE = 1e-5
 """How far a score may lie from the golden one: processors of another make add up in another order."""
 
@@ -158,19 +160,23 @@ class Golden:
                 # Scores are at most 1; of pixels, in which boxes are given, it is the share that tells.
                 scale = np.maximum(np.abs(expected), 1.0)
                 largest = max(largest, float((np.abs(found - expected) / scale).max(initial=0.0)))
-            elif not np.array_equal(found, expected):
+            elif not np.array_equal(found, expected) and not _nearly_the_same_map(found, expected):
                 return float("inf")
         return largest
 
     def write(self, directory: Path) -> None:
-        """Write the inputs as files and the outputs as JSON, every number exactly."""
+        """Write the inputs as files and the outputs as JSON, every number exactly; large arrays as files of NumPy's."""
         directory.mkdir()
         for name, data in zip(self.names, self.inputs, strict=True):
             (directory / name).write_bytes(data)
-        outputs = {
-            name: {"dtype": "string" if values.dtype == object else str(values.dtype), "values": values.tolist()}
-            for name, values in self.outputs.items()
-        }
+        outputs: dict[str, dict[str, Any]] = {}
+        for name, values in self.outputs.items():
+            kind = "string" if values.dtype == object else str(values.dtype)
+            if values.size > _LARGE and kind != "string":
+                np.save(directory / f"{name}.npy", values, allow_pickle=False)
+                outputs[name] = {"dtype": kind, "file": f"{name}.npy"}
+            else:
+                outputs[name] = {"dtype": kind, "values": values.tolist()}
         record = {"signature": "serving_default", "inputs": self.names, "outputs": outputs}
         (directory / "expected.json").write_text(json.dumps(record, indent=1) + "\n")
 
@@ -185,13 +191,20 @@ def read_golden(directory: Path) -> Golden:
     try:
         record = json.loads((folder / "expected.json").read_text())
         inputs = [(folder / name).read_bytes() for name in record["inputs"]]
-        outputs = {name: _array(**entry) for name, entry in record["outputs"].items()}
+        outputs = {name: _array(folder, **entry) for name, entry in record["outputs"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder}: the golden examples cannot be read: {error}") from None
     return Golden(record["inputs"], inputs, outputs)
 
 
-def _array(dtype: str, values: list[Any]) -> np.ndarray:
+def _nearly_the_same_map(found: np.ndarray, expected: np.ndarray) -> bool:
+    """Allow another processor another class at a few pixels of a map, where two are equally likely."""
+    return expected.dtype == np.uint8 and expected.ndim == 3 and float((found != expected).mean()) <= _TIES
+
+
+def _array(folder: Path, dtype: str, values: list[Any] | None = None, file: str = "") -> np.ndarray:
+    if file:
+        return np.load(folder / file, allow_pickle=False).astype(dtype)
     if dtype == "string":
         return np.array(values, dtype=object)
     return np.array(values, dtype=dtype)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -235,7 +236,14 @@ def train(
             model = build(config, spec, len(splits.classes), mean, deviation)
         schedule = plan(config, len(splits.classes), train_pixels, validation_pixels)
         history = training.fit(
-            model, loss(config), metrics(config), schedule, config, strategy=strategy, reporter=reporter
+            model,
+            loss(config),
+            metrics(config),
+            schedule,
+            config,
+            strategy=strategy,
+            reporter=reporter,
+            identity=config.identity() | {"data": splits.fingerprint},
         )
     # The saved model computes in float32 and on whatever device serves it, however it was trained.
     final = build(config, spec, len(splits.classes), mean, deviation)
@@ -312,7 +320,7 @@ def plan(config: ClassificationConfig, classes: int, train_pixels: Pixels, valid
 
     weights = class_weights(train_pixels.labels, classes, config.class_weights)
     return Plan(
-        train=shuffled(train_pixels, config.batch_size, config.seed, change, weights),
+        train=functools.partial(shuffled, train_pixels, config.batch_size, config.seed, change, weights),
         validation=in_order(validation_pixels, 256),
         steps_per_epoch=len(train_pixels) // config.batch_size,
         batch_size=config.batch_size,
@@ -359,7 +367,7 @@ def _export(
         "parameters": model.count_params(),
         "description": f"Tells apart {len(splits.classes)} classes in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
-        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir"}) | {"data": splits.source},
+        "training": config.identity() | {"data": splits.source},
         "history": dataclasses.asdict(history),
         "data": {
             "source": splits.source,

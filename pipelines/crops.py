@@ -16,6 +16,7 @@ from pipelines.data.splits import Split
 from pipelines.errors import DataError
 from pipelines.progress import Reporter
 from pipelines.scan import ScanSpec
+from pipelines.views import draw_matrix, place, relight, sample
 
 __all__ = ["CropSpec", "Scene", "assign", "crops", "decode_scenes", "draw_view"]
 
@@ -87,7 +88,7 @@ def decode_scenes(split: Split[Objects], scale: float, channels: int, reporter: 
     def prepare(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = images.decode(data)
         size = tf.cast(tf.shape(image)[:2], tf.float32)
-        small = tf.maximum(tf.cast(tf.round(size * scale), tf.int32), 1)
+        small = images.scaled_size(image, tf.constant(scale))
         return images.prepare_size(image, small, channels), tf.cast(small, tf.float32) / size
 
     scenes = []
@@ -116,17 +117,8 @@ def draw_view(scene: Scene, spec: CropSpec, dice: np.random.Generator) -> np.nda
     Returns:
         float64 of shape (2, 3): ``(x, y)`` of the scene is this matrix times ``(x, y, 1)`` of the crop.
     """
-    zoom = dice.choice(spec.levels) * np.exp(dice.uniform(-1, 1) * np.log(spec.zoom))
-    aspect = np.exp(dice.uniform(-0.5, 0.5) * np.log(spec.aspect))
-    matrix = np.diag([1 / (zoom * aspect), aspect / zoom])
-    if spec.flip and dice.random() < 0.5:
-        matrix[0] *= -1
-    if spec.turn:
-        if dice.random() < 0.5:
-            matrix[1] *= -1
-        if dice.random() < 0.5:
-            matrix = matrix[::-1].copy()
-    height, width = spec.size
+    level = dice.choice(spec.levels)
+    matrix = draw_matrix(dice, zoom=spec.zoom, aspect=spec.aspect, flip=spec.flip, turn=spec.turn) / level
     wanted = np.flatnonzero(~scene.objects.ignored)
     field = (np.array(spec.cells[::-1]) - 1) * spec.scan.stride
     if spec.montage:
@@ -139,7 +131,7 @@ def draw_view(scene: Scene, spec: CropSpec, dice: np.random.Generator) -> np.nda
         sides = np.array(scene.pixels.shape[1::-1])
         least, most = np.abs(matrix) @ field / 2, sides - np.abs(matrix) @ field / 2
         middle = np.where(least < most, dice.uniform(np.minimum(least, most), np.maximum(least, most)), sides / 2)
-    return np.concatenate([matrix, (middle - matrix @ [width / 2, height / 2])[:, None]], axis=1)
+    return place(matrix, middle, spec.size)
 
 
 def assign(scene: Scene, view: np.ndarray, spec: CropSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -244,9 +236,9 @@ def crops(
     def example(number: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
         kinds = (tf.uint8, tf.float32, tf.int32, tf.float32)
         pixels, view, labels, distances = tf.numpy_function(draw, [number], kinds, stateful=False)
-        crop = _look(tf.ensure_shape(pixels, (None, None, spec.scan.channels)), view, spec)
+        crop = sample(tf.ensure_shape(pixels, (None, None, spec.scan.channels)), view, spec.size)
         if training:
-            crop = _relight(crop, tf.stack([tf.constant(seed, tf.int64), number]), spec.light)
+            crop = relight(crop, tf.stack([tf.constant(seed, tf.int64), number]), spec.light)
         labels = tf.ensure_shape(labels, spec.cells)
         return crop, (labels, tf.ensure_shape(distances, (*spec.cells, 4))), tf.constant(1.0)
 
@@ -256,27 +248,3 @@ def crops(
         numbers = tf.data.Dataset.range(len(scenes))
     drawn = numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return drawn.batch(batch_size, drop_remainder=training).prefetch(2)
-
-
-def _look(pixels: tf.Tensor, view: tf.Tensor, spec: CropSpec) -> tf.Tensor:
-    """Sample a crop; beyond the border the last row or column goes on, as in the scan."""
-    # The operation counts from the middle of the first pixel, the view from its corner.
-    shifted = view[:, 2] + tf.linalg.matvec(view[:, :2], [0.5, 0.5]) - 0.5
-    view = tf.reshape(tf.concat([view[:, :2], shifted[:, None]], axis=1), [1, 6])
-    crop = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(pixels, tf.float32)[None],
-        transforms=tf.concat([view, tf.zeros([1, 2])], axis=1),
-        output_shape=tf.constant(spec.size, tf.int32),
-        interpolation="BILINEAR",
-        fill_mode="NEAREST",
-        fill_value=0.0,
-    )[0]
-    return tf.ensure_shape(crop, (*spec.size, spec.scan.channels))
-
-
-def _relight(crop: tf.Tensor, seed: tf.Tensor, light: float) -> tf.Tensor:
-    """Change brightness, contrast, and how strong each colour is."""
-    draws = tf.random.stateless_uniform([2 + crop.shape[-1]], seed, -light, light)
-    middle = tf.reduce_mean(crop)
-    factors = (1.0 + draws[1]) * (1.0 + draws[2:] / 2)
-    return tf.clip_by_value((crop - middle) * factors + middle + 255.0 * draws[0], 0.0, 255.0)

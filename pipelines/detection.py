@@ -176,18 +176,26 @@ def train(
         mean, deviation = _standardisation(scenes)
         with strategy.scope():
             model = build(config, spec, len(splits.classes), mean, deviation)
-        assert config.batch_size is not None
+        size = config.batch_size
+        assert size is not None
         assert config.epochs is not None
         composed = [_compose(part, crop) for part in (scenes, held_out)]
         plan = Plan(
-            train=crops(scenes, crop, config.batch_size, config.seed, training=True, compose=composed[0]),
-            validation=crops(held_out, crop, config.batch_size, config.seed, training=False, compose=composed[1]),
-            steps_per_epoch=max(1, len(scenes) // config.batch_size),
-            batch_size=config.batch_size,
+            train=lambda start: crops(scenes, crop, size, config.seed, training=True, compose=composed[0], start=start),
+            validation=crops(held_out, crop, size, config.seed, training=False, compose=composed[1]),
+            steps_per_epoch=max(1, len(scenes) // size),
+            batch_size=size,
             epochs=config.epochs,
         )
         history = training.fit(
-            model, loss(config, spec), metrics(config, spec), plan, config, strategy=strategy, reporter=reporter
+            model,
+            loss(config, spec),
+            metrics(config, spec),
+            plan,
+            config,
+            strategy=strategy,
+            reporter=reporter,
+            identity=config.identity() | {"data": splits.fingerprint},
         )
     # The saved model computes in float32 and on whatever device serves it, however it was trained.
     final = build(config, spec, len(splits.classes), mean, deviation)
@@ -243,7 +251,7 @@ def _export(
         "parameters": model.count_params(),
         "description": f"Finds {', '.join(classes[:12])} in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
-        "training": config.model_dump(mode="json", exclude={"data_dir", "log_dir", "test"}) | {"data": splits.source},
+        "training": config.identity() | {"data": splits.source},
         "history": dataclasses.asdict(history),
         "data": {
             "source": splits.source,

@@ -12,7 +12,16 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-__all__ = ["ImageSpec", "decode", "exif_orientation", "prepare", "prepare_batch", "prepare_size", "resize"]
+__all__ = [
+    "ImageSpec",
+    "decode",
+    "exif_orientation",
+    "prepare",
+    "prepare_batch",
+    "prepare_size",
+    "resize",
+    "scaled_size",
+]
 
 # EXIF lies in the first segments of a JPEG; each segment is at most 64 KiB long.
 _HEADER_BYTES = 1 << 17
@@ -272,6 +281,17 @@ def prepare_size(image: tf.Tensor, size: tf.Tensor, channels: int) -> tf.Tensor:
     same = tf.reduce_all(tf.equal(tf.shape(image)[:2], size))
     resized = tf.cond(same, lambda: image, lambda: _rounded(tf.image.resize(image, size, antialias=True)))
     return _to_channels(resized, channels)
+
+
+def scaled_size(image: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+    """Return height and width of an image that is scaled, in whole pixels: int32 of shape (2,), at least 1.
+
+    Args:
+        image: of shape (H, W, C).
+        scale: scalar float32.
+    """
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    return tf.maximum(tf.cast(tf.round(size * scale), tf.int32), 1)
 
 
 def prepare_batch(image_bytes: tf.Tensor, spec: ImageSpec) -> tf.Tensor:

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from pipelines.errors import DataError
 
-__all__ = ["EXTENSIONS", "MAX_PIXELS", "ImageInput", "encode", "name_of", "open_rgb", "read"]
+__all__ = ["EXTENSIONS", "MAX_PIXELS", "ImageInput", "encode", "name_of", "open_rgb", "open_stored", "read"]
 
 ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
 
@@ -117,8 +117,29 @@ def _load(image: Image.Image, name: str) -> Image.Image:
     try:
         image.load()
         return ImageOps.exif_transpose(image)
-    except Exception as error:  # As above: a damaged body may raise anything.
+    except Exception as error:  # As in opening: a damaged body may raise anything.
         raise DataError(f"{name}: the image is damaged: {error}") from None
+
+
+def open_stored(data: bytes, name: str) -> Image.Image:
+    """Open and decode an image as it is stored: in its own mode, and not turned upright.
+
+    Args:
+        data: an encoded image of any format that Pillow reads.
+        name: how error messages call it.
+
+    Returns:
+        A loaded Pillow image.
+
+    Raises:
+        DataError: naming the input, and why it is no image.
+    """
+    image = _open(data, name)
+    try:
+        image.load()
+    except Exception as error:  # As in opening: a damaged body may raise anything.
+        raise DataError(f"{name}: the image is damaged: {error}") from None
+    return image
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:

@@ -79,8 +79,7 @@ def level(image: tf.Tensor, scale: tf.Tensor, spec: ScanSpec) -> tf.Tensor:
         uint8 of shape (height, width, channels). Window number `j` of an axis is centred `(j + 0.5) * stride` pixels
         into the scaled image. Beyond the border its last row or column goes on.
     """
-    size = tf.maximum(tf.cast(tf.round(tf.cast(tf.shape(image)[:2], tf.float32) * scale), tf.int32), 1)
-    scaled = images.prepare_size(image, size, spec.channels)
+    scaled = images.prepare_size(image, images.scaled_size(image, scale), spec.channels)
     return _with_margin(scaled, spec)
 
 

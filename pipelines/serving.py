@@ -10,9 +10,11 @@ import tensorflow as tf
 
 from pipelines import images
 from pipelines.images import ImageSpec
+from pipelines.labelling import LabelSpec, label, scores
+from pipelines.masks import IGNORED
 from pipelines.scan import ScanSpec, Thresholds, level, scan, suppress
 
-__all__ = ["Decode", "ImageServing", "ScanServing", "ServingModule"]
+__all__ = ["Decode", "ImageServing", "MaskServing", "ScanServing", "ServingModule"]
 
 Decode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
@@ -73,6 +75,71 @@ class ImageServing(ServingModule):
         pixels = tf.pad(pixels, [[0, tf.cast(tf.equal(count, 0), tf.int32)], [0, 0], [0, 0], [0, 0]])
         answer = self._decode(self._network(tf.cast(pixels, tf.float32)))
         return {name: tensor[:count] for name, tensor in answer.items()}
+
+
+class MaskServing(ServingModule):
+    """Say the class of every pixel of images of any sizes.
+
+    ``class_map`` is uint8 and ``confidence`` float32, both of shape (batch, H, W); where images of a batch are of
+    several sizes, H and W are the largest, what lies beyond an image is 255 and 0, and ``sizes`` (batch, 2) tells.
+    ``probabilities`` gives those of all classes, and ``logits`` the network's own outputs for its own pixels, which is
+    what pieces of an image too large for memory are answered by.
+
+    Args:
+        model: as of :mod:`pipelines.models`, from pixels to logits at every ``stride`` pixels.
+        labels: a file with the names of the classes, one a line.
+        spec: how the network looks at an image.
+    """
+
+    warmup_batches = (1, 2)
+
+    def __init__(self, model: keras.Model, labels: Path, spec: LabelSpec) -> None:
+        super().__init__(model, labels)
+        self._spec = spec
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None, None, spec.channels], tf.float32, name="pixels")])
+        def logits(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"outputs": self._network(pixels)}
+
+        self.logits = logits
+
+    def signatures(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+        """Return the graphs by the names they are served under."""
+        return super().signatures() | {"probabilities": self.probabilities, "logits": self.logits}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answer for encoded images of any sizes."""
+        return self._answers(image_bytes, images.decode)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve_pixels(self, images_: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Answer for decoded RGB images of one size."""
+        return self._answers(images_, lambda image: image)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="image_bytes")])
+    def probabilities(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the probabilities of all classes of one image: float32 of shape (H, W, classes)."""
+        return {"probabilities": scores(images.decode(image_bytes), self._network, self._spec)}
+
+    def _answers(self, inputs: tf.Tensor, to_image: Callable[[tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+        def answer(one: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            class_map, confidence = label(scores(to_image(one), self._network, self._spec))
+            rows = (tf.RaggedTensor.from_tensor(part) for part in (class_map, confidence))
+            return (*rows, tf.shape(class_map))
+
+        kinds = (
+            tf.RaggedTensorSpec([None, None], tf.uint8, ragged_rank=1),
+            tf.RaggedTensorSpec([None, None], tf.float32, ragged_rank=1),
+            tf.TensorSpec([2], tf.int32),
+        )
+        class_maps, confidences, sizes = tf.map_fn(answer, inputs, fn_output_signature=kinds)
+        beyond = tf.constant(IGNORED, tf.uint8)
+        return {
+            "class_map": class_maps.to_tensor(beyond),
+            "confidence": confidences.to_tensor(0.0),
+            "sizes": sizes,
+        }
 
 
 _OPTIONS = [

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines import checkpoint
 from pipelines.config import TrainingConfig
 from pipelines.errors import ConfigError
 from pipelines.progress import Meter, Reporter, duration
@@ -48,14 +49,14 @@ class Plan:
     """What a run goes through.
 
     Args:
-        train: batches (inputs, targets, weights) in the order of the steps, from step 0 on, without end.
+        train: from the number of a step to the batches (inputs, targets, weights) from it on, without end.
         validation: gives all batches (inputs, targets, weights) of the validation images once.
         steps_per_epoch: training batches an epoch.
         batch_size: examples a training batch, over all replicas together.
         epochs: at most this many.
     """
 
-    train: tf.data.Dataset
+    train: Callable[[int], tf.data.Dataset]
     validation: tf.data.Dataset
     steps_per_epoch: int
     batch_size: int
@@ -122,6 +123,7 @@ class Loop:
         metrics: as of :func:`fit`.
         plan: the data.
         strategy: where the steps run.
+        start: number of the first step.
     """
 
     def __init__(
@@ -132,10 +134,11 @@ class Loop:
         metrics: dict[str, Metric],
         plan: Plan,
         strategy: tf.distribute.Strategy,
+        start: int = 0,
     ) -> None:
         self._model, self._optimizer, self._loss, self._metrics = model, optimizer, loss, metrics
         self._batch_size, self._strategy = plan.batch_size, strategy
-        self._batches: Iterator[Any] = iter(self._distribute(plan.train))
+        self._batches: Iterator[Any] = iter(self._distribute(plan.train(start)))
         self._validation = self._distribute(plan.validation)
         self._train_many = tf.function(self._many_steps, reduce_retracing=True)
         self._evaluate_one = tf.function(self._evaluate_batch, reduce_retracing=True)
@@ -211,11 +214,13 @@ def fit(
     *,
     strategy: tf.distribute.Strategy | None = None,
     reporter: Reporter | None = None,
+    identity: dict[str, Any] | None = None,
 ) -> History:
     """Train a model; it is left with the weights of the best epoch on the validation images.
 
     The best epoch is the one with the largest first metric, and among equals the one with the smallest loss. Ctrl-C
-    ends the run as if it had been planned to end there; what was learned is kept.
+    ends the run as if it had been planned to end there; what was learned is kept. Where there is a log folder, the
+    state after each epoch is kept in it, and with ``config.resume`` a run that was killed goes on from there.
 
     Args:
         model: built under the strategy's scope.
@@ -225,27 +230,43 @@ def fit(
         config: optimizer, schedule, patience, log folder.
         strategy: where the steps run; TensorFlow's current one by default.
         reporter: where progress is shown; standard error by default.
+        identity: plain values that tell this run from others, which it must not go on with.
 
     Returns:
         How the run went.
 
     Raises:
-        ConfigError: if the loss stops being finite.
+        ConfigError: if the loss stops being finite, or there is no such run to go on with.
     """
     strategy = strategy or tf.distribute.get_strategy()
     reporter = reporter or Reporter()
     with strategy.scope():
         optimizer = make_optimizer(config, plan.epochs * plan.steps_per_epoch)
         optimizer.build(model.trainable_variables)
-    loop = Loop(model, optimizer, loss, metrics, plan, strategy)
     history = History()
     best = _Best(next(iter(metrics)))
+    # Those of seed generators are among a model's variables, which its weights leave out.
+    variables = [*model.variables, *optimizer.variables]
+    keeper = checkpoint.Keeper(config.log_dir, identity or {}, variables)
+    before = 0.0
+    if config.resume:
+        state = keeper.restore()
+        history.epochs[:], before = state.record["epochs"], float(state.record["seconds"])
+        best.take(state)
+    done = len(history.epochs)
+    loop = Loop(model, optimizer, loss, metrics, plan, strategy, start=done * plan.steps_per_epoch)
     log = _Log(config.log_dir)
-    started = time.monotonic()
+    started = time.monotonic() - before
     total = plan.epochs * plan.steps_per_epoch * plan.batch_size
+    if done:
+        reporter.say(f"going on behind epoch {done}")
     try:
         with reporter.meter("training", total) as meter:
-            for epoch in range(1, plan.epochs + 1):
+            meter.advance(done * plan.steps_per_epoch * plan.batch_size)
+            for epoch in range(done + 1, plan.epochs + 1):
+                if epoch - 1 - best.epoch >= config.patience:
+                    history.stopped = "early"
+                    break
                 epoch_started = time.monotonic()
                 record = loop.results(train_epoch(loop, plan, epoch, meter, config))
                 record |= {f"val_{name}": value for name, value in loop.results(loop.evaluate()).items()}
@@ -253,9 +274,8 @@ def fit(
                 better = best.offer(epoch, record, model)
                 log.write(epoch, record | {"learning_rate": float(optimizer.learning_rate)})
                 meter.say(_line(epoch, plan, record, time.monotonic() - epoch_started, better))
-                if epoch - best.epoch >= config.patience:
-                    history.stopped = "early"
-                    break
+                so_far: dict[str, Any] = {"epochs": history.epochs, "seconds": time.monotonic() - started}
+                keeper.keep(checkpoint.State(so_far | best.record(), best.arrays()))
     except KeyboardInterrupt:
         history.stopped = "interrupted"
         reporter.say("interrupted; what was learned is kept (press Ctrl-C again to drop it)")
@@ -321,20 +341,31 @@ class _Best:
 
     def __init__(self, metric: str) -> None:
         self.epoch = 0
+        self.weights: list[np.ndarray] | None = None
+        self.rank = (-math.inf, -math.inf)
         self._metric = metric
-        self._rank = (-math.inf, -math.inf)
-        self._weights: list[np.ndarray] | None = None
 
     def offer(self, epoch: int, record: dict[str, float], model: keras.Model) -> bool:
         rank = (record[f"val_{self._metric}"], -record["val_loss"])
-        if not rank > self._rank:
+        if not rank > self.rank:
             return False
-        self.epoch, self._rank, self._weights = epoch, rank, model.get_weights()
+        self.epoch, self.rank, self.weights = epoch, rank, model.get_weights()
         return True
 
     def restore(self, model: keras.Model) -> None:
-        if self._weights is not None:
-            model.set_weights(self._weights)
+        if self.weights is not None:
+            model.set_weights(self.weights)
+
+    def record(self) -> dict[str, Any]:
+        return {"best_epoch": self.epoch, "best_rank": list(self.rank)}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {f"best:{i}": values for i, values in enumerate(self.weights or [])}
+
+    def take(self, state: checkpoint.State) -> None:
+        self.epoch, self.rank = state.record["best_epoch"], tuple(state.record["best_rank"])
+        count = sum(name.startswith("best:") for name in state.arrays)
+        self.weights = [state.arrays[f"best:{i}"] for i in range(count)] or None
 
 
 class _Log:

@@ -166,3 +166,41 @@ def detectors(detector, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = detector.path.parent.parent
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images of discs and crosses with a mask each."""
+    root = tmp_path_factory.mktemp("data") / "painted"
+    first = 0
+    for part, count in (("train", 96), ("val", 16), ("test", 16)):
+        for kind in ("images", "masks"):
+            (root / part / kind).mkdir(parents=True)
+        for number in range(first, first + count):
+            picture, found = draw_scene(number, (37, 50))
+            mask = np.zeros((37, 50), np.uint8)
+            bright = np.asarray(picture.convert("L")) > 100
+            for kind, (left, top, right, bottom) in found:
+                mask[top:bottom, left:right][bright[top:bottom, left:right]] = kind + 1
+            picture.save(root / part / "images" / f"{number}.png")
+            Image.fromarray(mask).save(root / part / "masks" / f"{number}.png")
+        first += count
+    (root / "classes.txt").write_text("background\ncross\ndisc\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def segmenter(painted: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
+    """A network that paints discs and crosses, trained in seconds."""
+    from pipelines import segmentation
+
+    root = tmp_path_factory.mktemp("saved_models")
+    return segmentation.train("painted", root=root, reporter=quiet, data=str(painted), epochs=15, batch_size=8)
+
+
+@pytest.fixture
+def segmenters(segmenter, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of saved segmentation networks, made the one that names are looked up in."""
+    root = segmenter.path.parent.parent
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
+    return root

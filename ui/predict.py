@@ -9,10 +9,10 @@ import streamlit as st
 
 import cnnapp
 from cnnapp import saved_models
-from cnnapp.results import Answer, Detections, to_rows
+from cnnapp.results import Answer, Classification, Detections, to_rows
 from pipelines import intake
 from pipelines.artifact import ModelCard, read_golden
-from ui import objects
+from ui import areas, objects
 
 __all__ = ["page"]
 
@@ -39,11 +39,12 @@ def page() -> None:
         st.info("Upload images, or take an example.", icon=":material/upload:")
         return
     options = objects.thresholds(model) if model.card.task == "detection" else {}
+    look = areas.choices(model) if model.card.task == "segmentation" else (0.0, [])
     answers, failures = _answer(model, images, options)
     for failure in failures:
         st.error(failure["error"], icon=":material/broken_image:")
     if answers:
-        _show(model, answers, dict(images))
+        _show(model, answers, dict(images), look)
     if answers or failures:
         _offer_table(answers, failures, model.card)
 
@@ -73,9 +74,9 @@ def _choose_images(model: cnnapp.Predictor) -> list[tuple[str, bytes]]:
     except cnnapp.ModelError as error:
         st.error(str(error))
         return []
-    names = [str(name) for name in golden.outputs["class_names"]]
-    if model.card.task == "detection":
-        names = [f"example {number}" for number in range(1, len(golden.names) + 1)]
+    names = [f"example {number}" for number in range(1, len(golden.names) + 1)]
+    if model.card.task == "classification":
+        names = [str(name) for name in golden.outputs["class_names"]]
     help_text = "Images that the model was shipped with."
     chosen = st.pills("Or an example", range(len(names)), format_func=names.__getitem__, help=help_text)
     return [] if chosen is None else [(golden.names[chosen], golden.inputs[chosen])]
@@ -109,19 +110,27 @@ def _answer(
     return answers, failures
 
 
-def _show(model: cnnapp.Predictor, answers: list[Answer], images: dict[str, bytes]) -> None:
+def _show(
+    model: cnnapp.Predictor, answers: list[Answer], images: dict[str, bytes], look: tuple[float, list[int]]
+) -> None:
     for answer in answers[:_SHOWN]:
         if isinstance(answer, Detections):
             objects.show(model, answer, images[answer.source])
-            continue
-        with st.container(border=True):
-            left, right = st.columns([1, 2], vertical_alignment="center")
-            left.image(_picture(images[answer.source]), caption=answer.source, width="stretch")
-            right.subheader(f"{answer.class_name} · {answer.score:.1%}")
-            for name, score in answer.top():
-                right.progress(score, f"{name}  {score:.1%}")
+        elif isinstance(answer, Classification):
+            _show_class(answer, images[answer.source])
+        else:
+            areas.show(answer, images[answer.source], *look)
     if len(answers) > _SHOWN:
         st.caption(f"{len(answers) - _SHOWN} more answers are in the table.")
+
+
+def _show_class(answer: Classification, image: bytes) -> None:
+    with st.container(border=True):
+        left, right = st.columns([1, 2], vertical_alignment="center")
+        left.image(_picture(image), caption=answer.source, width="stretch")
+        right.subheader(f"{answer.class_name} · {answer.score:.1%}")
+        for name, score in answer.top():
+            right.progress(score, f"{name}  {score:.1%}")
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
@@ -136,7 +145,7 @@ def _offer_table(answers: list[Answer], failures: list[dict[str, str]], card: Mo
     rows = to_rows(answers, failures, card.classes, card.task)
     st.subheader("All results")
     # Of a classifier's many columns of scores the table shows none; the file has them.
-    kept = range(len(rows[0])) if card.task == "detection" else (0, 1, 2, -1)
+    kept = (0, 1, 2, -1) if card.task == "classification" else range(len(rows[0]))
     shown = [{rows[0][index]: row[index] for index in kept} for row in rows[1:]]
     st.dataframe(shown, hide_index=True, width="stretch")
     buffer = io.StringIO()

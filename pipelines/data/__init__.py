@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.data import detection, digits, folder, tfds
+from pipelines.data import detection, digits, folder, segmentation, tfds
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
 from pipelines.errors import DataError, unknown
 
-__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "detection", "everything", "load"]
+__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "detection", "everything", "load", "segmentation"]
 
 
 def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pipelines.boxes import Objects
 from pipelines.data.formats import (
@@ -31,7 +32,11 @@ from pipelines.data.formats import (
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.errors import DataError
 
-__all__ = ["read", "recognises"]
+__all__ = ["Records", "Take", "files_of", "label_of", "read", "read_records", "recognises"]
+
+Taken = TypeVar("Taken")
+Take = Callable[[Mapping[str, Any], Path, str, Mapping[int, int]], Taken]
+"""What takes from an annotation what a task learns: called with the annotation, its file, its field, the class ids."""
 
 _MOST_BYTES = 4 << 30
 _HEAD_BYTES = 1 << 16
@@ -40,7 +45,14 @@ _LISTS = ("images", "annotations", "categories")
 
 def recognises(path: Path) -> bool:
     """Say whether a path looks like a COCO file, or like a folder with such files."""
-    return path.suffix.lower() == ".json" if path.is_file() else bool(_files(path))
+    return bool(files_of(path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """List the files that a path looks to stand for: itself, or those in it."""
+    if path.is_file():
+        return [path] if path.suffix.lower() == ".json" else []
+    return [file for _, file in _files(path)]
 
 
 def _files(folder: Path) -> list[tuple[str | None, Path]]:
@@ -77,10 +89,50 @@ def read(path: Path, fault: Fault) -> Annotations:
     Raises:
         DataError: if a file is not COCO, the files are not one for each part, or ``fault`` raises.
     """
+    found = read_records(path, fault, _object)
+    images = tuple(
+        replace(one, objects=Objects.of(*zip(*objects, strict=True))) if objects else one
+        for one, objects in found.images
+    )
+    listed = {one.path for one in images}
+    beside = sorted({image for at in {one.parent for one in listed} for image in images_in(at, deep=False)} - listed)
+    return Annotations(found.root, found.classes, images, tuple(beside))
+
+
+@dataclass(frozen=True, eq=False)
+class Records(Generic[Taken]):
+    """A COCO set as it is written.
+
+    Args:
+        root: its folder.
+        classes: the names, in the order of the category ids.
+        images: sorted by part and then by name, without objects, each with what was taken from its annotations.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    images: tuple[tuple[Annotated, list[Taken]], ...]
+
+
+def read_records(path: Path, fault: Fault, take: Take[Taken]) -> Records[Taken]:
+    """Read a COCO set, with whatever its annotations are asked for.
+
+    Args:
+        path: as for :func:`read`.
+        fault: likewise.
+        take: takes what is wanted from an annotation, given its file, its place in that, and the class ids by the
+            category ids; what it raises goes to ``fault``.
+
+    Returns:
+        All images, also those without annotations.
+
+    Raises:
+        DataError: as :func:`read`.
+    """
     files = [(None, path)] if path.is_file() else _choose(path, _files(path))
     root = path if path.is_dir() else path.parent
     root = root.parent if root.name == "annotations" else root
-    images: list[Annotated] = []
+    images: list[tuple[Annotated, list[Taken]]] = []
     classes: dict[int, str] | None = None
     for part, file in files:
         content = _parse(file)
@@ -88,12 +140,10 @@ def read(path: Path, fault: Fault) -> Annotations:
         if classes is not None and categories != classes:
             raise DataError(f"{file}: categories: are not those of {files[0][1]}; expected the same ids and names")
         classes = categories
-        images += _File(file, root, part, fault).read(content, categories)
+        images += _File(file, root, part, fault).read(content, categories, take)
     order = [*SPLIT_NAMES, None]
-    images.sort(key=lambda one: (order.index(one.part), one.id))
-    listed = {one.path for one in images}
-    beside = sorted({image for at in {one.parent for one in listed} for image in images_in(at, deep=False)} - listed)
-    return Annotations(root, tuple((classes or {}).values()), tuple(images), tuple(beside))
+    images.sort(key=lambda one: (order.index(one[0].part), one[0].id))
+    return Records(root, tuple((classes or {}).values()), tuple(images))
 
 
 def _choose(path: Path, files: list[tuple[str | None, Path]]) -> list[tuple[str | None, Path]]:
@@ -168,7 +218,9 @@ class _File:
                 yield from (place for place in (at / name, at / "images" / name) if place.is_dir())
             yield from (place for place in (at / "images", at) if place.is_dir())
 
-    def read(self, content: Mapping[str, list[Any]], categories: Mapping[int, str]) -> list[Annotated]:
+    def read(
+        self, content: Mapping[str, list[Any]], categories: Mapping[int, str], take: Take[Taken]
+    ) -> list[tuple[Annotated, list[Taken]]]:
         """Read the images, then what is annotated on them."""
         images: dict[int | str, Annotated] = {}
         known: set[int | str] = set()  # Also those that are left out, whose annotations are no further fault.
@@ -184,7 +236,7 @@ class _File:
             except DataError as error:
                 self.fault(error)
         labels = {key: label for label, key in enumerate(categories)}
-        found: dict[int | str, list[tuple[list[float], int, bool]]] = {key: [] for key in known}
+        found: dict[int | str, list[Taken]] = {key: [] for key in known}
         for index, record in enumerate(content["annotations"]):
             field = f"annotations[{index}]"
             try:
@@ -192,15 +244,10 @@ class _File:
                 key = self._key(record, "image_id", field)
                 if key not in known:
                     raise DataError(f"{self.file}: {field}.image_id: there is no image {short(key)}")
-                found[key].append(self._object(record, field, labels))
+                found[key].append(take(record, self.file, field, labels))
             except DataError as error:
                 self.fault(error)
-        return [
-            Annotated(one.id, one.path, one.part, Objects.of(*zip(*found[key], strict=True)), size=one.size)
-            if found[key]
-            else one
-            for key, one in images.items()
-        ]
+        return [(one, found[key]) for key, one in images.items()]
 
     def _key(self, record: Mapping[str, Any], name: str, field: str) -> int | str:
         key = record.get(name)
@@ -238,17 +285,26 @@ class _File:
         looked = ", ".join(map(str, self.places))
         raise DataError(f"{self.file}: {field}: there is no image {short(name)}; looked in {looked}")
 
-    def _object(
-        self, record: Mapping[str, Any], field: str, labels: Mapping[int, int]
-    ) -> tuple[list[float], int, bool]:
-        box = record.get("bbox")
-        if not isinstance(box, list) or len(box) != 4:
-            raise DataError(f"{self.file}: {field}.bbox: received {short(box)}; expected [x, y, width, height]")
-        left, top, width, height = (number(value, self.file, f"{field}.bbox") for value in box)
-        category = record.get("category_id")
-        if not isinstance(category, int) or isinstance(category, bool) or category not in labels:
-            raise DataError(f"{self.file}: {field}.category_id: there is no category {short(category)}")
-        crowd = record.get("iscrowd", 0)
-        if crowd not in (0, 1):
-            raise DataError(f"{self.file}: {field}.iscrowd: received {short(crowd)}; expected 0 or 1")
-        return [left, top, left + width, top + height], labels[category], bool(crowd)
+
+# === One annotation ===
+
+
+def _object(
+    record: Mapping[str, Any], file: Path, field: str, labels: Mapping[int, int]
+) -> tuple[list[float], int, bool]:
+    box = record.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise DataError(f"{file}: {field}.bbox: received {short(box)}; expected [x, y, width, height]")
+    left, top, width, height = (number(value, file, f"{field}.bbox") for value in box)
+    return [left, top, left + width, top + height], *label_of(record, file, field, labels)
+
+
+def label_of(record: Mapping[str, Any], file: Path, field: str, labels: Mapping[int, int]) -> tuple[int, bool]:
+    """Take the class id of an annotation, and whether it is of a crowd; the arguments are those of a ``take``."""
+    category = record.get("category_id")
+    if not isinstance(category, int) or isinstance(category, bool) or category not in labels:
+        raise DataError(f"{file}: {field}.category_id: there is no category {short(category)}")
+    crowd = record.get("iscrowd", 0)
+    if crowd not in (0, 1):
+        raise DataError(f"{file}: {field}.iscrowd: received {short(crowd)}; expected 0 or 1")
+    return labels[category], bool(crowd)

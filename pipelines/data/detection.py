@@ -13,10 +13,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -24,28 +22,22 @@ import numpy as np
 
 from pipelines import intake
 from pipelines.boxes import Objects
-from pipelines.data.formats import (
-    Annotated,
-    Annotations,
-    Fault,
-    short,
-    to_pixels,
-    upright_size,
-    with_area,
+from pipelines.data.formats import Annotated, Annotations, Fault, to_pixels, upright_size, with_area
+from pipelines.data.parts import (
+    are_mirrored,
+    assign,
+    find_format,
+    naming_files,
+    refuse,
+    refuse_shared,
+    refuse_twice,
+    split_reading,
+    tested_on,
 )
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything, split_of
-from pipelines.errors import DataError, unknown
+from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
+from pipelines.errors import DataError
 
-__all__ = [
-    "are_mirrored",
-    "assign",
-    "is_detection",
-    "load",
-    "load_whole",
-    "read",
-    "refuse",
-    "refuse_gaps",
-]
+__all__ = ["is_detection", "load", "load_whole", "read", "refuse_gaps"]
 
 _FORMATS = """a Pascal VOC folder (Annotations/*.xml, JPEGImages/, ImageSets/Main/train.txt, ...),
 a COCO .json file or a folder of them (annotations/instances_train*.json, or train.json, val.json, test.json),
@@ -88,12 +80,12 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | Non
 
     if data == "scenes" or data.startswith("tfds:"):
         drawn = scenes.load(seed) if data == "scenes" else tfds_objects.load(data.removeprefix("tfds:"), data_dir, seed)
-        return drawn if test is None else _tested_on(drawn, load_whole(test, data_dir, seed))
+        return drawn if test is None else tested_on(drawn, load_whole(test, data_dir, seed), _relabel)
     path = Path(data)
     found = read(path, refuse)
     parts = {
         part: [replace(one, objects=with_area(one.objects)) for one in images]
-        for part, images in assign(found, seed, with_test=test is None).items()
+        for part, images in assign(found.images, seed, with_test=test is None).items()
     }
     wanted = SPLIT_NAMES if test is None else ("train", "validation")
     refuse_gaps(data, found.classes, {part: [one.objects for one in parts[part]] for part in wanted})
@@ -109,8 +101,8 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | Non
     if test is None:
         return splits
     if not (test == "scenes" or test.startswith("tfds:")):
-        _refuse_shared(parts, read(Path(test), refuse), test)
-    return _tested_on(splits, load_whole(test, data_dir, seed))
+        refuse_shared(parts, read(Path(test), refuse).images, test)
+    return tested_on(splits, load_whole(test, data_dir, seed), _relabel)
 
 
 def load_whole(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[Objects]:
@@ -145,34 +137,8 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits
     )
 
 
-def _refuse_shared(parts: Mapping[str, Sequence[Annotated]], other: Annotations, test: str) -> None:
-    tested = {one.path.resolve() for one in other.images}
-    for part in ("train", "validation"):
-        for one in parts[part]:
-            if one.path.resolve() in tested:
-                raise DataError(f"{one.path}: is in the {part} part and in {test}, which is to be the test part")
-
-
-def _tested_on(splits: Splits[Objects], other: Splits[Objects]) -> Splits[Objects]:
-    """Put all of another set in the place of the test part; its classes are found by name."""
-    strange = [name for name in other.classes if name not in splits.classes]
-    if strange:
-        raise DataError(
-            f"{other.source}: class {strange[0]!r} is none of those of {splits.source}: {', '.join(splits.classes)}"
-        )
-    place = np.array([splits.classes.index(name) for name in other.classes], np.int32)
-
-    def examples() -> Iterator[Example[Objects]]:
-        for example in other.test.examples():
-            yield replace(example, label=replace(example.label, class_ids=place[example.label.class_ids]))
-
-    digest = hashlib.sha256((splits.fingerprint + other.fingerprint).encode()).hexdigest()
-    return replace(
-        splits,
-        source=f"{splits.source}, tested on {other.source}",
-        test=Split("test", other.test.size, examples),
-        fingerprint=digest,
-    )
+def _relabel(objects: Objects, place: np.ndarray) -> Objects:
+    return replace(objects, class_ids=place[objects.class_ids])
 
 
 def is_detection(data: str, data_dir: Path | None = None) -> bool:
@@ -209,7 +175,7 @@ def read(path: Path, fault: Fault) -> Annotations:
 
     Args:
         path: a file or a folder of one of the formats.
-        fault: is called with each thing that is wrong; :func:`refuse` raises the first.
+        fault: is called with each thing that is wrong; :func:`pipelines.data.parts.refuse` raises the first.
 
     Returns:
         What is written there, less what was wrong.
@@ -217,21 +183,10 @@ def read(path: Path, fault: Fault) -> Annotations:
     Raises:
         DataError: if nothing there is of a known format, or ``fault`` raises.
     """
-    try:
+    with naming_files(path):
         path = path.expanduser()
-        if not path.exists():
-            if len(path.parts) == 1:
-                names = ["scenes", "tfds:NAME", "the path of a detection set"]
-                raise DataError(unknown("detection data source", str(path), names))
-            raise DataError(f"{path}: there is no such file or folder")
-        format_of = _format(path)
-        if format_of is None:
-            raise DataError(f"{path}: holds no detection set; expected one of:\n{_FORMATS}{_hint(path)}")
-        found: Annotations = format_of.read(path, fault)
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{short(str(path))}: cannot be read: {reason}") from None
-    _refuse_twice(found.images, fault)
+        found: Annotations = find_format(path, _format, "detection", "scenes", _FORMATS).read(path, fault)
+    refuse_twice(found.images, fault)
     return found
 
 
@@ -242,59 +197,7 @@ def _format(path: Path) -> ModuleType | None:
     return next((module for module in (voc, yolo, windows, coco) if module.recognises(path)), None)
 
 
-def _hint(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        for inner in sorted(path.iterdir()):
-            if inner.is_dir() and not inner.name.startswith(".") and _format(inner) is not None:
-                return f"\nDid you mean {inner}?"
-    return ""
-
-
-def _refuse_twice(images: Sequence[Annotated], fault: Fault) -> None:
-    first: dict[Path, Annotated] = {}
-    for one in images:
-        other = first.setdefault(one.path, one)
-        if other is not one:
-            parts = " and ".join(sorted({other.part or "no part", one.part or "no part"}))
-            fault(DataError(f"{one.path}: is listed twice (in {parts}); list it once, in one part"))
-
-
-def refuse(error: DataError) -> None:
-    """Raise what a reader found wrong: the :data:`Fault` of whoever wants the set whole or not at all."""
-    raise error
-
-
 # === From annotations to splits ===
-
-
-def assign(found: Annotations, seed: int, *, with_test: bool = True) -> dict[str, list[Annotated]]:
-    """Give each image to a part, as :func:`load` says.
-
-    Args:
-        found: all images; where parts are stated, those without one are left out.
-        seed: of the hash of the names.
-        with_test: whether there is to be a test part; if not, the one that is stated is left out.
-
-    Returns:
-        The images of "train", "validation" and "test".
-    """
-    parts: dict[str, list[Annotated]] = {part: [] for part in SPLIT_NAMES}
-    stated = {one.part for one in found.images if one.part is not None}
-    held_out = {"train": 0.85, "validation": 0.15}
-    if "train" not in stated or stated == {"train"}:
-        for one in found.images:
-            parts[split_of(one.id, seed, None if with_test else held_out)].append(one)
-        return parts
-    needed = {"validation", "test"} if with_test else {"validation"}
-    for one in found.images:
-        part = one.part
-        if part == "validation" and "test" not in stated and with_test:
-            part = "test"
-        elif part == "train" and not stated >= needed:
-            part = split_of(one.id, seed, held_out)
-        if part is not None and (with_test or part != "test"):
-            parts[part].append(one)
-    return parts
 
 
 def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequence[Objects]]) -> None:
@@ -322,11 +225,6 @@ def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequenc
             )
 
 
-def are_mirrored(classes: Sequence[str]) -> bool:
-    """Say whether mirror images keep their class; digits and letters do not."""
-    return not all(len(name) == 1 or name.isdigit() for name in classes)
-
-
 def _split(name: str, images: list[Annotated]) -> Split[Objects]:
     def read_one(one: Annotated) -> Example[Objects]:
         image = intake.read(one.path)
@@ -335,16 +233,7 @@ def _split(name: str, images: list[Annotated]) -> Split[Objects]:
             one.id, image, to_pixels(one.objects, upright_size(image, str(one.path))) if sized else one.objects
         )
 
-    def examples() -> Iterator[Example[Objects]]:
-        # Disks answer several requests at once; a bounded window keeps what is read ahead small.
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            rest = iter(images)
-            ahead = [pool.submit(read_one, one) for one in islice(rest, _READ_AHEAD)]
-            while ahead:
-                yield ahead.pop(0).result()
-                ahead += [pool.submit(read_one, one) for one in islice(rest, 1)]
-
-    return Split(name, len(images), examples)
+    return split_reading(name, images, read_one, _READ_AHEAD)
 
 
 def _fingerprint(classes: tuple[str, ...], parts: dict[str, list[Annotated]]) -> str:

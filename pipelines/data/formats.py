@@ -8,7 +8,7 @@ import math
 import os
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,12 +24,16 @@ __all__ = [
     "Annotated",
     "Annotations",
     "Fault",
+    "Header",
     "class_name",
+    "class_names",
     "images_in",
     "inside",
     "number",
     "part_in",
     "read_bytes",
+    "read_header",
+    "read_lines",
     "short",
     "to_pixels",
     "upright_size",
@@ -45,6 +49,8 @@ NO_OBJECTS = Objects.of([], [])
 _PART = re.compile(r"(?:^|[^a-z])(train|val|test)(?:ing|id|idation)?(?=[^a-z]|$)", re.IGNORECASE)
 _LARGEST = 1e8  # Pixels: float32 boxes are no longer exact far below, and no image is as long.
 _ORIENTATION = 0x0112
+_SIDEWAYS = (5, 6, 7, 8)
+_READ_BY_GRAPH = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB")
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
@@ -102,18 +108,54 @@ def to_pixels(objects: Objects, size: tuple[int, int]) -> Objects:
     return replace(objects, boxes=objects.boxes * np.array([width, height, width, height], np.float32))
 
 
-def upright_size(image: bytes, name: str) -> tuple[int, int]:
-    """Read (height, width) of the upright image from the header of encoded bytes; ``DataError`` if there is none."""
+@dataclass(frozen=True)
+class Header:
+    """What the header of an image says of its shape.
+
+    Args:
+        size: (height, width) as it is stored.
+        orientation: of EXIF, 1 to 8; 1 where there is none.
+    """
+
+    size: tuple[int, int]
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Return (height, width) as it is shown."""
+        height, width = self.size
+        return (width, height) if self.orientation in _SIDEWAYS else (height, width)
+
+
+def read_header(image: bytes | Path, name: str) -> Header:
+    """Read the header of an image from encoded bytes or from its file.
+
+    The orientation is the one that :func:`pipelines.intake.read` and the graph apply to it.
+
+    Raises:
+        DataError: if it is no image.
+    """
     try:
-        with Image.open(io.BytesIO(image)) as opened:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
             width, height = opened.size
-            stored = opened.info.get("exif", b"")
+            exif = Image.Exif()
+            if opened.format in _READ_BY_GRAPH:
+                with contextlib.suppress(Exception):  # As in the graph: an orientation that cannot be read is none.
+                    exif.load(opened.info.get("exif", b""))
+            else:
+                exif = opened.getexif()
+            written = exif.get(_ORIENTATION)
+            orientation = written if isinstance(written, int) and 1 <= written <= 8 else 1
+            if opened.format == "TIFF" and orientation in _SIDEWAYS:  # Pillow says the size that it will have.
+                width, height = height, width
     except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
         raise DataError(f"{name}: is not an image whose size can be read") from None
-    exif = Image.Exif()
-    with contextlib.suppress(Exception):  # As in the graph: an orientation that cannot be read is none.
-        exif.load(stored)
-    return (width, height) if exif.get(_ORIENTATION) in (5, 6, 7, 8) else (height, width)
+    return Header((height, width), orientation)
+
+
+def upright_size(image: bytes, name: str) -> tuple[int, int]:
+    """Read (height, width) of the upright image from the header of encoded bytes; ``DataError`` if there is none."""
+    return read_header(image, name).upright
 
 
 def short(value: object) -> str:
@@ -130,6 +172,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_lines(path: Path, limit: int) -> list[str]:
+    """Read the lines of a text of at most ``limit`` bytes, without the spaces around them."""
+    return [line.strip() for line in read_bytes(path, limit).decode("utf-8-sig", "replace").split("\n")]
 
 
 def number(value: object, where: object, field: str) -> float:
@@ -149,6 +196,17 @@ def class_name(value: object, where: object, field: str) -> str:
     if not name or not name.isprintable():
         raise DataError(f"{where}: {field}: received {short(value)}; expected the name of a class, on one line")
     return name
+
+
+def class_names(names: Iterable[object], where: object, fields: Iterable[str]) -> tuple[str, ...]:
+    """Take the names of all classes, which have to differ; ``fields`` says where each is written."""
+    taken: dict[str, None] = {}
+    for name, field in zip(names, fields, strict=False):
+        one = class_name(name, where, field)
+        if one in taken:
+            raise DataError(f"{where}: {field}: {short(one)} is the name of another class too; rename one")
+        taken[one] = None
+    return tuple(taken)
 
 
 def inside(root: Path, folder: Path, name: object, where: object, field: str) -> Path:

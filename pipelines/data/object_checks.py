@@ -17,6 +17,7 @@ from pipelines.boxes import Objects
 from pipelines.data import detection, formats, scenes, tfds_objects
 from pipelines.data.checks import Checked, Problem, Seen, check_duplicates, check_images, look
 from pipelines.data.object_sizes import LEGIBLE, choose_scales, too_small
+from pipelines.data.parts import assign
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.errors import DataError
 from pipelines.progress import Reporter
@@ -72,7 +73,7 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter) -> Ch
         annotations = detection.read(Path(data), faults.append)
         found.problems += [_problem(error) for error in faults]
         _check_pairs(annotations, data, found)
-        parts = detection.assign(annotations, seed)
+        parts = assign(annotations.images, seed)
         classes, total = annotations.classes, sum(map(len, parts.values()))
         looked = look(_read_files(parts), total, reporter)
     check_images([one.seen for one in looked], found)

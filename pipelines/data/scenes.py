@@ -1,4 +1,6 @@
-"""The embedded detection source: scenes of several real handwritten digits among clutter, made as they are asked for.
+"""The embedded source of detection and segmentation: scenes of several real handwritten digits among clutter.
+
+They are made as they are asked for.
 
 A scene is a pure function of (seed, part, number). Its digits come from the part of the digits' own split that has the
 scene's name, so that no digit image of a test scene is in a training scene. All drawing is arithmetic on NumPy's and
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -19,9 +21,9 @@ from PIL import Image, ImageDraw
 from pipelines import intake
 from pipelines.boxes import Objects
 from pipelines.data import digits
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits
+from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits
 
-__all__ = ["CLASSES", "SIZES", "Scene", "load", "scene"]
+__all__ = ["CLASSES", "SIZES", "Scene", "load", "load_masks", "scene"]
 
 CLASSES = tuple("0123456789")
 SIZES = {"train": 2000, "validation": 300, "test": 300}
@@ -52,7 +54,7 @@ class Scene:
 
 
 def load(seed: int, sizes: Mapping[str, int] = SIZES) -> Splits[Objects]:
-    """Load the scenes.
+    """Load the scenes with the boxes of their digits.
 
     Args:
         seed: another seed gives other scenes, of digits split otherwise.
@@ -61,20 +63,38 @@ def load(seed: int, sizes: Mapping[str, int] = SIZES) -> Splits[Objects]:
     Returns:
         Grey PNG images of 96 x 128 pixels, ten classes "0" to "9", drawn when they are asked for.
     """
+    return _load("scenes", seed, sizes, CLASSES, lambda drawn: drawn.objects)
 
-    def part(name: str) -> Split[Objects]:
-        def examples() -> Iterator[Example[Objects]]:
+
+def load_masks(seed: int, sizes: Mapping[str, int] = SIZES) -> Splits[np.ndarray]:
+    """Load the same scenes with their masks.
+
+    Args:
+        seed: as for :func:`load`.
+        sizes: likewise.
+
+    Returns:
+        The images of :func:`load`, eleven classes "background" and "0" to "9".
+    """
+    return _load("scene masks", seed, sizes, ("background", *CLASSES), lambda drawn: drawn.mask)
+
+
+def _load(
+    what: str, seed: int, sizes: Mapping[str, int], classes: tuple[str, ...], label_of: Callable[[Scene], Label]
+) -> Splits[Label]:
+    def part(name: str) -> Split[Label]:
+        def examples() -> Iterator[Example[Label]]:
             for number in range(sizes[name]):
                 drawn = scene(seed, name, number)
                 key = f"scenes/{name}/{number}"
-                yield Example(key, intake.read(drawn.image, key), drawn.objects)
+                yield Example(key, intake.read(drawn.image, key), label_of(drawn))
 
         return Split(name, sizes[name], examples)
 
-    content = f"scenes:{_RECIPE}:{seed}:{[sizes[name] for name in SPLIT_NAMES]}"
+    content = f"{what}:{_RECIPE}:{seed}:{[sizes[name] for name in SPLIT_NAMES]}"
     return Splits(
         source="scenes",
-        classes=CLASSES,
+        classes=classes,
         train=part("train"),
         validation=part("validation"),
         test=part("test"),

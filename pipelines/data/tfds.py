@@ -1,4 +1,4 @@
-"""tensorflow-datasets: any of its image classification sets, by name, and what detection sets share with them."""
+"""tensorflow-datasets: any of its image classification sets, by name, and what the other tasks share with them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines import intake
 from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits, split_of
 from pipelines.errors import DataError
 
-__all__ = ["VALIDATION_NAMES", "find_builder", "fingerprint", "load", "open_builder", "parts"]
+__all__ = ["VALIDATION_NAMES", "find_builder", "fingerprint", "load", "open_builder", "parts", "read_stored"]
 
 _CHARACTERS = ("mnist", "emnist", "kmnist", "svhn", "omniglot", "binary_alpha_digits", "cmaterdb", "mnist_corrupted")
 VALIDATION_NAMES = ("validation", "val", "valid")
@@ -178,13 +178,18 @@ def _split(
     chosen = numbers if isinstance(numbers, range) else frozenset(numbers)
 
     def examples() -> Iterator[Example[Label]]:
-        import tensorflow_datasets as tfds
-
-        dataset = builder.as_dataset(split=stored, shuffle_files=False, decoders={"image": tfds.decode.SkipDecoding()})
-        for number, example in enumerate(dataset.as_numpy_iterator()):
+        for number, example in enumerate(read_stored(builder, stored)):
             if number in chosen:
                 key = f"{source}/{stored}/{number}"
                 image = intake.read(example["image"], key)
                 yield Example(key, image, label_of(example, image, key))
 
     return Split(name, len(numbers), examples)
+
+
+def read_stored(builder: Any, stored: str) -> Iterator[dict[str, Any]]:
+    """Read the examples of a stored split, always in the same order, with the image as its encoded bytes."""
+    import tensorflow_datasets as tfds
+
+    dataset = builder.as_dataset(split=stored, shuffle_files=False, decoders={"image": tfds.decode.SkipDecoding()})
+    yield from dataset.as_numpy_iterator()

@@ -13,8 +13,9 @@ import numpy as np
 
 from pipelines.boxes import Objects
 from pipelines.data import tfds
-from pipelines.data.detection import are_mirrored, refuse_gaps
+from pipelines.data.detection import refuse_gaps
 from pipelines.data.formats import short, to_pixels, upright_size, with_area
+from pipelines.data.parts import are_mirrored
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.errors import DataError
 

@@ -32,7 +32,7 @@ from pipelines.data.formats import (
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.errors import DataError
 
-__all__ = ["read", "recognises"]
+__all__ = ["read", "read_sets", "recognises"]
 
 _MOST_BYTES = 16 << 20
 _SETS = {"train": "train", "validation": "val", "test": "test"}
@@ -69,7 +69,7 @@ def read(path: Path, fault: Fault) -> Annotations:
         raise DataError(f"{path}: expected the folders Annotations, with .xml files, and JPEGImages")
     images = {image.stem: image for image in images_in(folders[1], deep=False)}
     files = {file.stem: file for file in sorted(folders[0].glob("*.xml"))}
-    stated = _read_sets(path, set(files), fault)
+    stated = read_sets(path / "ImageSets" / "Main", set(files), ".xml", fault)
     read_files = []
     for stem, file in files.items():
         if stated and stem not in stated:
@@ -99,27 +99,36 @@ def read(path: Path, fault: Fault) -> Annotations:
 # === Parts ===
 
 
-def _read_sets(path: Path, known: set[str], fault: Fault) -> dict[str, str]:
-    """Read which part each name is in; nothing where no training names are listed."""
-    names = {part: _read_names(path, stem, known, fault) for part, stem in _SETS.items()}
+def read_sets(sets: Path, known: set[str], suffix: str, fault: Fault) -> dict[str, str]:
+    """Read which part each name is in, as the lists of a folder state it.
+
+    Args:
+        sets: the folder of the lists, below ``ImageSets``.
+        known: the names that there are.
+        suffix: of the files of these names.
+        fault: is called with each thing that is wrong.
+
+    Returns:
+        The part by the name; nothing where no training names are listed.
+    """
+    names = {part: _read_names(sets / f"{stem}.txt", known, suffix, fault) for part, stem in _SETS.items()}
     if not names["train"]:
         held_out = set(names["validation"])
-        names["train"] = [name for name in _read_names(path, "trainval", known, fault) if name not in held_out]
+        both = _read_names(sets / "trainval.txt", known, suffix, fault)
+        names["train"] = [name for name in both if name not in held_out]
     if not names["train"]:
         return {}
     stated: dict[str, str] = {}
     for part, listed in names.items():
         for name in listed:
             if stated.setdefault(name, part) != part:
-                where = path / "ImageSets" / "Main"
                 fault(
-                    DataError(f"{where}: {name} is in {_SETS[stated[name]]}.txt and in {_SETS[part]}.txt; list it once")
+                    DataError(f"{sets}: {name} is in {_SETS[stated[name]]}.txt and in {_SETS[part]}.txt; list it once")
                 )
     return stated
 
 
-def _read_names(path: Path, stem: str, known: set[str], fault: Fault) -> list[str]:
-    file = path / "ImageSets" / "Main" / f"{stem}.txt"
+def _read_names(file: Path, known: set[str], suffix: str, fault: Fault) -> list[str]:
     if not file.is_file():
         return []
     names = []
@@ -130,7 +139,7 @@ def _read_names(path: Path, stem: str, known: set[str], fault: Fault) -> list[st
         if name and name not in known:
             fault(
                 DataError(
-                    f"{file}: line {line}: there is no annotation {short(name + '.xml')}; add it or the line goes"
+                    f"{file}: line {line}: there is no annotation {short(name + suffix)}; add it or the line goes"
                 )
             )
         elif name:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from pipelines.data.formats import (
     Annotated,
     Annotations,
     Fault,
-    class_name,
+    class_names,
     images_in,
     inside,
     number,
     part_in,
     read_bytes,
+    read_lines,
     short,
 )
 from pipelines.data.splits import SPLIT_NAMES
@@ -117,11 +119,7 @@ def _names_of(names: object, file: Path) -> tuple[str, ...]:
         names = [names[index] for index in range(len(names))]
     if not isinstance(names, list) or not names:
         raise DataError(f"{file}: names: received {short(names)}; expected a list of names, or names by index")
-    classes = tuple(class_name(name, file, f"names[{index}]") for index, name in enumerate(names))
-    for index, name in enumerate(classes):
-        if name in classes[:index]:
-            raise DataError(f"{file}: names[{index}]: {short(name)} is the name of another class too; rename one")
-    return classes
+    return class_names(names, file, (f"names[{index}]" for index in count()))
 
 
 def _names_file(root: Path) -> Path | None:
@@ -135,14 +133,10 @@ def _read_names(root: Path) -> tuple[str, ...]:
         raise DataError(
             f"{root}: the classes are not named; expected data.yaml with 'names', or classes.txt with a name a line"
         )
-    lines = _lines(file)
+    lines = read_lines(file, _MOST_BYTES)
     while lines and not lines[-1]:
         lines.pop()
     return _names_of(lines, file)
-
-
-def _lines(file: Path) -> list[str]:
-    return [line.strip() for line in read_bytes(file, _MOST_BYTES).decode("utf-8-sig", "replace").split("\n")]
 
 
 # === Images ===
@@ -183,7 +177,7 @@ def _images_of(root: Path, base: Path, entry: object, file: Path, key: str, faul
 
 
 def _images_in_list(root: Path, base: Path, listing: Path, fault: Fault) -> Iterator[Path]:
-    for line, name in enumerate(_lines(listing), 1):
+    for line, name in enumerate(read_lines(listing, _MOST_BYTES), 1):
         if not name:
             continue
         try:
@@ -224,7 +218,7 @@ def _text_of(root: Path, image: Path) -> Path:
 
 def _read_text(file: Path, classes: int, with_points: bool, fault: Fault) -> Objects:
     boxes, class_ids = [], []
-    for line, text in enumerate(_lines(file), 1):
+    for line, text in enumerate(read_lines(file, _MOST_BYTES), 1):
         if text:
             try:
                 label, box = _read_line(text, classes, with_points, file, f"line {line}")

@@ -6,11 +6,17 @@ from collections.abc import Callable
 
 import keras
 
-from pipelines.models import convnet, lenet5
+from pipelines.models import convnet, dilated_context, fcn, lenet5, unet
 
-__all__ = ["CLASSIFIERS", "build_classifier", "default_pool", "default_size"]
+__all__ = ["CLASSIFIERS", "SEGMENTERS", "build_classifier", "default_pool", "default_size"]
 
 CLASSIFIERS: dict[str, Callable[..., keras.Model]] = {"convnet": convnet.convnet, "lenet5": lenet5.lenet5}
+SEGMENTERS: dict[str, Callable[..., keras.Model]] = {
+    "unet": unet.unet,
+    "fcn": fcn.fcn,
+    "dilated": dilated_context.dilated,
+    "aspp": dilated_context.aspp,
+}
 _MODULES = {"convnet": convnet, "lenet5": lenet5}
 
 

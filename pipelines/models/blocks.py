@@ -1,15 +1,16 @@
-"""The two places of a network where a kind of layer is plugged in: a convolution and a pooling."""
+"""What networks are built of: the places where a kind of layer is plugged in, and what surrounds a convolution."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
-from layers import DilatedConv2D, L2Pooling2D, TiledConv2D, UnsharedConv2D
+from layers import DilatedConv2D, FusedBatchNormalization, L2Pooling2D, TiledConv2D, UnsharedConv2D
 
-__all__ = ["CONVOLUTIONS", "POOLINGS", "convolution", "pooling"]
+__all__ = ["CONVOLUTIONS", "PLAIN", "POOLINGS", "convolution", "normalized", "pooling"]
 
 CONVOLUTIONS: dict[str, Callable[..., keras.Layer]] = {
     "standard": keras.layers.Conv2D,
@@ -25,6 +26,9 @@ POOLINGS: dict[str, Callable[..., keras.Layer]] = {
     "l2": L2Pooling2D,
 }
 """The kinds of pooling by name."""
+
+PLAIN: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal"}
+"""Arguments of a convolution that normalization follows."""
 
 
 def convolution(kind: str, filters: int, kernel_size: int, **arguments: object) -> keras.Layer:
@@ -45,3 +49,9 @@ def convolution(kind: str, filters: int, kernel_size: int, **arguments: object) 
 def pooling(kind: str, **arguments: object) -> keras.Layer:
     """Make a 2 x 2 pooling with stride 2 of a kind: "max", "average" or "l2"."""
     return POOLINGS[kind](pool_size=2, **arguments)
+
+
+def normalized(x: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:
+    """Apply a convolution, batch normalization and the rectifier."""
+    x = FusedBatchNormalization(momentum=0.9, name=f"{layer.name}_norm")(layer(x))
+    return keras.layers.ReLU(name=f"{layer.name}_relu")(x)

@@ -7,12 +7,11 @@ image it gives the answers for all windows at once.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 
-from layers import DilatedConv2D, FusedBatchNormalization
-from pipelines.models.blocks import convolution, pooling
+from layers import DilatedConv2D
+from pipelines.models.blocks import PLAIN, convolution, normalized, pooling
 
 __all__ = ["CONVOLUTIONS", "POOLINGS", "detector", "stage_margin", "window_for"]
 
@@ -104,29 +103,21 @@ def detector(
         for number in (1, 2):
             # A tile's period must divide what a step of the window is in this stage; it does in all but the last.
             kind = conv if conv != "tiled" or stage < stages else "standard"
-            x = _block(x, convolution(kind, filters, 3, **_PLAIN, name=f"stage{stage}_conv{number}"))
+            x = normalized(x, convolution(kind, filters, 3, **PLAIN, name=f"stage{stage}_conv{number}"))
         x = pooling(pool, name=f"pool{stage}")(x)
     scale, constant = stage_margin(stride, conv)
     rates = zip(*(_rates(((side - constant) // scale - 1) // 2) for side in window), strict=True)
     for number, pair in enumerate(rates, start=1):
         # A rate of 0 stands for nothing left to see along that axis.
         kernel, dilation = tuple(3 if rate else 1 for rate in pair), tuple(max(rate, 1) for rate in pair)
-        x = _block(x, DilatedConv2D(_FILTERS, kernel, dilation_rate=dilation, **_PLAIN, name=f"context{number}"))
+        x = normalized(x, DilatedConv2D(_FILTERS, kernel, dilation_rate=dilation, **PLAIN, name=f"context{number}"))
     prior = keras.initializers.Constant(-math.log((1 - _PRIOR) / _PRIOR))
     heads = []
     for name, outputs, start in (("score", classes, prior), ("box", 4, "zeros")):
-        head = _block(x, keras.layers.Conv2D(_FILTERS, 1, **_PLAIN, name=f"{name}_hidden"))
+        head = normalized(x, keras.layers.Conv2D(_FILTERS, 1, **PLAIN, name=f"{name}_hidden"))
         heads.append(keras.layers.Conv2D(outputs, 1, bias_initializer=start, dtype="float32", name=name)(head))
     outputs = keras.layers.Concatenate(name="scores_and_boxes", dtype="float32")(heads)
     return keras.Model(pixels, outputs, name="detector")
-
-
-_PLAIN: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal"}
-
-
-def _block(x: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:
-    x = FusedBatchNormalization(momentum=0.9, name=f"{layer.name}_norm")(layer(x))
-    return keras.layers.ReLU(name=f"{layer.name}_relu")(x)
 
 
 def _rates(total: int) -> list[int]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipelines.boxes import Objects
 from pipelines.crops import CropSpec, Scene, assign, crops, draw_view
 from pipelines.scan import ScanSpec
+from pipelines.views import sample
 
 SCAN = ScanSpec(window=(24, 32), stride=4, channels=1, reference=(12.0, 12.0), scales=(1.0,))
 SPEC = CropSpec(SCAN, cells=(9, 11), zoom=1.3, aspect=1.1, flip=True, turn=True, light=0.0)
@@ -52,10 +53,8 @@ def test_what_is_inside_a_box_stays_inside_it(seed):
 
 def crops_of(one: Scene, seed: int):
     """The crop whose view the generator of this seed draws."""
-    from pipelines import crops as module
-
     view = draw_view(one, SPEC, np.random.default_rng(seed))
-    yield module._look(one.pixels, view.astype("float32"), SPEC).numpy()[..., 0]
+    yield sample(one.pixels, view.astype("float32"), SPEC.size).numpy()[..., 0]
 
 
 @given(st.integers(0, 10_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -43,7 +44,9 @@ def run(quiet, model: keras.Model | None = None, batch_size: int = 16, epochs: i
     model = model or network()
     train, validation = problem(), problem(40, seed=1)
     plan = Plan(
-        train=shuffled(train, batch_size, config.seed, lambda x, _: tf.cast(x, tf.float32), np.ones(2)),
+        train=functools.partial(
+            shuffled, train, batch_size, config.seed, lambda x, _: tf.cast(x, tf.float32), np.ones(2)
+        ),
         validation=in_order(validation, 16),
         steps_per_epoch=len(train) // batch_size,
         batch_size=batch_size,
@@ -212,7 +215,7 @@ def test_two_devices_learn_what_one_learns():
             with strategy.scope():
                 model = network()
             plan = training.Plan(
-                shuffled(problem(), 16, 0, lambda x, _: tf.cast(x, tf.float32), np.ones(2)),
+                lambda start: shuffled(problem(), 16, 0, lambda x, _: tf.cast(x, tf.float32), np.ones(2), start),
                 in_order(problem(41, 1), 16), 6, 16, 3)
             history = training.fit(model, classification.loss(config), classification.metrics(config), plan, config,
                                    strategy=strategy, reporter=Reporter(quiet=True))
@@ -227,3 +230,63 @@ def test_two_devices_learn_what_one_learns():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.stdout.strip() == "same", done.stderr[-3000:]
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
+    quiet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
+):
+    options = {"epochs": 6, "learning_rate": 0.02, "optimizer": optimizer, "deterministic": True}
+    whole, expected = run(quiet, model=chancy(), **options)
+    evaluate = training.Loop.evaluate
+    calls = []
+
+    def die(self):
+        calls.append(1)
+        if len(calls) == 4:
+            raise Killed
+        return evaluate(self)
+
+    monkeypatch.setattr(training.Loop, "evaluate", die)
+    with pytest.raises(Killed):
+        run(quiet, model=chancy(), log_dir=tmp_path, **options)
+    monkeypatch.setattr(training.Loop, "evaluate", evaluate)
+    model, history = run(quiet, model=chancy(), log_dir=tmp_path, resume=True, **options)
+    # The figures of an epoch are added up over calls of as many steps as fit into a moment, so in no fixed order.
+    for found, wanted in zip(history.epochs, expected.epochs, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-5)
+    assert history.best_epoch == expected.best_epoch
+    for found, wanted in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    # Behind the last epoch there is nothing left to do.
+    again, _ = run(quiet, model=chancy(), log_dir=tmp_path, resume=True, **options)
+    np.testing.assert_array_equal(again.get_weights()[0], whole.get_weights()[0])
+
+
+def chancy() -> keras.Model:
+    """A network with a layer that draws: the state of its generator is part of the run."""
+    keras.utils.set_random_seed(0)
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(2),
+        ]
+    )
+
+
+def test_another_run_is_not_gone_on_with(quiet, tmp_path: Path):
+    with pytest.raises(ConfigError, match="no interrupted run in"):
+        run(quiet, log_dir=tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="give --log-dir"):
+        run(quiet, resume=True)
+    run(quiet, epochs=2, log_dir=tmp_path)
+    (tmp_path / "state.npz").write_bytes((tmp_path / "state.npz").read_bytes()[:100])
+    with pytest.raises(ConfigError, match="cannot be read"):
+        run(quiet, epochs=2, log_dir=tmp_path, resume=True)

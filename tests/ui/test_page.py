@@ -100,3 +100,13 @@ def test_a_detector_draws_boxes_and_its_thresholds_act_at_once(detectors: Path):
     assert len(page.dataframe[0].value) >= before
     page.selectbox[1].set_value("disc").run()
     assert not page.exception
+
+
+def test_segmentation_shows_overlay_confidence_and_areas(segmenters: Path):
+    page = open_page(model="painted")
+    page.button_group[0].set_value(0).run()
+    assert not page.exception
+    assert "share" in page.dataframe[0].value.columns
+    page.slider[0].set_value(0.2).run()
+    page.multiselect[0].set_value([1]).run()
+    assert not page.exception

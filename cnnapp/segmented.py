@@ -1,0 +1,173 @@
+"""The answer of segmentation: the class of every pixel, as areas, overlays, masks and COCO's run lengths."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipelines import intake
+from pipelines.intake import ImageInput
+from pipelines.masks import colours, to_png
+
+__all__ = ["Segmentation"]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The class of every pixel of one image.
+
+    Args:
+        source: how the image was named: its path, or what it is.
+        class_map: uint8 of shape (height, width) of the upright image, class ids.
+        confidence: float32 of the same shape, 0 to 1: the probability of that class.
+        class_names: the names of all classes.
+
+    Raises:
+        ValueError: if the arrays do not fit each other, or a class has no name.
+
+    Example:
+        >>> answer = Segmentation(
+        ...     "a.png", np.array([[0, 0, 1, 0]], np.uint8), np.ones((1, 4), "float32"), ("road", "car")
+        ... )
+        >>> print(answer)
+        a.png: 4 x 1 pixels: road 75.0 %, car 25.0 %
+        >>> answer.areas()
+        [('road', 3, 0.75), ('car', 1, 0.25)]
+    """
+
+    source: str
+    class_map: np.ndarray
+    confidence: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the arrays, and keep them from being changed."""
+        if self.class_map.ndim != 2 or self.class_map.dtype != np.uint8:
+            raise ValueError(
+                f"class_map: received {self.class_map.dtype} of shape {self.class_map.shape}; expected uint8 of "
+                "shape (height, width)"
+            )
+        if self.confidence.shape != self.class_map.shape:
+            raise ValueError(f"confidence: received shape {self.confidence.shape}; expected {self.class_map.shape}")
+        if self.class_map.size and self.class_map.max() >= len(self.class_names):
+            raise ValueError(f"class_map: expected indices into the {len(self.class_names)} class names")
+        for part in (self.class_map, self.confidence):
+            part.setflags(write=False)
+
+    def areas(self) -> list[tuple[str, int, float]]:
+        """Return the classes that occur, the largest area first: name, pixels, share of the image."""
+        counts = np.bincount(self.class_map.ravel(), minlength=len(self.class_names))
+        order = np.argsort(-counts, kind="stable")
+        return [(self.class_names[i], int(counts[i]), float(counts[i] / counts.sum())) for i in order if counts[i]]
+
+    def __str__(self) -> str:
+        """Return one line: the image, its size, and the shares of the classes with the largest areas."""
+        height, width = self.class_map.shape
+        shown = ", ".join(f"{name} {share * 100:.1f} %" for name, _, share in self.areas()[:5])
+        more = len(self.areas()) - 5
+        return f"{self.source}: {width} x {height} pixels: {shown}" + (f", and {more} more" if more > 0 else "")
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{share:.1%}</td></tr>" for name, _, share in self.areas())
+        return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return sizes, areas, and a record of COCO's a class, as plain values."""
+        height, width = self.class_map.shape
+        return {
+            "source": self.source,
+            "height": height,
+            "width": width,
+            "areas": [{"class_name": name, "pixels": pixels, "share": share} for name, pixels, share in self.areas()],
+            "segments": self.to_coco(),
+        }
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """Return a record a class that occurs, in COCO's results format for stuff: run lengths, compressed.
+
+        Returns:
+            ``image_id`` (the source), ``category_id`` (the class id), ``segmentation`` (``size``, ``counts``) and
+            ``score`` (the mean confidence), for every class.
+        """
+        from pycocotools import mask
+
+        records = []
+        for class_id in np.unique(self.class_map).tolist():
+            own = self.class_map == class_id
+            runs = mask.encode(np.asfortranarray(own.astype(np.uint8)))
+            records.append(
+                {
+                    "image_id": self.source,
+                    "category_id": class_id,
+                    "segmentation": {"size": list(map(int, runs["size"])), "counts": runs["counts"].decode()},
+                    "score": float(self.confidence[own].mean()),
+                }
+            )
+        return records
+
+    def mask_png(self) -> bytes:
+        """Return the class map as a palette PNG: the values are the class ids."""
+        return to_png(self.class_map)
+
+    def draw(
+        self,
+        image: ImageInput | None = None,
+        opacity: float = 0.55,
+        shown: Collection[int] | None = None,
+        side: int = 960,
+        legend: bool = True,
+    ) -> Image.Image:
+        """Lay the classes in their colours over the image.
+
+        Args:
+            image: the image; by default it is read again from ``source``.
+            opacity: of the colours, 0 to 1.
+            shown: class ids that are coloured; all but class 0 by default where it is called background, else all.
+            side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by
+                whole pixels.
+            legend: name the classes that occur below the picture.
+
+        Returns:
+            A picture of mode RGB.
+
+        Raises:
+            DataError: if the image cannot be read.
+        """
+        picture = intake.open_rgb(self.source if image is None else image)
+        table = colours(256).astype(np.float32)
+        if shown is None:
+            named = self.class_names[0].lower() in ("background", "void")
+            shown = [i for i in range(len(self.class_names)) if not (i == 0 and named)]
+        share = opacity * np.isin(self.class_map, list(shown))[..., None]
+        mixed = np.asarray(picture, np.float32) * (1 - share) + table[self.class_map] * share
+        overlay = Image.fromarray(np.rint(mixed).astype(np.uint8))
+        factor = max(1, side // max(overlay.size))
+        overlay = overlay.resize((overlay.width * factor, overlay.height * factor), Image.Resampling.NEAREST)
+        return self._with_legend(overlay, shown) if legend else overlay
+
+    def _with_legend(self, overlay: Image.Image, shown: Collection[int]) -> Image.Image:
+        entries = [(name, share) for name, _, share in self.areas() if self.class_names.index(name) in set(shown)]
+        table = colours(256)
+        pen = ImageDraw.Draw(overlay)
+        texts = [f"{name} {share:.1%}" for name, share in entries]
+        places, x, y = [], 8, 6
+        for text in texts:
+            width = 26 + round(pen.textlength(text, font_size=14))
+            if x + width > overlay.width and x > 8:
+                x, y = 8, y + 22
+            places.append((x, y))
+            x += width + 14
+        canvas = Image.new("RGB", (overlay.width, overlay.height + (y + 26 if entries else 0)), "white")
+        canvas.paste(overlay, (0, 0))
+        pen = ImageDraw.Draw(canvas)
+        for (name, _), text, (left, top) in zip(entries, texts, places, strict=True):
+            top += overlay.height
+            fill = tuple(table[self.class_names.index(name)].tolist())
+            pen.rectangle((left, top, left + 16, top + 16), fill=fill, outline="#222222")
+            pen.text((left + 22, top), text, fill="#222222", font_size=14)
+        return canvas

@@ -1,0 +1,116 @@
+"""Dilated networks: a short front end, then convolutions whose holes widen, so that each position sees far."""
+
+from __future__ import annotations
+
+import keras
+
+from layers import DilatedConv2D
+from pipelines.models.blocks import PLAIN, convolution, normalized, pooling
+
+__all__ = ["ASPP_RATES", "CONTEXT_RATES", "aspp", "dilated"]
+
+CONTEXT_RATES = (1, 1, 2, 4, 8, 16, 1)
+"""Of the context module, as published: what one rate leaves out the smaller ones before it have seen."""
+ASPP_RATES = (3, 6, 12)
+"""Of the pyramid's branches, in positions of a stride of 4; the original has 6, 12 and 18 in those of 16."""
+
+_FILTERS = 96
+
+
+def dilated(
+    channels: int,
+    classes: int,
+    conv: str = "standard",
+    pool: str = "max",
+    mean: float = 127.5,
+    deviation: float = 64.0,
+) -> keras.Model:
+    """Build a front end of stride 4 and the context module: seven convolutions of 3 x 3, dilated as CONTEXT_RATES say.
+
+    Args:
+        channels: 1 or 3.
+        classes: number of classes.
+        conv: kind of the front end's convolutions.
+        pool: kind of the poolings: "max", "average" or "l2".
+        mean: of the training pixels, 0 to 255.
+        deviation: standard deviation of the training pixels.
+
+    Returns:
+        A model from float32 images (batch, height, width, channels), 0 to 255, with height and width multiples of 4, to
+        float32 logits (batch, height / 4, width / 4, classes).
+
+    Example:
+        >>> dilated(3, 5)(keras.ops.zeros((1, 32, 64, 3))).shape == (1, 8, 16, 5)
+        True
+
+    Reference:
+        Yu, Koltun (2016), "Multi-Scale Context Aggregation by Dilated Convolutions".
+    """
+    pixels, x = _front(channels, conv, pool, mean, deviation)
+    for number, rate in enumerate(CONTEXT_RATES, start=1):
+        layer = DilatedConv2D(_FILTERS, 3, padding="same", dilation_rate=rate, **PLAIN, name=f"context{number}")
+        x = normalized(x, layer)
+    return keras.Model(pixels, _scores(x, classes), name="dilated")
+
+
+def aspp(
+    channels: int,
+    classes: int,
+    conv: str = "standard",
+    pool: str = "max",
+    mean: float = 127.5,
+    deviation: float = 64.0,
+) -> keras.Model:
+    """Build a front end of stride 4 and a pyramid: the same map through holes of several widths, side by side.
+
+    The original's branch of the whole image's mean is left out: with it no piece of an image could be answered alone.
+
+    Args:
+        channels: 1 or 3.
+        classes: number of classes.
+        conv: kind of the front end's convolutions.
+        pool: kind of the poolings: "max", "average" or "l2".
+        mean: of the training pixels, 0 to 255.
+        deviation: standard deviation of the training pixels.
+
+    Returns:
+        A model as of :func:`dilated`.
+
+    Example:
+        >>> aspp(3, 5)(keras.ops.zeros((1, 32, 64, 3))).shape == (1, 8, 16, 5)
+        True
+
+    Reference:
+        Chen, Papandreou, Schroff, Adam (2017), "Rethinking Atrous Convolution for Semantic Image Segmentation".
+    """
+    pixels, x = _front(channels, conv, pool, mean, deviation)
+    # Rates that rise slowly before the pyramid's wide ones, so that no position between their taps goes unseen.
+    for number, rate in enumerate((1, 2), start=1):
+        layer = DilatedConv2D(_FILTERS, 3, padding="same", dilation_rate=rate, **PLAIN, name=f"deep{number}")
+        x = normalized(x, layer)
+    branches = [normalized(x, keras.layers.Conv2D(_FILTERS // 2, 1, **PLAIN, name="branch1"))]
+    for rate in ASPP_RATES:
+        layer = DilatedConv2D(_FILTERS // 2, 3, padding="same", dilation_rate=rate, **PLAIN, name=f"branch_rate{rate}")
+        branches.append(normalized(x, layer))
+    x = keras.layers.Concatenate(name="pyramid")(branches)
+    x = normalized(x, keras.layers.Conv2D(_FILTERS, 1, **PLAIN, name="joined"))
+    return keras.Model(pixels, _scores(x, classes), name="aspp")
+
+
+def _front(
+    channels: int, conv: str, pool: str, mean: float, deviation: float
+) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    pixels = keras.Input((None, None, channels), name="pixels")
+    x = keras.layers.Rescaling(1.0 / deviation, -mean / deviation, name="standardise")(pixels)
+    for stage, filters in enumerate((16, 32), start=1):
+        for number in (1, 2):
+            layer = convolution(conv, filters, 3, padding="same", **PLAIN, name=f"stage{stage}_conv{number}")
+            x = normalized(x, layer)
+        x = pooling(pool, name=f"pool{stage}")(x)
+    for number in (1, 2):
+        x = normalized(x, convolution(conv, 64, 3, padding="same", **PLAIN, name=f"stage3_conv{number}"))
+    return pixels, x
+
+
+def _scores(x: keras.KerasTensor, classes: int) -> keras.KerasTensor:
+    return keras.layers.Conv2D(classes, 1, dtype="float32", name="scores")(x)
