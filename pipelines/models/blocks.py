@@ -10,7 +10,7 @@ import keras
 
 from layers import DilatedConv2D, FusedBatchNormalization, L2Pooling2D, TiledConv2D, UnsharedConv2D
 
-__all__ = ["CONVOLUTIONS", "PLAIN", "POOLINGS", "convolution", "normalized", "pooling"]
+__all__ = ["CONVOLUTIONS", "PLAIN", "POOLINGS", "BilinearDoubling", "convolution", "normalized", "pooling"]
 
 CONVOLUTIONS: dict[str, Callable[..., keras.Layer]] = {
     "standard": keras.layers.Conv2D,
@@ -55,3 +55,40 @@ def normalized(x: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTe
     """Apply a convolution, batch normalization and the rectifier."""
     x = FusedBatchNormalization(momentum=0.9, name=f"{layer.name}_norm")(layer(x))
     return keras.layers.ReLU(name=f"{layer.name}_relu")(x)
+
+
+@keras.saving.register_keras_serializable(package="cnnapp")
+class BilinearDoubling(keras.layers.UpSampling2D):
+    """Maps of twice the height and width, linear between positions, whose sizes a graph need not know.
+
+    Keras's own bilinear upsampling cannot be traced for maps of unknown size.
+
+    Args:
+        **arguments: of a layer, such as ``name``.
+
+    Example:
+        >>> keras.ops.squeeze(BilinearDoubling()(keras.ops.reshape([0.0, 4.0], (1, 1, 2, 1)))).tolist()[0]
+        [0.0, 1.0, 3.0, 4.0]
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(2, data_format="channels_last", interpolation="bilinear", **arguments)
+
+    def call(self, inputs: Any) -> Any:
+        """Map (batch, height, width, channels) to (batch, 2 height, 2 width, channels)."""
+        ops = keras.ops
+        x = inputs
+        for axis in (1, 2):
+            last = ops.shape(x)[axis] - 1
+            places = ops.arange(last + 1)
+            before = ops.take(x, ops.maximum(places - 1, 0), axis=axis)
+            after = ops.take(x, ops.minimum(places + 1, last), axis=axis)
+            both = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
+            sizes = [*ops.shape(x)]
+            sizes[axis] = 2 * sizes[axis]
+            x = ops.reshape(both, sizes)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {"name": self.name, "trainable": self.trainable, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from pipelines.models.blocks import PLAIN, convolution, normalized, pooling
+from pipelines.models.blocks import PLAIN, BilinearDoubling, convolution, normalized, pooling
 
 __all__ = ["HEADS", "fcn"]
 
@@ -59,7 +59,7 @@ def fcn(
     logits = _scores(x, classes, 32)
     for stride in HEADS[1:]:
         if stride >= head:
-            up = keras.layers.UpSampling2D(2, interpolation="bilinear", dtype="float32", name=f"up{stride}")(logits)
+            up = BilinearDoubling(dtype="float32", name=f"up{stride}")(logits)
             finer = _scores(maps[stride], classes, stride)
             logits = keras.layers.Add(dtype="float32", name=f"add{stride}")([up, finer])
     return keras.Model(pixels, logits, name=f"fcn{head}s")
