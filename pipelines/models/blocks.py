@@ -91,4 +91,5 @@ class BilinearDoubling(keras.layers.UpSampling2D):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments."""
-        return {"name": self.name, "trainable": self.trainable, "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
+        dtype = keras.dtype_policies.serialize(self.dtype_policy)
+        return {"name": self.name, "trainable": self.trainable, "dtype": dtype}
