@@ -166,6 +166,12 @@ class SegmentationConfig(TrainingConfig):
     ignore: int | None = Field(None, ge=0, le=255, description="A value of masks that is no class, besides 255.")
     model: Literal["unet", "fcn", "dilated", "aspp"] = Field("unet", description="The network.")
     head: Literal[8, 16, 32] = Field(8, description="For fcn: the stride of the finest scores.")
+    filters: int = Field(16, ge=4, le=128, description="For unet: of the first stage; each one down has twice as many.")
+    depth: int = Field(3, ge=1, le=6, description="For unet: number of poolings.")
+    stride: Literal[1, 2, 4] = Field(1, description="For unet: of a first convolution, for large images.")
+    image_pooling: bool = Field(
+        False, description="For aspp: the branch of the whole image's mean; tiles can then only be blended."
+    )
     conv: Literal["standard", "dilated", "tiled"] = Field(
         "standard", description="The kind of convolution that is plugged in."
     )

@@ -16,10 +16,12 @@ __all__ = [
     "ImageSpec",
     "decode",
     "exif_orientation",
+    "grey",
     "prepare",
     "prepare_batch",
     "prepare_size",
     "resize",
+    "scaled",
     "scaled_size",
 ]
 
@@ -249,9 +251,21 @@ def _crop_to_aspect(image: tf.Tensor, aspect: float) -> tf.Tensor:
 
 
 def _to_channels(image: tf.Tensor, channels: int) -> tf.Tensor:
-    if channels == 3:
-        return image
-    return _rounded(tf.image.rgb_to_grayscale(tf.cast(image, tf.float32)))
+    return image if channels == 3 else _rounded(tf.image.rgb_to_grayscale(tf.cast(image, tf.float32)))
+
+
+def grey(images: tf.Tensor, rounded: bool = True) -> tf.Tensor:
+    """Turn RGB images to grey.
+
+    Args:
+        images: float32 of shape (..., 3), 0 to 255.
+        rounded: to whole levels, as those that networks are trained on.
+
+    Returns:
+        float32 of shape (..., 1).
+    """
+    found = tf.image.rgb_to_grayscale(images)
+    return tf.round(found) if rounded else found
 
 
 def prepare(images: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
@@ -290,8 +304,12 @@ def scaled_size(image: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
         image: of shape (H, W, C).
         scale: scalar float32.
     """
-    size = tf.cast(tf.shape(image)[:2], tf.float32)
-    return tf.maximum(tf.cast(tf.round(size * scale), tf.int32), 1)
+    return scaled(tf.shape(image)[:2], scale)
+
+
+def scaled(size: tf.Tensor, scale: float | tf.Tensor) -> tf.Tensor:
+    """Return a size, int32 of shape (2,), that is scaled: in whole pixels, at least 1."""
+    return tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32), 1)
 
 
 def prepare_batch(image_bytes: tf.Tensor, spec: ImageSpec) -> tf.Tensor:

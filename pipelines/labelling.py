@@ -9,8 +9,9 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines import images
+from pipelines.resample import resample
 
-__all__ = ["LabelSpec", "filled", "interpolate", "label", "scores"]
+__all__ = ["LabelSpec", "filled", "interpolate", "label", "piece_scores", "scores"]
 
 
 @dataclass(frozen=True)
@@ -40,66 +41,114 @@ class LabelSpec:
 
 
 def filled(pixels: tf.Tensor, multiple: int) -> tf.Tensor:
-    """Fill an image up to a multiple, at the right and the bottom, where its last column and row go on.
+    """Fill images up to a multiple, at the right and the bottom, where their last column and row go on.
 
     Args:
-        pixels: of shape (height, width, channels).
+        pixels: of shape (..., height, width, channels).
         multiple: see :class:`LabelSpec`.
 
     Returns:
-        Of shape (multiple of rows, multiple of columns, channels).
+        Of shape (..., multiple of rows, multiple of columns, channels).
     """
-    for axis in (0, 1):
+    if multiple == 1:
+        return pixels
+    for axis in (-3, -2):
         size = tf.shape(pixels)[axis]
         rows = tf.range(-(-size // multiple) * multiple)
         pixels = tf.gather(pixels, tf.minimum(rows, size - 1), axis=axis)
     return pixels
 
 
-def interpolate(maps: tf.Tensor, size: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+def interpolate(
+    maps: tf.Tensor, size: tf.Tensor, steps: tf.Tensor, first: tf.Tensor | None = None, origin: tf.Tensor | None = None
+) -> tf.Tensor:
     """Read maps between their positions, linearly along both axes.
 
     Args:
         maps: float32 of shape (..., rows, columns, channels).
         size: int32 of shape (2,): how many rows and columns are wanted.
-        steps: float32 of shape (2,): positions of the maps from one wanted row, or column, to the next. The first one
+        steps: float64 of shape (2,): positions of the maps from one wanted row, or column, to the next. The first one
             lies half a step behind the maps' border, as pixels do.
+        first: int32 of shape (2,): of the wanted rows and columns, the numbers of the first; 0 by default.
+        origin: int32 of shape (2,): where the maps are a piece of larger ones, the row and column of those that the
+            piece begins with; 0 by default.
 
     Returns:
         float32 of shape (..., height, width, channels). Beyond the middle of the outermost positions their value goes
         on.
     """
     for axis, dimension in ((-3, 0), (-2, 1)):
-        last = tf.cast(tf.shape(maps)[axis] - 1, tf.float32)
-        place = (tf.cast(tf.range(size[dimension]), tf.float32) + 0.5) * steps[dimension] - 0.5
-        place = tf.clip_by_value(place, 0.0, last)
-        before = tf.floor(place)
-        share = (place - before)[:, None] if axis == -2 else (place - before)[:, None, None]
-        first = tf.gather(maps, tf.cast(before, tf.int32), axis=axis)
-        second = tf.gather(maps, tf.cast(tf.minimum(before + 1.0, last), tf.int32), axis=axis)
-        maps = first + share * (second - first)
+        last = tf.shape(maps)[axis] - 1
+        begin = 0 if first is None else first[dimension]
+        wanted = tf.cast(begin + tf.range(size[dimension]), tf.float64)
+        place = (wanted + 0.5) * tf.cast(steps[dimension], tf.float64) - 0.5
+        # In whole positions of the larger maps and what is left, so that pieces read with the same shares.
+        before = tf.floor(tf.maximum(place, 0.0))
+        share = tf.cast(tf.maximum(place, 0.0) - before, tf.float32)
+        share = share[:, None] if axis == -2 else share[:, None, None]
+        row = tf.cast(before, tf.int32) - (0 if origin is None else origin[dimension])
+        lower = tf.gather(maps, tf.minimum(row, last), axis=axis)
+        upper = tf.gather(maps, tf.minimum(row + 1, last), axis=axis)
+        maps = lower + share * (upper - lower)
     return maps
 
 
 def scores(image: tf.Tensor, network: Callable[[tf.Tensor], tf.Tensor], spec: LabelSpec) -> tf.Tensor:
-    """Return the probabilities of all classes at every pixel of an image.
+    """Return the probabilities of all classes at every pixel of images of one size.
 
     Args:
-        image: uint8 of shape (H, W, 3).
+        image: uint8 of shape (batch, H, W, 3).
         network: from float32 images (batch, height, width, channels) to logits (batch, rows, columns, classes).
         spec: how it looks.
 
     Returns:
-        float32 of shape (H, W, classes): the softmax of what the logits are between the network's positions.
+        float32 of shape (batch, H, W, classes): the softmax of what the logits are between the network's positions.
     """
-    size = tf.shape(image)[:2]
-    scaled = images.scaled_size(image, tf.constant(spec.scale))
-    pixels = filled(images.prepare_size(image, scaled, spec.channels), spec.multiple)
-    logits = network(tf.cast(pixels, tf.float32)[None])[0]
-    steps = tf.cast(scaled, tf.float32) / tf.cast(size, tf.float32) / spec.stride
-    return tf.nn.softmax(interpolate(logits, size, steps))
+    size = tf.shape(image)[1:3]
+    nothing = tf.zeros([2], tf.int32)
+    return piece_scores(image, size, nothing, nothing, images.scaled(size, spec.scale), nothing, size, network, spec)
+
+
+def piece_scores(
+    piece: tf.Tensor,
+    size: tf.Tensor,
+    offset: tf.Tensor,
+    start: tf.Tensor,
+    window: tf.Tensor,
+    first: tf.Tensor,
+    count: tf.Tensor,
+    network: Callable[[tf.Tensor], tf.Tensor],
+    spec: LabelSpec,
+) -> tf.Tensor:
+    """Return the probabilities in a part of an image, from a piece that holds all that they depend on.
+
+    Args:
+        piece: uint8 of shape (batch, h, w, 3), of the upright image.
+        size: int32 of shape (2,), as all that follow: height and width of the whole image.
+        offset: row and column of the image that the piece begins with.
+        start: row and column of the scaled image that the network's window begins with, multiples of the network's.
+        window: height and width of that window, which ends at a multiple or at the border of the scaled image.
+        first: row and column of the image that the wanted part begins with.
+        count: how many rows and columns are wanted.
+        network: as of :func:`scores`.
+        spec: how it looks.
+
+    Returns:
+        float32 of shape (batch, rows, columns, classes).
+    """
+    pixels = tf.cast(piece, tf.float32)
+    if spec.scale != 1.0:
+        pixels = resample(pixels, size, images.scaled(size, spec.scale), offset, start, window)
+    pixels = images.grey(pixels, rounded=spec.scale == 1.0) if spec.channels == 1 else pixels
+    logits = network(filled(pixels, spec.multiple))
+    if spec.scale == 1.0 and spec.stride == 1:
+        at = first - start
+        return tf.nn.softmax(logits[:, at[0] : at[0] + count[0], at[1] : at[1] + count[1]])
+    whole = tf.cast(images.scaled(size, spec.scale), tf.float64)
+    steps = whole / tf.cast(size, tf.float64) / float(spec.stride)
+    return tf.nn.softmax(interpolate(logits, count, steps, first, start // spec.stride))
 
 
 def label(probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the class of every pixel, uint8, and its probability, float32, both of shape (H, W)."""
+    """Return the class of every pixel, uint8, and its probability, float32, both of shape (..., H, W)."""
     return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8), tf.reduce_max(probabilities, axis=-1)

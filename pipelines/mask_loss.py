@@ -90,7 +90,7 @@ def _logits_of(mask: tf.Tensor, outputs: tf.Tensor, stride: int) -> tf.Tensor:
     outputs = tf.cast(outputs, tf.float32)
     if stride == 1:
         return outputs
-    return interpolate(outputs, tf.shape(mask)[1:3], tf.constant([1.0 / stride] * 2))
+    return interpolate(outputs, tf.shape(mask)[1:3], tf.constant([1.0 / stride] * 2, tf.float64))
 
 
 def _dice(found: tf.Tensor, truth: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:

@@ -48,6 +48,8 @@ _LEARNING_RATE = 5e-3  # of AdamW
 _LONGEST = 512
 """The longer side that images are scaled down to, where they are larger: they are cut into crops of half that."""
 _CROP = 256
+_EVEN = 1024
+"""A size that all strides divide, where the padding of a strided convolution is the same as for any such size."""
 
 
 # === Hooks ===
@@ -62,7 +64,8 @@ def build(
     config: SegmentationConfig, spec: LabelSpec, classes: int, mean: float = 127.5, deviation: float = 64.0
 ) -> keras.Model:
     """Build the network of a configuration; see :mod:`pipelines.models`."""
-    further = {"head": config.head} if config.model == "fcn" else {}
+    own = {"fcn": ("head",), "unet": ("filters", "depth", "stride"), "aspp": ("image_pooling",)}
+    further = {option: getattr(config, option) for option in own.get(config.model, ())}
     return SEGMENTERS[config.model](spec.channels, classes, config.conv, config.pool, mean, deviation, **further)
 
 
@@ -226,7 +229,7 @@ def _geometry(model: keras.Model) -> tuple[int, int]:
     """Return what heights and widths must be multiples of, and the stride of the output, in pixels."""
     from layers import receptive_fields
 
-    jumps = [field.axes[0].jump for field in receptive_fields(model) if field.axes]
+    jumps = [field.axes[0].jump for field in receptive_fields(model, input_sizes=(_EVEN, _EVEN)) if field.axes]
     multiple = math.ceil(max(jumps))
     side = 2 * multiple
     rows = model.compute_output_shape((1, side, side, model.input_shape[-1]))[1]

@@ -110,21 +110,23 @@ class MaskServing(ServingModule):
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answer for encoded images of any sizes."""
-        return self._answers(image_bytes, images.decode)
+        return self._answers(image_bytes)
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve_pixels(self, images_: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answer for decoded RGB images of one size."""
-        return self._answers(images_, lambda image: image)
+        class_map, confidence = label(scores(images_, self._network, self._spec))
+        sizes = tf.repeat(tf.shape(images_)[None, 1:3], tf.shape(images_)[0], axis=0)
+        return {"class_map": class_map, "confidence": confidence, "sizes": sizes}
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="image_bytes")])
     def probabilities(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the probabilities of all classes of one image: float32 of shape (H, W, classes)."""
-        return {"probabilities": scores(images.decode(image_bytes), self._network, self._spec)}
+        return {"probabilities": scores(images.decode(image_bytes)[None], self._network, self._spec)[0]}
 
-    def _answers(self, inputs: tf.Tensor, to_image: Callable[[tf.Tensor], tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _answers(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         def answer(one: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            class_map, confidence = label(scores(to_image(one), self._network, self._spec))
+            class_map, confidence = label(scores(images.decode(one)[None], self._network, self._spec)[0])
             rows = (tf.RaggedTensor.from_tensor(part) for part in (class_map, confidence))
             return (*rows, tf.shape(class_map))
 
@@ -133,7 +135,7 @@ class MaskServing(ServingModule):
             tf.RaggedTensorSpec([None, None], tf.float32, ragged_rank=1),
             tf.TensorSpec([2], tf.int32),
         )
-        class_maps, confidences, sizes = tf.map_fn(answer, inputs, fn_output_signature=kinds)
+        class_maps, confidences, sizes = tf.map_fn(answer, image_bytes, fn_output_signature=kinds)
         beyond = tf.constant(IGNORED, tf.uint8)
         return {
             "class_map": class_maps.to_tensor(beyond),

@@ -57,7 +57,7 @@ def halo_of(model: Any, multiple: int) -> Halo:
     before = after = 0
     blockers = []
     blind = False
-    for field in receptive_fields(model):
+    for field in receptive_fields(model, input_sizes=(64 * multiple, 64 * multiple)):
         if field.axes is None:
             if not blind:
                 blockers.append(field.name)

@@ -60,10 +60,12 @@ def aspp(
     pool: str = "max",
     mean: float = 127.5,
     deviation: float = 64.0,
+    image_pooling: bool = False,
 ) -> keras.Model:
     """Build a front end of stride 4 and a pyramid: the same map through holes of several widths, side by side.
 
-    The original's branch of the whole image's mean is left out: with it no piece of an image could be answered alone.
+    The original's branch of the whole image's mean is left out unless asked for: with it no piece of an image can be
+    answered alone.
 
     Args:
         channels: 1 or 3.
@@ -72,6 +74,7 @@ def aspp(
         pool: kind of the poolings: "max", "average" or "l2".
         mean: of the training pixels, 0 to 255.
         deviation: standard deviation of the training pixels.
+        image_pooling: add the mean over the whole image as a branch.
 
     Returns:
         A model as of :func:`dilated`.
@@ -92,6 +95,11 @@ def aspp(
     for rate in ASPP_RATES:
         layer = DilatedConv2D(_FILTERS // 2, 3, padding="same", dilation_rate=rate, **PLAIN, name=f"branch_rate{rate}")
         branches.append(normalized(x, layer))
+    if image_pooling:
+        mean_map = keras.layers.GlobalAveragePooling2D(keepdims=True, name="image_mean")(x)
+        mean_map = normalized(mean_map, keras.layers.Conv2D(_FILTERS // 2, 1, **PLAIN, name="branch_image"))
+        # The mean is the same everywhere; added to a map it is spread over all of its positions.
+        branches[0] = keras.layers.Add(name="with_image")([branches[0], mean_map])
     x = keras.layers.Concatenate(name="pyramid")(branches)
     x = normalized(x, keras.layers.Conv2D(_FILTERS, 1, **PLAIN, name="joined"))
     return keras.Model(pixels, _scores(x, classes), name="aspp")
