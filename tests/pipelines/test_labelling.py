@@ -18,7 +18,7 @@ sides = st.integers(1, 40)
 def test_scores_between_positions_are_those_of_an_enlargement(rows, columns, stride):
     maps = np.random.default_rng(rows * 8 + columns).normal(size=(2, rows, columns, 3)).astype("float32")
     size = (rows * stride, columns * stride)
-    found = interpolate(maps, tf.constant(size), tf.constant([1 / stride] * 2))
+    found = interpolate(maps, tf.constant(size), tf.constant([1 / stride] * 2, tf.float64))
     np.testing.assert_allclose(found, tf.image.resize(maps, size), atol=1e-5)
 
 
@@ -50,7 +50,7 @@ def brightness(stride: int):
 def test_every_pixel_of_any_size_has_probabilities(height, width, stride, scale):
     image = np.zeros((height, width, 3), np.uint8)
     spec = LabelSpec(scale, 1, 8, stride)
-    found = scores(tf.constant(image), brightness(stride), spec).numpy()
+    found = scores(tf.constant(image)[None], brightness(stride), spec)[0].numpy()
     assert found.shape == (height, width, 2)
     np.testing.assert_allclose(found.sum(-1), 1, atol=1e-5)
     class_map, confidence = label(tf.constant(found))
@@ -62,7 +62,7 @@ def test_every_pixel_of_any_size_has_probabilities(height, width, stride, scale)
 def test_a_border_between_two_classes_stays_where_it_is(scale):
     image = np.zeros((32, 48, 3), np.uint8)
     image[:, 20:] = 200
-    found = scores(tf.constant(image), brightness(2), LabelSpec(scale, 1, 4, 2))
+    found = scores(tf.constant(image)[None], brightness(2), LabelSpec(scale, 1, 4, 2))[0]
     class_map = label(found)[0].numpy()
     assert (class_map == class_map[:1]).all()
     assert abs(int((class_map[0] == 0).sum()) - 20) <= 2
