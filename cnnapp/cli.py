@@ -16,6 +16,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from cnnapp.answering import write_file
 from cnnapp.consoles import DataDir, err, out
 from cnnapp.train_commands import train_app
 from pipelines.config import DetectionConfig
@@ -111,12 +112,26 @@ def predict(
         Path | None, typer.Option(help="For detection and segmentation: write COCO's results format to this file.")
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="For segmentation: write each mask as a palette PNG into this folder.")
+        Path | None,
+        typer.Option(help="For segmentation: write each mask as a palette PNG (TIFF with --tile) into this folder."),
     ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=64,
+            help="For large images: answer in pieces of so many pixels, such as 1024; it is the answer for the whole.",
+        ),
+    ] = None,
+    blend: Annotated[
+        bool, typer.Option("--blend", help="With --tile, where the network sees the whole image: fade between pieces.")
+    ] = False,
 ) -> None:
-    """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1."""
+    """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1.
+
+    With --tile, masks are written piece by piece; the same command goes on where one before was stopped.
+    """
     from cnnapp import predictor
-    from cnnapp.segmented import Segmentation
+    from cnnapp.answering import Answering
     from pipelines.progress import Reporter
 
     files = list(_find_images(paths))
@@ -127,25 +142,22 @@ def predict(
     if masks is not None and task != "segmentation":
         raise ConfigError(f"--masks: {loaded.card.name} is for {task}; only segmentation gives masks")
     options = _options(score_threshold=score, overlap_threshold=overlap, scales=scales)
+    if blend and tile is None:
+        raise ConfigError("--blend: is of pieces; give --tile too, such as --tile 1024")
     answers: list[Any] = []
     failures = []
-    with Reporter(err).meter("answering", len(files)) as meter:
-        for name, answer in loaded.predict_each(files, batch_size, **options):
-            meter.advance()
-            if isinstance(answer, DataError):
-                failures.append({"source": name, "error": str(answer)})
-                err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
-            else:
-                answers.append(answer)
-                out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
-                stem = f"{len(answers):04d}-{Path(name).stem}"
-                if draw is not None:
-                    _save(answer.draw(), draw / f"{stem}.png")
-                if masks is not None and isinstance(answer, Segmentation):
-                    _write(masks / f"{stem}.png", answer.mask_png())
+    answering = Answering(loaded, files, masks, draw, Reporter(err))
+    found = answering.whole(batch_size, options) if tile is None else answering.by_pieces(tile, blend, options)
+    for name, answer in found:
+        if isinstance(answer, DataError):
+            failures.append({"source": name, "error": str(answer)})
+            err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
+        else:
+            answers.append(answer)
+            out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
     if json_file is not None:
         record = {"model": f"{loaded.card.name}/{loaded.card.version}"}
-        _write(
+        write_file(
             json_file, json.dumps(record | {"answers": [a.to_json() for a in answers], "failed": failures}, indent=1)
         )
     if csv_file is not None:
@@ -153,7 +165,7 @@ def predict(
     if coco is not None:
         from cnnapp.results import to_coco
 
-        _write(coco, json.dumps(to_coco(answers)))
+        write_file(coco, json.dumps(to_coco(answers)))
     if failures:
         err.print(f"{len(failures)} of {len(files)} could not be read")
         raise typer.Exit(1)
@@ -163,14 +175,6 @@ def _in_a_line(answer: Any, top: int) -> str:
     if hasattr(answer, "top"):
         return f"{answer.source}: " + ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
     return str(answer)
-
-
-def _save(picture: Any, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _find_images(paths: list[str]) -> Iterator[str]:
@@ -193,14 +197,6 @@ def _find_images(paths: list[str]) -> Iterator[str]:
             yield text
 
 
-def _write(path: Path, content: str | bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}") from None
-
-
 def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any) -> None:
     from io import StringIO
 
@@ -208,11 +204,17 @@ def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], c
 
     buffer = StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(to_rows(answers, failures, card.classes, card.task))
-    _write(path, buffer.getvalue().removesuffix("\n"))
+    write_file(path, buffer.getvalue().removesuffix("\n"))
 
 
 @app.command()
-def verify(model: Model) -> None:
+def verify(
+    model: Model,
+    tiling: Annotated[
+        bool, typer.Option("--tiling", help="Answer for an image piece by piece, too, and compare with the whole.")
+    ] = False,
+    tile: Annotated[int, typer.Option(min=64, help="Side of those pieces, in pixels.")] = 128,
+) -> None:
     """Check a saved model: its files have their hashes, golden inputs golden outputs; a detector's scan is exact."""
     from cnnapp import predictor
 
@@ -223,6 +225,8 @@ def verify(model: Model) -> None:
     if loaded.card.task == "detection":
         out.print("all windows of an image at once, against each window alone:")
         out.print(str(loaded.certify()), markup=False, soft_wrap=True)
+    if tiling:
+        out.print(str(loaded.verify_tiling(tile)), markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -253,7 +257,7 @@ def inspect(
         if str(json_file) == "-":
             out.print(text, markup=False, soft_wrap=True)
         else:
-            _write(json_file, text)
+            write_file(json_file, text)
     if json_file is None or str(json_file) != "-":
         _print_layers(found.title, inspection.COLUMNS, found.rows(), inspection.OPTIONAL)
     if found.note:

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnapp.large import LargeSegmentation
 from cnnapp.results import Answer, Classification, Detections, Segmentation
 from cnnapp.saved_models import resolve
-from pipelines import intake
-from pipelines.artifact import GOLDEN_TOLERANCE, ModelCard, ServedModel, read_golden
+from pipelines import intake, memory
+from pipelines.artifact import ModelCard, ServedModel
 from pipelines.errors import ConfigError, DataError, ModelError, unknown
 from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
+    from cnnapp.by_pieces import Advance
+    from cnnapp.verification import TilingDifference
     from pipelines.certificate import Certificate
 
 __all__ = ["Predictor", "load"]
 
 Option = float | tuple[float, ...]
 _TASKS = ("classification", "detection", "segmentation")
+_SHARE = 0.8  # of the memory that is free, which one answer may take
 
 
 def load(name: str | os.PathLike) -> Predictor:
@@ -119,10 +123,7 @@ class Predictor:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
-        known = self.card.input.get("options", {})
-        for option in options:
-            if option not in known:
-                raise ConfigError(unknown("option", option, known))
+        self._check_options(options)
         images = iter(images)
         calls = None if names is None else iter(names)
         with ThreadPoolExecutor(max_workers=4) as pool:
@@ -130,8 +131,40 @@ class Predictor:
                 called = (
                     [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
                 )
-                read = list(pool.map(_read, chunk, called))
+                read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
                 yield from zip(called, self._answers(called, read, options), strict=True)
+
+    def _check_options(self, options: dict[str, Option]) -> None:
+        known = self.card.input.get("options", {})
+        for option in options:
+            if option not in known:
+                raise ConfigError(unknown("option", option, known))
+
+    def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> bytes | DataError:
+        try:
+            data = intake.read(image, name)
+            self._refuse_too_large(data, name, options)
+        except DataError as error:
+            return error
+        return data
+
+    def _refuse_too_large(self, data: bytes, name: str, options: dict[str, Option]) -> None:
+        """Refuse, from its header alone, an image whose answer would not fit into memory."""
+        bytes_each = self.card.input.get("bytes_per_pixel")
+        if bytes_each is None:
+            return
+        height, width = intake.size_of(data, name)
+        if self.card.task == "segmentation":
+            scale, classes = float(self.card.input["scale"]), len(self.card.classes)
+        else:
+            scales = options.get("scales", self.card.input["options"]["scales"])
+            scale, classes = max(scales) if isinstance(scales, (tuple, list)) else float(scales), 0
+        needed, free = memory.needed(height, width, scale, bytes_each, classes), memory.available()
+        if needed > _SHARE * free:
+            raise DataError(
+                f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
+                f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
+            )
 
     def _answers(
         self, names: list[str], read: list[bytes | DataError], options: dict[str, Option]
@@ -168,6 +201,75 @@ class Predictor:
                 for name, class_map, confidence, (height, width) in zip(names, *columns, strict=True)
             ]
         return [Classification(name, row, classes) for name, row in zip(names, outputs["scores"], strict=True)]
+
+    def predict_by_pieces(
+        self,
+        image: ImageInput,
+        tile: int = 1024,
+        *,
+        blend: bool = False,
+        name: str | None = None,
+        advance: Advance = lambda done, count: None,
+        **options: Option,
+    ) -> Segmentation | Detections:
+        """Answer for one large image piece by piece; the answer is that for the whole image.
+
+        Args:
+            image: as for :meth:`predict`. TIFF files are read by windows.
+            tile: side of the pieces, in pixels of the image.
+            blend: for a segmentation network with layers that see the whole image: fade from piece to piece instead.
+            name: how to call it in the answer; its path by default.
+            advance: called with the pieces done and their number.
+            **options: as for :meth:`predict`. Detections are not limited in number.
+
+        Returns:
+            The answer, in memory; see :meth:`segment_to` for what does not fit.
+
+        Raises:
+            ConfigError: for a classifier, or a network that cannot be exact and is not to be blended; naming its layer.
+            DataError: if the image cannot be read.
+        """
+        from cnnapp import by_pieces
+
+        self._check_options(options)
+        return by_pieces.answer(self._served, image, tile, blend, name or intake.name_of(image), advance, options)
+
+    def segment_to(
+        self,
+        image: ImageInput,
+        path: str | os.PathLike,
+        tile: int = 1024,
+        *,
+        blend: bool = False,
+        name: str | None = None,
+        advance: Advance = lambda done, count: None,
+        **options: Option,
+    ) -> LargeSegmentation:
+        """Write the class of every pixel of an image of any size to a file, piece by piece.
+
+        Memory is bounded by the pieces and by the width of the image. Finished rows of pieces are kept beside the
+        file, and the same call goes on behind them.
+
+        Args:
+            image: as for :meth:`predict`. TIFF files are read by windows.
+            path: of the mask: a tiled TIFF whose values are class ids, with a palette.
+            tile: side of the pieces, in pixels of the image.
+            blend: as for :meth:`predict_by_pieces`.
+            name: likewise.
+            advance: likewise.
+            **options: as for :meth:`predict`.
+
+        Returns:
+            Where the mask is, and the areas of the classes.
+
+        Raises:
+            ConfigError: as for :meth:`predict_by_pieces`.
+            DataError: if the image cannot be read or the mask not be written.
+        """
+        from cnnapp import by_pieces
+
+        self._check_options(options)
+        return by_pieces.write(self._served, image, Path(path), tile, blend, name or intake.name_of(image), advance)
 
     def score_map(self, image: ImageInput, scale: float | None = None) -> np.ndarray:
         """Return what a detector says of every window of an image.
@@ -206,29 +308,9 @@ class Predictor:
             ModelError: if the model is no detector, its examples are damaged, or the difference is larger than 1e-4
                 of the largest output.
         """
-        import tensorflow as tf
+        from cnnapp import verification
 
-        from pipelines import images
-        from pipelines.certificate import EXACT, compare
-        from pipelines.scan import ScanSpec, level
-
-        if self.card.task != "detection":
-            raise ModelError(f"{self._served.directory}: is for {self.card.task}; only detection looks at windows")
-        spec = ScanSpec.from_json(self.card.input)
-        scale = tf.constant(float(self.card.training["scale"]))
-        pixels = level(images.decode(tf.constant(read_golden(self._served.directory).inputs[0])), scale, spec)
-
-        def run(pixels: np.ndarray) -> list[np.ndarray]:
-            return [self._served.run("windows", pixels=tf.constant(pixels))["outputs"].numpy()]
-
-        stride = (spec.stride, spec.stride)
-        found = compare(run, run, tf.cast(pixels, tf.float32).numpy(), spec.window, stride)
-        if not found.relative_difference <= EXACT:
-            raise ModelError(
-                f"{self._served.directory}: looking at all windows at once differs from each window alone by "
-                f"{found.relative_difference:.3g} of the largest output; at most {EXACT:g} was expected"
-            )
-        return found
+        return verification.certify(self._served)
 
     def verify(self) -> float:
         """Replay the golden examples.
@@ -239,21 +321,26 @@ class Predictor:
         Raises:
             ModelError: if it is larger than 1e-5, or an answer is another.
         """
-        golden = read_golden(self._served.directory)
-        difference = golden.difference(self._served(golden.inputs))
-        if not difference <= GOLDEN_TOLERANCE:
-            raise ModelError(
-                f"{self._served.directory}: the golden examples give other answers than at export: largest difference "
-                f"{difference:.3g}, at most {GOLDEN_TOLERANCE:g} was expected"
-            )
-        return difference
+        from cnnapp import verification
 
+        return verification.verify(self._served)
 
-def _read(image: ImageInput, name: str) -> bytes | DataError:
-    try:
-        return intake.read(image, name)
-    except DataError as error:
-        return error
+    def verify_tiling(self, tile: int = 128) -> TilingDifference:
+        """Answer for an image of the model's own as a whole and piece by piece.
+
+        Args:
+            tile: side of the pieces, in pixels.
+
+        Returns:
+            How far the two answers lie apart.
+
+        Raises:
+            ConfigError: for a classifier, and for a network that cannot be exact.
+            ModelError: if they are not the same.
+        """
+        from cnnapp import verification
+
+        return verification.verify_tiling(self, tile)
 
 
 def _reason(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cnnapp.class_areas import ClassAreas
 from cnnapp.segmented import Segmentation
 from pipelines import intake
 from pipelines.intake import ImageInput
@@ -269,7 +270,7 @@ def to_rows(
     if task == "segmentation":
         rows = [["source", "class_name", "pixels", "share", "error"]]
         for answer in answers:
-            assert isinstance(answer, Segmentation)
+            assert isinstance(answer, ClassAreas)
             rows += [[answer.source, name, str(pixels), f"{share:.6f}", ""] for name, pixels, share in answer.areas()]
         return rows + [[failure["source"], "", "", "", failure["error"]] for failure in failures]
     if task == "detection":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from cnnapp.class_areas import ClassAreas
 from pipelines import intake
 from pipelines.intake import ImageInput
 from pipelines.masks import colours, to_png
@@ -18,7 +18,7 @@ __all__ = ["Segmentation"]
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation:
+class Segmentation(ClassAreas):
     """The class of every pixel of one image.
 
     Args:
@@ -59,33 +59,19 @@ class Segmentation:
         for part in (self.class_map, self.confidence):
             part.setflags(write=False)
 
-    def areas(self) -> list[tuple[str, int, float]]:
-        """Return the classes that occur, the largest area first: name, pixels, share of the image."""
-        counts = np.bincount(self.class_map.ravel(), minlength=len(self.class_names))
-        order = np.argsort(-counts, kind="stable")
-        return [(self.class_names[i], int(counts[i]), float(counts[i] / counts.sum())) for i in order if counts[i]]
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the upright image, in pixels."""
+        return self.class_map.shape[0], self.class_map.shape[1]
 
-    def __str__(self) -> str:
-        """Return one line: the image, its size, and the shares of the classes with the largest areas."""
-        height, width = self.class_map.shape
-        shown = ", ".join(f"{name} {share * 100:.1f} %" for name, _, share in self.areas()[:5])
-        more = len(self.areas()) - 5
-        return f"{self.source}: {width} x {height} pixels: {shown}" + (f", and {more} more" if more > 0 else "")
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{share:.1%}</td></tr>" for name, _, share in self.areas())
-        return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
+    @property
+    def counts(self) -> np.ndarray:
+        """How many pixels each class has."""
+        return np.bincount(self.class_map.ravel(), minlength=len(self.class_names))
 
     def to_json(self) -> dict[str, Any]:
         """Return sizes, areas, and a record of COCO's a class, as plain values."""
-        height, width = self.class_map.shape
-        return {
-            "source": self.source,
-            "height": height,
-            "width": width,
-            "areas": [{"class_name": name, "pixels": pixels, "share": share} for name, pixels, share in self.areas()],
-            "segments": self.to_coco(),
-        }
+        return super().to_json() | {"segments": self.to_coco()}
 
     def to_coco(self) -> list[dict[str, Any]]:
         """Return a record a class that occurs, in COCO's results format for stuff: run lengths, compressed.

@@ -180,7 +180,8 @@ class SegmentationConfig(TrainingConfig):
     channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
     crop: Size | None = Field(None, description="What is trained on at once: pixels, or height x width.")
     loss: Annotated[tuple[Term, ...], BeforeValidator(_terms), Field(min_length=1)] = Field(
-        ("cross_entropy", "dice"), description="cross_entropy, focal, dice, or a sum of them such as cross_entropy+dice."
+        ("cross_entropy", "dice"),
+        description="cross_entropy, focal, dice, or a sum of them such as cross_entropy+dice.",
     )
     class_weights: Literal["auto", "median", "none"] = Field(
         "auto",

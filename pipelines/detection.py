@@ -33,6 +33,7 @@ from pipelines.detection_metrics import best_point
 from pipelines.detection_report import Answered, report
 from pipelines.errors import DataError
 from pipelines.evaluation import Report
+from pipelines.memory import bytes_per_pixel
 from pipelines.models.detector import detector
 from pipelines.montage import Montage
 from pipelines.progress import Reporter
@@ -247,7 +248,7 @@ def _export(
     card = {
         "task": "detection",
         "name": name,
-        "input": spec.to_json() | {"options": options},
+        "input": spec.to_json() | {"options": options, "bytes_per_pixel": bytes_per_pixel(model)},
         "parameters": model.count_params(),
         "description": f"Finds {', '.join(classes[:12])} in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.

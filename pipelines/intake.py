@@ -16,7 +16,17 @@ from PIL import Image, ImageOps
 
 from pipelines.errors import DataError
 
-__all__ = ["EXTENSIONS", "MAX_PIXELS", "ImageInput", "encode", "name_of", "open_rgb", "open_stored", "read"]
+__all__ = [
+    "EXTENSIONS",
+    "MAX_PIXELS",
+    "ImageInput",
+    "encode",
+    "name_of",
+    "open_rgb",
+    "open_stored",
+    "read",
+    "size_of",
+]
 
 ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
 
@@ -29,6 +39,7 @@ EXTENSIONS = frozenset(
 """What a folder is searched for. A file given by name is judged by its content alone."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "TGA", "JPEG2000", "ICO")
+_BY_PIECES = "detection and segmentation answer larger ones piece by piece: --tile 1024 (tile=1024 in Python)"
 _DECODED = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
@@ -92,11 +103,15 @@ def _open(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
-        raise DataError(f"{name}: the image is larger than {MAX_PIXELS:,} pixels") from None
+        raise DataError(
+            f"{name}: at most {MAX_PIXELS:,} pixels are decoded at once, and the image has more; {_BY_PIECES}"
+        ) from None
     except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
         raise _NoImage(f"{name}: is not an image that can be read") from None
     if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{name}: {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded at once")
+        raise DataError(
+            f"{name}: {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded at once; {_BY_PIECES}"
+        )
     return image
 
 
@@ -119,6 +134,20 @@ def _load(image: Image.Image, name: str) -> Image.Image:
         return ImageOps.exif_transpose(image)
     except Exception as error:  # As in opening: a damaged body may raise anything.
         raise DataError(f"{name}: the image is damaged: {error}") from None
+
+
+def size_of(data: bytes, name: str) -> tuple[int, int]:
+    """Return height and width of an encoded image, as stored, from its header alone; (0, 0) where Pillow reads none.
+
+    Args:
+        data: as :func:`read` gives it.
+        name: how error messages call it.
+    """
+    try:
+        image = _open(data, name)
+    except _NoImage:
+        return 0, 0
+    return image.height, image.width
 
 
 def open_stored(data: bytes, name: str) -> Image.Image:

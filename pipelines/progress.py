@@ -98,6 +98,12 @@ class Meter:
             parts = [f"{self._done}/{self._total}", self._note, f"{speed:,.0f} {self._unit}/s", f"{left} left"]
             self._reporter.say(f"  {self._description}  " + "  ".join(part for part in parts if part))
 
+    def reach(self, done: int, total: int) -> None:
+        """Say how many units are done, and how many there are, where that was not known before."""
+        self._total = total
+        self._bar.update(self._task, total=total)
+        self.advance(done - self._done)
+
     def say(self, message: str) -> None:
         """Print one line above the bar."""
         self._said = time.monotonic()

@@ -44,7 +44,13 @@ def resample(
 
 
 def _along(
-    piece: tf.Tensor, axis: int, size: tf.Tensor, scaled: tf.Tensor, offset: tf.Tensor, start: tf.Tensor, count: tf.Tensor
+    piece: tf.Tensor,
+    axis: int,
+    size: tf.Tensor,
+    scaled: tf.Tensor,
+    offset: tf.Tensor,
+    start: tf.Tensor,
+    count: tf.Tensor,
 ) -> tf.Tensor:
     full = tf.cast(size, tf.float64)
     factor = full / tf.cast(scaled, tf.float64)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipelines import images
 
-__all__ = ["ScanSpec", "Thresholds", "centres", "decode_boxes", "level", "scan", "suppress"]
+__all__ = ["ScanSpec", "Thresholds", "best_windows", "centres", "decode_boxes", "level", "scan", "suppress"]
 
 _CANDIDATES = 1000
 _LARGEST = 6.0  # of a logarithm: some 400 times the reference size
@@ -133,19 +133,11 @@ def scan(
 
     def one(number: tf.Tensor, *found: tf.Tensor) -> tuple[tf.Tensor, ...]:
         scale = scales[number]
-        pixels = level(image, scale, spec)
-        outputs = network(tf.cast(pixels, tf.float32)[None])[0]
-        rows, columns = tf.unstack(tf.shape(outputs)[:2])
-        boxes = decode_boxes(outputs[..., -4:], centres(rows, columns, spec.stride), spec.reference)
-        scores = tf.sigmoid(outputs[..., :-4])
-        classes = scores.shape[-1]
-        best, index = tf.math.top_k(tf.reshape(scores, [-1]), tf.minimum(_CANDIDATES, tf.size(scores)))
-        index = tf.boolean_mask(index, best >= score)
+        outputs = network(tf.cast(level(image, scale, spec), tf.float32)[None])[0]
         # The image was rounded to whole pixels when it was scaled.
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         back = size / tf.maximum(tf.round(size * scale), 1.0)
-        chosen = tf.gather(tf.reshape(boxes, [-1, 4]), index // classes) * tf.stack([back[1], back[0]] * 2)
-        part = chosen, tf.boolean_mask(best, best >= score), index % classes
+        part = best_windows(outputs, tf.zeros([2]), back, spec, score)
         return (number + 1, *(tf.concat(pair, axis=0) for pair in zip(found, part, strict=True)))
 
     start = (tf.constant(0), tf.zeros([0, 4]), tf.zeros([0]), tf.zeros([0], tf.int32))
@@ -154,6 +146,32 @@ def scan(
         lambda number, *_: number < tf.size(scales), one, start, shapes, parallel_iterations=1
     )
     return boxes, scores, class_ids
+
+
+def best_windows(
+    outputs: tf.Tensor, first: tf.Tensor, back: tf.Tensor, spec: ScanSpec, score: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the boxes of the best windows of a level, or of a part of it.
+
+    Args:
+        outputs: of the network, of shape (rows, columns, classes + 4).
+        first: float32 of shape (2,): row and column, in pixels of the level, that the part begins with.
+        back: float32 of shape (2,): pixels of the image for one of the level, along rows and columns.
+        spec: how the detector looks.
+        score: scalar float32, the smallest score that is kept.
+
+    Returns:
+        Boxes float32 (n, 4) xyxy in pixels of the image, scores float32 (n,), class_ids int32 (n,): 1,000 at most.
+    """
+    rows, columns = tf.unstack(tf.shape(outputs)[:2])
+    middles = centres(rows, columns, spec.stride) + first[::-1]
+    boxes = decode_boxes(outputs[..., -4:], middles, spec.reference)
+    scores = tf.sigmoid(outputs[..., :-4])
+    classes = scores.shape[-1]
+    best, index = tf.math.top_k(tf.reshape(scores, [-1]), tf.minimum(_CANDIDATES, tf.size(scores)))
+    index = tf.boolean_mask(index, best >= score)
+    chosen = tf.gather(tf.reshape(boxes, [-1, 4]), index // classes) * tf.stack([back[1], back[0]] * 2)
+    return chosen, tf.boolean_mask(best, best >= score), index % classes
 
 
 def suppress(

@@ -30,11 +30,13 @@ from pipelines.evaluation import Report
 from pipelines.labelling import LabelSpec
 from pipelines.mask_crops import MaskCropSpec, MaskScene, decode_masks, mask_crops, whole
 from pipelines.mask_loss import mask_loss, mask_metrics, median_frequency_weights
+from pipelines.memory import bytes_per_pixel
 from pipelines.models import SEGMENTERS
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
 from pipelines.segmentation_report import AnsweredMask, report
 from pipelines.serving import MaskServing
+from pipelines.tiling import halo_of
 from pipelines.training import History, Loss, Metric, Plan
 
 __all__ = ["Trained", "build", "choose", "evaluate", "load", "loss", "metrics", "name", "train"]
@@ -272,7 +274,8 @@ def _export(
     card = {
         "task": "segmentation",
         "name": name,
-        "input": spec.to_json(),
+        "input": spec.to_json()
+        | {"halo": halo_of(model, spec.multiple).to_json(), "bytes_per_pixel": bytes_per_pixel(model)},
         "parameters": model.count_params(),
         "description": f"Tells {', '.join(splits.classes[:12])} apart in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import keras
 import numpy as np
@@ -11,47 +12,63 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.models import SEGMENTERS
-from pipelines.tiling import Halo, halo_of, tiles
+from pipelines.tiling import Halo, halo_of, pieces, ramp
 
 MULTIPLES = {"unet": 8, "fcn": 32, "dilated": 4, "aspp": 4}
 
 
 @given(
     size=st.integers(1, 3000),
+    scale=st.sampled_from([1.0, 0.5, 0.37, 1.6]),
     side=st.integers(1, 700),
     before=st.integers(0, 20),
     after=st.integers(0, 20),
     multiple=st.sampled_from([1, 2, 4, 8, 32]),
 )
-def test_pieces_cover_the_axis_once_and_read_what_the_halo_asks(size, side, before, after, multiple):
+def test_pieces_cover_the_axis_once_and_read_what_the_halo_asks(size, scale, side, before, after, multiple):
     halo = Halo(before * multiple, after * multiple, multiple)
-    found = list(tiles(size, side, halo))
+    scaled = max(round(size * scale), 1)
+    found = pieces(size, scaled, side, halo)
     assert found[0].kept[0] == 0
     assert found[-1].kept[1] == size
-    for tile in found:
-        assert tile.read[0] % multiple == 0
-        assert tile.read[0] == max(0, tile.kept[0] - halo.before)
-        assert tile.read[1] == min(size, tile.kept[1] + halo.after)
-        assert tile.kept[1] - tile.kept[0] <= -(-side // multiple) * multiple
+    for piece in found:
+        assert piece.window[0] % multiple == 0
+        assert piece.window[1] % multiple == 0 or piece.window[1] == scaled
+        assert piece.window[0] <= max(0, piece.kept[0] * scaled / size - halo.before)
+        assert piece.window[1] >= min(scaled, piece.kept[1] * scaled / size + halo.after)
+        assert piece.read[0] <= piece.window[0] * size / scaled
+        assert piece.read[1] >= min(size, piece.window[1] * size / scaled)
+        assert 0 <= piece.read[0] < piece.read[1] <= size
     for one, other in itertools.pairwise(found):
         assert one.kept[1] == other.kept[0]
 
 
+@given(size=st.integers(1, 500), side=st.integers(20, 100), overlap=st.integers(1, 10))
+def test_shares_of_blended_pieces_add_up_to_one(size, side, overlap):
+    total = np.zeros(size)
+    for piece in pieces(size, size, side, Halo(0, 0, 1), overlap):
+        total[slice(*piece.kept)] += ramp(piece, size, overlap)
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", SEGMENTERS)
-def test_the_logits_of_a_piece_are_those_of_the_whole(name: str):
+@pytest.mark.parametrize("conv", ["standard", "tiled"])
+def test_the_logits_of_a_piece_are_those_of_the_whole(name: str, conv: str):
     keras.utils.set_random_seed(0)
     multiple = MULTIPLES[name]
-    model = SEGMENTERS[name](1, 3)
+    model = SEGMENTERS[name](1, 3, conv)
     halo = halo_of(model, multiple)
     assert not halo.blockers
-    size = halo.before + halo.after + 4 * multiple
+    # Kernels of tiles of two alternate; all but fcn have them at their coarsest stride.
+    assert halo.multiple == multiple * (2 if conv == "tiled" and name != "fcn" else 1)
+    size = halo.before + halo.after + 4 * halo.multiple
     pixels = np.random.default_rng(0).uniform(0, 255, (1, size, 64, 1)).astype("float32")
     whole = np.asarray(model(pixels))
     stride = size // whole.shape[1]
-    for tile in tiles(size, 2 * multiple, halo):
-        (first, end), (start, stop) = tile.kept, tile.read
-        piece = np.asarray(model(pixels[:, start:stop]))[:, (first - start) // stride : (end - start) // stride]
-        np.testing.assert_allclose(piece, whole[:, first // stride : end // stride], atol=1e-4)
+    for piece in pieces(size, size, 2 * halo.multiple, halo):
+        (first, end), (start, stop) = piece.kept, piece.window
+        part = np.asarray(model(pixels[:, start:stop]))[:, (first - start) // stride : (end - start) // stride]
+        np.testing.assert_allclose(part, whole[:, first // stride : end // stride], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["unet", "dilated"])
@@ -73,8 +90,10 @@ def test_a_layer_that_sees_everything_is_named():
     pixels = keras.Input((None, None, 2))
     mean = keras.layers.GlobalAveragePooling2D(keepdims=True, name="mean")(pixels)
     model = keras.Model(pixels, keras.layers.Add(name="sum")([pixels, mean]))
-    assert halo_of(model, 1).blockers[0] == "mean"
-    assert isinstance(halo_of(model, 1), Halo)
+    found = halo_of(model, 1)
+    assert found.blockers == ("mean",)
+    assert Halo.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert halo_of(SEGMENTERS["aspp"](1, 3, image_pooling=True), 4).blockers == ("image_mean",)
 
 
 @settings(deadline=None)

@@ -1,0 +1,102 @@
+"""The command line's way through many files: answers as they come, with pictures and masks written beside."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import DataError
+from pipelines.progress import Reporter
+
+if TYPE_CHECKING:
+    from cnnapp.predictor import Predictor
+
+__all__ = ["Answering", "write_file"]
+
+
+class Answering:
+    """Answers for files, one after another.
+
+    Args:
+        predictor: answers.
+        files: paths of images.
+        masks: folder for masks of segmentation.
+        pictures: folder for drawn answers.
+        reporter: where progress is shown.
+    """
+
+    def __init__(
+        self, predictor: Predictor, files: list[str], masks: Path | None, pictures: Path | None, reporter: Reporter
+    ) -> None:
+        self._predictor, self._files, self._reporter = predictor, files, reporter
+        self._masks, self._pictures = masks, pictures
+
+    def whole(self, batch_size: int, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Answer for each file as a whole, some of them in one call.
+
+        Yields:
+            (name, answer or ``DataError``), in order.
+        """
+        from cnnapp.segmented import Segmentation
+
+        with self._reporter.meter("answering", len(self._files)) as meter:
+            found = self._predictor.predict_each(self._files, batch_size, **options)
+            for number, (name, answer) in enumerate(found, start=1):
+                meter.advance()
+                if not isinstance(answer, DataError):
+                    self._draw(number, name, answer)
+                    if self._masks is not None and isinstance(answer, Segmentation):
+                        write_file(self._masks / f"{_stem(number, name)}.png", answer.mask_png())
+                yield name, answer
+
+    def by_pieces(self, tile: int, blend: bool, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Answer for each file piece by piece; masks go to files, where those of a run before are taken up again.
+
+        Yields:
+            (name, answer or ``DataError``), in order.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            for number, name in enumerate(self._files, start=1):
+                try:
+                    answer = self._one(number, name, tile, blend, options, self._masks or Path(scratch))
+                    self._draw(number, name, answer)
+                except DataError as error:
+                    yield name, error
+                else:
+                    yield name, answer
+
+    def _one(self, number: int, name: str, tile: int, blend: bool, options: dict[str, Any], masks: Path) -> Any:
+        with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
+            if self._predictor.card.task == "segmentation":
+                path = masks / f"{_stem(number, name)}.tif"
+                return self._predictor.segment_to(name, path, tile, blend=blend, advance=meter.reach, **options)
+            return self._predictor.predict_by_pieces(name, tile, blend=blend, advance=meter.reach, **options)
+
+    def _draw(self, number: int, name: str, answer: Any) -> None:
+        if self._pictures is None:
+            return
+        picture, path = answer.draw(), self._pictures / f"{_stem(number, name)}.png"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _stem(number: int, name: str) -> str:
+    return f"{number:04d}-{Path(name).stem}"
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file, text with a line end behind it, and make its folder.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written: {error.strerror}") from None

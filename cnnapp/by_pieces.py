@@ -1,0 +1,95 @@
+"""Answers for images too large to be answered for at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cnnapp.large import LargeSegmentation
+from cnnapp.results import Detections, Segmentation
+from pipelines import intake
+from pipelines.artifact import ServedModel
+from pipelines.errors import ConfigError, DataError
+from pipelines.intake import ImageInput
+from pipelines.mosaic import Mosaic
+from pipelines.mosaic_files import write_mask
+from pipelines.rasters import open_raster
+from pipelines.scan_pieces import ScanByPieces
+
+__all__ = ["Advance", "answer", "write"]
+
+Advance = Callable[[int, int], object]
+"""Called with how many pieces of an image are done, and how many there are."""
+
+
+def answer(
+    served: ServedModel,
+    image: ImageInput,
+    tile: int,
+    blend: bool,
+    name: str,
+    advance: Advance,
+    options: dict[str, float | tuple[float, ...]],
+) -> Segmentation | Detections:
+    """Answer in memory; see :meth:`cnnapp.Predictor.predict_by_pieces`."""
+    card = served.card
+    if card.task == "classification":
+        raise ConfigError(f"tile: {card.name} is for classification, whose answer is for the whole image")
+    with open_raster(image, name) as raster:
+        if card.task == "detection":
+            chosen = card.input["options"] | options
+            scales = chosen["scales"] if isinstance(chosen["scales"], (tuple, list)) else (chosen["scales"],)
+            scan = ScanByPieces(served, raster, tile, tuple(scales))
+            score, overlap, softness = (
+                float(chosen[key]) for key in ("score_threshold", "overlap_threshold", "soft_nms_sigma")
+            )
+            boxes, scores, class_ids = scan.detect(score, overlap, softness, _counting(scan.pieces, advance))
+            return Detections(name, boxes, scores, class_ids, tuple(card.classes))
+        mosaic = Mosaic(served, raster, tile, blend)
+        if raster.height * raster.width > intake.MAX_PIXELS:
+            raise DataError(
+                f"{name}: an answer for {raster.width} x {raster.height} pixels is too large to be held in memory; "
+                "have it written to a file: --masks FOLDER (segment_to in Python)"
+            )
+        found = mosaic.whole(_counting(mosaic.pieces, advance))
+        return Segmentation(name, found.class_map, found.confidence, mosaic.names)
+
+
+def write(
+    served: ServedModel, image: ImageInput, path: Path, tile: int, blend: bool, name: str, advance: Advance
+) -> LargeSegmentation:
+    """Answer into a file; see :meth:`cnnapp.Predictor.segment_to`."""
+    card = served.card
+    if card.task != "segmentation":
+        raise ConfigError(f"{card.name} is for {card.task}; only segmentation gives masks")
+    with open_raster(image, name) as raster:
+        mosaic = Mosaic(served, raster, tile, blend)
+        identity = {
+            "model": [card.name, card.version, card.files],
+            "image": [raster.height, raster.width, _fingerprint(image)],
+            "tile": [tile, blend],
+        }
+        counts = write_mask(mosaic, path, identity, _counting(mosaic.pieces, advance))
+        return LargeSegmentation(name, path, raster.height, raster.width, counts, mosaic.names, mosaic.exact)
+
+
+def _counting(count: int, advance: Advance) -> Callable[..., None]:
+    """Return what is called after each piece, or with how many were done at once."""
+    done = 0
+
+    def step(more: int = 1) -> None:
+        nonlocal done
+        done += more
+        advance(done, count)
+
+    return step
+
+
+def _fingerprint(image: ImageInput) -> list[str | int]:
+    """Tell an image from others without reading a large file."""
+    if isinstance(image, (str, os.PathLike)):
+        found = Path(image).stat()
+        return [found.st_size, found.st_mtime_ns]
+    return [hashlib.sha256(intake.read(image)).hexdigest()]
