@@ -46,7 +46,7 @@ format: $(STAMP)  ## mend what lint and format can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## measure every speed claim; installs PyTorch, the peer
+bench: $(STAMP)  ## measure every speed claim; installs the peers, PyTorch and ONNX Runtime
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/input_pipeline.py
@@ -55,6 +55,7 @@ bench: $(STAMP)  ## measure every speed claim; installs PyTorch, the peer
 	$(BIN)/python benchmarks/large_kernels.py
 	$(BIN)/python benchmarks/dense_scan.py
 	$(BIN)/python benchmarks/detect.py
+	$(BIN)/python benchmarks/segmentation.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts

@@ -92,4 +92,4 @@ def _fingerprint(image: ImageInput) -> list[str | int]:
     if isinstance(image, (str, os.PathLike)):
         found = Path(image).stat()
         return [found.st_size, found.st_mtime_ns]
-    return [hashlib.sha256(intake.read(image)).hexdigest()]
+    return [hashlib.sha256(image if isinstance(image, bytes) else intake.read(image)).hexdigest()]

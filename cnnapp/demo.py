@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -11,13 +12,16 @@ from cnnapp import saved_models
 from cnnapp.predictor import Predictor
 from cnnapp.report import evaluate_to
 
+if TYPE_CHECKING:
+    from pipelines.data import Splits
+
 __all__ = ["run"]
 
 _FOLDER = Path("reports") / "demo"
 
 
 def run(out: Console, epochs: int | None = None) -> Path:
-    """Train ``digits``, evaluate it on its test images, answer for some of them as files, and find digits in scenes.
+    """Train ``digits``, evaluate it on its test images, answer for some of them as files, and for scenes of digits.
 
     Args:
         out: where to say what happens.
@@ -27,42 +31,42 @@ def run(out: Console, epochs: int | None = None) -> Path:
         The folder with the report, the images and the drawn answers.
     """
     from pipelines import classification, data
+    from pipelines.data import detection, segmentation
 
-    out.print("1/5  training a classifier of handwritten digits")
+    out.print("1/6  training a classifier of handwritten digits")
     trained = classification.train("digits", root=saved_models.root(), data="digits", model="convnet", epochs=epochs)
-    out.print("2/5  evaluating the exported model on test images that training never saw")
+    out.print("2/6  evaluating the exported model on test images that training never saw")
     predictor = Predictor(trained.path)
     folder, report = evaluate_to(predictor, "digits", folder=_FOLDER)
-    out.print("3/5  answering for image files")
+    out.print("3/6  answering for image files")
     files = _write_images(folder / "images", islice(data.load("digits").test.examples(), 6))
     for path, answer in zip(files, predictor.predict(files), strict=True):
         answer.draw().save(folder / f"answer-{path.stem}.png")
         out.print(f"     {answer}", soft_wrap=True)
-    out.print("4/5  finding digits in scenes of several, with the detector that ships")
-    scenes = _find(out, folder)
+    out.print("4/6  finding digits in scenes of several, with the detector that ships")
+    scenes = _shipped(out, "digit-scenes", detection.load("scenes"), folder, "average precision at IoU 0.5", "ap50")
+    out.print("5/6  telling the class of every pixel of such scenes, with the network that ships")
+    masks = _shipped(out, "digit-segmentation", segmentation.load("scenes"), folder, "mean IoU", "mean_iou")
     accuracy = report.figures["accuracy"]
-    out.print(f"5/5  test accuracy {accuracy:.2%} on {report.figures['images']} images")
+    out.print(f"6/6  test accuracy {accuracy:.2%} on {report.figures['images']} images")
     out.print(f"saved model   {trained.path}", soft_wrap=True)
-    for each in (folder, scenes):
+    for each in (folder, scenes, masks):
         out.print(f"report        {each / 'report.html'}", soft_wrap=True)
     out.print("page          make ui   (or: cnnapp ui)")
     return folder
 
 
-def _find(out: Console, folder: Path) -> Path:
-    """Measure the shipped detector on its test scenes, and draw what it finds in some of them."""
-    from pipelines.data import detection
-
+def _shipped(out: Console, name: str, splits: Splits[Any], folder: Path, words: str, figure: str) -> Path:
+    """Measure a model that ships on its test scenes, and draw what it answers for some of them."""
     # Beside the code, wherever the models that are trained here go.
-    detector = Predictor(saved_models.resolve("digit-scenes", Path(__file__).resolve().parent.parent / "saved_models"))
-    scenes, report = evaluate_to(detector, "scenes", folder=folder.parent / f"{folder.name}-scenes")
-    files = _write_images(scenes / "images", islice(detection.load("scenes").test.examples(), 3))
-    for path, answer in zip(files, detector.predict(files), strict=True):
-        answer.draw().save(scenes / f"answer-{path.stem}.png")
+    model = Predictor(saved_models.resolve(name, Path(__file__).resolve().parent.parent / "saved_models"))
+    own, report = evaluate_to(model, "scenes", folder=folder.parent / f"{folder.name}-{name}")
+    files = _write_images(own / "images", islice(splits.test.examples(), 3))
+    for path, answer in zip(files, model.predict(files), strict=True):
+        answer.draw().save(own / f"answer-{path.stem}.png")
         out.print(f"     {answer}", soft_wrap=True)
-    ap = report.figures["ap50"]
-    out.print(f"     average precision at IoU 0.5: {ap:.4f} on {report.figures['images']} scenes")
-    return scenes
+    out.print(f"     {words}: {report.figures[figure]:.4f} on {report.figures['images']} scenes")
+    return own
 
 
 def _write_images(folder: Path, examples: islice) -> list[Path]:

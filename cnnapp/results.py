@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnapp.class_areas import ClassAreas
+from cnnapp.large import LargeSegmentation
 from cnnapp.segmented import Segmentation
 from pipelines import intake
 from pipelines.intake import ImageInput
@@ -290,7 +291,7 @@ def to_rows(
     return rows + [[failure["source"], *blank, failure["error"]] for failure in failures]
 
 
-def to_coco(answers: Sequence[Detections | Segmentation]) -> list[dict[str, Any]]:
+def to_coco(answers: Sequence[Detections | Segmentation | LargeSegmentation]) -> list[dict[str, Any]]:
     """Return detections, or masks as run lengths, in COCO's results format.
 
     Args:
@@ -300,7 +301,8 @@ def to_coco(answers: Sequence[Detections | Segmentation]) -> list[dict[str, Any]
         A record an object: ``image_id`` (the answer's source), ``category_id`` (the class id + 1), ``bbox`` (left, top,
         width, height in pixels), ``score``; of masks as :meth:`Segmentation.to_coco` has it.
     """
-    masks = [record for answer in answers if isinstance(answer, Segmentation) for record in answer.to_coco()]
+    kinds = (Segmentation, LargeSegmentation)
+    masks = [record for answer in answers if isinstance(answer, kinds) for record in answer.to_coco()]
     return masks + [
         {
             "image_id": answer.source,

@@ -110,8 +110,9 @@ def verify_tiling(predictor: Predictor, tile: int) -> TilingDifference:
 def _example(served: ServedModel, side: int) -> np.ndarray:
     """Repeat an example of the model's own until it is at least so large, and of a size that no piece divides."""
     one = np.asarray(intake.open_rgb(read_golden(served.directory).inputs[0]))
-    rows, columns = (-(-(side + 13) // length) for length in one.shape[:2])
-    return np.tile(one, (rows, columns, 1))[: side + 13, : side + 29]
+    height, width = side + 13, side + 29
+    copies = -(-height // one.shape[0]), -(-width // one.shape[1]), 1
+    return np.tile(one, copies)[:height, :width]
 
 
 def _maps(served: ServedModel, pixels: np.ndarray, tile: int) -> TilingDifference:

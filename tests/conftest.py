@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -204,3 +205,25 @@ def segmenters(segmenter, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = segmenter.path.parent.parent
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
     return root
+
+
+@pytest.fixture
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command line in a folder of its own; gives exit status, output and errors."""
+    from cnnapp import cli
+
+    monkeypatch.chdir(tmp_path)
+    for console in (cli.out, cli.err):
+        monkeypatch.setattr(console, "width", 300)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cnnapp", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 0
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run

@@ -10,6 +10,9 @@ import cnnapp
 
 __all__ = ["choices", "show"]
 
+_LARGEST = 2048
+"""The longest side of what is sent to the browser, in pixels; the mask is offered whole."""
+
 
 def choices(model: cnnapp.Predictor) -> tuple[float, list[int]]:
     """Ask how opaque the colours are, and which classes are shown; return opacity and class ids."""
@@ -26,8 +29,11 @@ def show(answer: cnnapp.Segmentation, image: bytes, opacity: float, shown: list[
     """Show an image with its classes over it, beside how sure they are, the areas, and the mask as a file."""
     with st.container(border=True):
         left, right = st.columns(2)
-        left.image(answer.draw(image, opacity, shown, legend=False), caption=answer.source, width="stretch")
+        overlay = answer.draw(image, opacity, shown, legend=False)
+        overlay.thumbnail((_LARGEST, _LARGEST))
+        left.image(overlay, caption=answer.source, width="stretch")
         grey = Image.fromarray(np.rint(answer.confidence * 255).astype(np.uint8))
+        grey.thumbnail((_LARGEST, _LARGEST))
         factor = max(1, 480 // max(grey.size))
         grey = grey.resize((grey.width * factor, grey.height * factor), Image.Resampling.NEAREST)
         right.image(grey, caption="confidence: dark is unsure, bright is sure", width="stretch")

@@ -6,6 +6,7 @@ import csv
 import io
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 import cnnapp
 from cnnapp import saved_models
@@ -18,6 +19,7 @@ __all__ = ["page"]
 
 _TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
 _SHOWN = 24
+_TILE = 1024
 
 
 @st.cache_resource(show_spinner="loading the model", max_entries=4)
@@ -40,7 +42,8 @@ def page() -> None:
         return
     options = objects.thresholds(model) if model.card.task == "detection" else {}
     look = areas.choices(model) if model.card.task == "segmentation" else (0.0, [])
-    answers, failures = _answer(model, images, options)
+    tile = _choose_tile(model)
+    answers, failures = _answer(model, images, options) if tile is None else _by_pieces(model, images, options, tile)
     for failure in failures:
         st.error(failure["error"], icon=":material/broken_image:")
     if answers:
@@ -106,6 +109,33 @@ def _answer(
         if bar is not None:
             bar.progress(number / len(images), f"answering: {number} of {len(images)}")
     if bar is not None:
+        bar.empty()
+    return answers, failures
+
+
+def _choose_tile(model: cnnapp.Predictor) -> int | None:
+    """Ask whether to answer piece by piece; return the side of the pieces in pixels."""
+    if model.card.task == "classification":
+        return None
+    text = "For images too large for memory, TIFF above all. The answer is the same as for the whole image."
+    return _TILE if st.toggle("Piece by piece", help=text) else None
+
+
+def _by_pieces(
+    model: cnnapp.Predictor, images: list[tuple[str, bytes]], options: dict[str, float], tile: int
+) -> tuple[list[Answer], list[dict[str, str]]]:
+    answers: list[Answer] = []
+    failures = []
+    for name, data in images:
+        bar = st.progress(0.0, f"answering {name}")
+
+        def advance(done: int, count: int, name: str = name, bar: DeltaGenerator = bar) -> None:
+            bar.progress(done / count, f"answering {name}: {done} of {count} pieces")
+
+        try:
+            answers.append(model.predict_by_pieces(data, tile, name=name, advance=advance, **options))  # type: ignore[arg-type]
+        except cnnapp.CnnAppError as error:
+            failures.append({"source": name, "error": str(error)})
         bar.empty()
     return answers, failures
 

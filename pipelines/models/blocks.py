@@ -79,17 +79,13 @@ class BilinearDoubling(keras.layers.UpSampling2D):
         ops = keras.ops
         x = inputs
         for axis in (1, 2):
-            last = ops.shape(x)[axis] - 1
-            places = ops.arange(last + 1)
-            before = ops.take(x, ops.maximum(places - 1, 0), axis=axis)
-            after = ops.take(x, ops.minimum(places + 1, last), axis=axis)
+            # By slices: the gradient of a gather is added up position by position.
+            part = (slice(None),) * axis
+            before = ops.concatenate([x[(*part, slice(0, 1))], x[(*part, slice(0, -1))]], axis=axis)
+            after = ops.concatenate([x[(*part, slice(1, None))], x[(*part, slice(-1, None))]], axis=axis)
             both = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
             sizes = [*ops.shape(x)]
             sizes[axis] = 2 * sizes[axis]
             x = ops.reshape(both, sizes)
         return x
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        dtype = keras.dtype_policies.serialize(self.dtype_policy)
-        return {"name": self.name, "trainable": self.trainable, "dtype": dtype}

@@ -12,27 +12,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, draw_shape, make_folder
 
-from cnnapp import cli
-
 
 @pytest.fixture
-def run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command line in a folder of its own; return exit status, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    for console in (cli.out, cli.err):
-        monkeypatch.setattr(console, "width", 300)
-
-    def runner(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cnnapp", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else 0
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return runner
+def run(models: Path, command_line):
+    """Run a command line on the saved classifiers."""
+    return command_line
 
 
 @pytest.fixture

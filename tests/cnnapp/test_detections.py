@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from conftest import draw_scene
 from PIL import Image
 
 import cnnapp
-from cnnapp import cli
 from cnnapp.results import to_coco, to_rows
 from cnnapp.score_maps import draw_score_map
 
@@ -124,23 +122,14 @@ def test_a_classifier_has_no_score_map(models: Path):
 
 
 @pytest.fixture
-def run(detectors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command line in a folder of its own; return exit status and output."""
-    monkeypatch.chdir(tmp_path)
-    for console in (cli.out, cli.err):
-        monkeypatch.setattr(console, "width", 300)
+def run(detectors: Path, command_line):
+    """Run a command line; return exit status and all output."""
 
-    def runner(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cnnapp", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else 0
-        captured = capsys.readouterr()
-        return status, captured.out + captured.err
+    def both(*arguments: object) -> tuple[int, str]:
+        status, out, err = command_line(*arguments)
+        return status, out + err
 
-    return runner
+    return both
 
 
 def test_predict_writes_every_form(run, tmp_path: Path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 import cnnapp
-from cnnapp import cli
 from cnnapp.segmented import Segmentation
 
 
@@ -76,23 +74,14 @@ def test_an_overlay_colours_what_is_shown():
 
 
 @pytest.fixture
-def run(segmenters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a command line in a folder of its own; return exit status and output."""
-    monkeypatch.chdir(tmp_path)
-    for console in (cli.out, cli.err):
-        monkeypatch.setattr(console, "width", 300)
+def run(segmenters: Path, command_line):
+    """Run a command line; return exit status and all output."""
 
-    def runner(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cnnapp", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out + captured.err
+    def both(*arguments: object) -> tuple[int, str]:
+        status, out, err = command_line(*arguments)
+        return status, out + err
 
-    return runner
+    return both
 
 
 def test_the_command_line_answers_with_masks_areas_and_run_lengths(run, painted: Path, tmp_path: Path):

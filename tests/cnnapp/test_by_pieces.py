@@ -1,0 +1,166 @@
+"""Large images: the same answers piece by piece, files written, what does not fit refused, from every way in."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnapp
+from cnnapp.large import LargeSegmentation
+from pipelines import intake, memory
+from pipelines.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def run(segmenters: Path, command_line):
+    """Run a command line; return exit status and all output."""
+
+    def both(*arguments: object) -> tuple[int, str]:
+        status, out, err = command_line(*arguments)
+        return status, out + err
+
+    return both
+
+
+def enlarged(painted: Path, height: int, width: int) -> np.ndarray:
+    """Scenes side by side."""
+    one = np.asarray(Image.open(sorted((painted / "test" / "images").iterdir())[0]).convert("RGB"))
+    rows, columns = -(-height // one.shape[0]), -(-width // one.shape[1])
+    return np.tile(one, (rows, columns, 1))[:height, :width]
+
+
+def test_the_class_map_is_that_of_the_whole_image(segmenters: Path, painted: Path, tmp_path: Path):
+    model, image = cnnapp.load("painted"), enlarged(painted, 301, 407)
+    whole = model.predict(image)[0]
+    steps: list[tuple[int, int]] = []
+    parts = model.predict_by_pieces(image, 128, advance=lambda *step: steps.append(step))
+    np.testing.assert_array_equal(parts.class_map, whole.class_map)
+    np.testing.assert_allclose(parts.confidence, whole.confidence, atol=1e-5)
+    assert steps == [(number, 12) for number in range(1, 13)]
+    Image.fromarray(image).save(tmp_path / "large.tif", compression="tiff_lzw")
+    written = model.segment_to(tmp_path / "large.tif", tmp_path / "masks" / "large.tif", 128)
+    np.testing.assert_array_equal(written.mask_rows(0, 301), whole.class_map)
+    assert written.areas() == whole.areas()
+    assert [record["segmentation"] for record in written.to_coco()] == [
+        record["segmentation"] for record in whole.to_coco()
+    ]
+    drawn = written.draw(side=150)
+    assert max(drawn.width, drawn.height - 40) <= 150
+
+
+def test_detections_are_those_of_the_whole_image(detectors: Path, scattered: Path):
+    model = cnnapp.load("scattered")
+    one = np.asarray(Image.open(sorted(scattered.rglob("*.png"))[0]).convert("RGB"))
+    image = np.tile(one, (4, 4, 1))[:211, :263]
+    for scales in ((1.0,), (1.0, 0.7)):
+        whole = model.predict(image, scales=scales)[0]
+        parts = model.predict_by_pieces(image, 96, scales=scales)
+        assert len(whole) > 3
+        assert len(parts) == len(whole)
+        order, other = (np.lexsort(found.boxes.round(1).T) for found in (whole, parts))
+        np.testing.assert_array_equal(parts.class_ids[other], whole.class_ids[order])
+        exact = scales == (1.0,)
+        np.testing.assert_allclose(parts.boxes[other], whole.boxes[order], atol=1e-3 if exact else 0.2)
+        np.testing.assert_allclose(parts.scores[other], whole.scores[order], atol=1e-5 if exact else 0.02)
+
+
+def test_classes_of_whole_images_have_no_pieces(models: Path):
+    with pytest.raises(ConfigError, match="whose answer is for the whole image"):
+        cnnapp.load("shapes").predict_by_pieces(np.zeros((100, 100, 3), np.uint8))
+    with pytest.raises(ConfigError, match="only segmentation gives masks"):
+        cnnapp.load("shapes").segment_to(np.zeros((100, 100, 3), np.uint8), "mask.tif")
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_decoded(
+    segmenters: Path, monkeypatch: pytest.MonkeyPatch
+):
+    model = cnnapp.load("painted")
+    monkeypatch.setattr(memory, "available", lambda: 10_000_000)
+    buffer = io.BytesIO()
+    Image.new("L", (3000, 2000)).save(buffer, "PNG")
+    cut = buffer.getvalue()[:200]  # there is nothing to decode
+    with pytest.raises(DataError, match=r"3000 x 2000 pixels would take .* --tile 1024"):
+        model.predict(cut)
+    assert model.predict(np.zeros((30, 30, 3), np.uint8))
+
+
+def test_an_image_of_too_many_pixels_names_the_flag(segmenters: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(intake, "MAX_PIXELS", 5000)
+    model, image = cnnapp.load("painted"), Image.new("RGB", (101, 100))
+    with pytest.raises(DataError, match=r"101 x 100 pixels; at most 5,000 .* --tile 1024"):
+        model.predict(image_bytes(image))
+    with pytest.raises(DataError, match="--masks FOLDER"):
+        model.predict_by_pieces(image_bytes(image), 64)
+
+
+def image_bytes(image: Image.Image, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_a_png_of_too_many_pixels_is_written_by_windows(
+    segmenters: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    image = enlarged(painted, 130, 150)
+    model = cnnapp.load("painted")
+    whole = model.predict(image)[0]
+    monkeypatch.setattr(intake, "MAX_PIXELS", 5000)
+    written = model.segment_to(image_bytes(Image.fromarray(image)), tmp_path / "mask.tif", 64)
+    np.testing.assert_array_equal(written.mask_rows(0, 130), whole.class_map)
+    with pytest.raises(DataError, match="too large for that"):
+        written.to_coco()
+
+
+def test_the_command_line_writes_masks_piece_by_piece(run, painted: Path, tmp_path: Path):
+    Image.fromarray(enlarged(painted, 200, 220)).save(tmp_path / "large.tif")
+    status, text = run(
+        "predict", "painted", "large.tif", "missing.tif", "--tile", "96", "--masks", "masks", "--draw", "drawn",
+        "--csv", "areas.csv", "--json", "answers.json", "--coco", "runs.json",
+    )  # fmt: skip
+    assert status == 1
+    assert "large.tif: 220 x 200 pixels: " in text
+    assert "missing.tif: there is no such file" in text
+    expected = cnnapp.load("painted").predict(tmp_path / "large.tif")[0]
+    with (
+        Image.open(tmp_path / "masks" / "0001-large.tif") as mask,
+        Image.open(tmp_path / "drawn" / "0001-large.png") as drawn,
+    ):
+        np.testing.assert_array_equal(np.asarray(mask), expected.class_map)
+        assert drawn.width == 220
+    record = json.loads((tmp_path / "answers.json").read_text())["answers"][0]
+    assert (record["exact"], record["mask"]) == (True, "masks/0001-large.tif")
+    assert "large.tif,background," in (tmp_path / "areas.csv").read_text()
+    assert json.loads((tmp_path / "runs.json").read_text())[0]["image_id"] == "large.tif"
+    assert run("predict", "painted", "large.tif", "--tile", "96")[0] == 0  # without a folder for masks
+    status, text = run("predict", "painted", "large.tif", "--blend")
+    assert (status, "--tile" in text) == (2, True)
+
+
+def test_verify_compares_pieces_with_the_whole(
+    run, detectors: Path, models: Path, segmenters: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(segmenters))
+    status, text = run("verify", "painted", "--tiling")
+    assert status == 0, text
+    assert "413 x 397 pixels in pieces of 128" in text
+    assert "0 pixels differ" in text
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(detectors))
+    status, text = run("verify", "scattered", "--tiling", "--tile", "96")
+    assert status == 0, text
+    assert "0 objects differ" in text
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(models))
+    status, text = run("verify", "shapes", "--tiling")
+    assert (status, "whose answer is for the whole image" in text) == (2, True)
+
+
+def test_a_large_segmentation_is_shown_in_a_notebook(segmenters: Path, painted: Path, tmp_path: Path):
+    written = cnnapp.load("painted").segment_to(enlarged(painted, 70, 80), tmp_path / "mask.tif", 64)
+    assert isinstance(written, LargeSegmentation)
+    assert "background" in written._repr_html_()
+    assert written.size == (70, 80)
