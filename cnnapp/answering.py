@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,9 @@ class Answering:
         masks: folder for masks of segmentation.
         pictures: folder for drawn answers.
         reporter: where progress is shown.
+
+    Attributes:
+        undrawn: reasons why pictures could not be made or written; their answers are given all the same.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Answering:
     ) -> None:
         self._predictor, self._files, self._reporter = predictor, files, reporter
         self._masks, self._pictures = masks, pictures
+        self.undrawn: list[str] = []
 
     def whole(self, batch_size: int, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         """Answer for each file as a whole, some of them in one call.
@@ -51,21 +54,26 @@ class Answering:
                         write_file(self._masks / f"{_stem(number, name)}.png", answer.mask_png())
                 yield name, answer
 
-    def by_pieces(self, tile: int, blend: bool, options: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    def by_pieces(self, tile: int, blend: bool, options: dict[str, Any], scratch: Path) -> Iterator[tuple[str, Any]]:
         """Answer for each file piece by piece; masks go to files, where those of a run before are taken up again.
+
+        Args:
+            tile: side of the pieces, in pixels.
+            blend: as for :meth:`cnnapp.Predictor.predict_by_pieces`.
+            options: of the model.
+            scratch: where masks go that no folder was given for; the answers read them again.
 
         Yields:
             (name, answer or ``DataError``), in order.
         """
-        with tempfile.TemporaryDirectory() as scratch:
-            for number, name in enumerate(self._files, start=1):
-                try:
-                    answer = self._one(number, name, tile, blend, options, self._masks or Path(scratch))
-                    self._draw(number, name, answer)
-                except DataError as error:
-                    yield name, error
-                else:
-                    yield name, answer
+        for number, name in enumerate(self._files, start=1):
+            try:
+                answer = self._one(number, name, tile, blend, options, self._masks or scratch)
+            except DataError as error:
+                yield name, error
+            else:
+                self._draw(number, name, answer)
+                yield name, answer
 
     def _one(self, number: int, name: str, tile: int, blend: bool, options: dict[str, Any], masks: Path) -> Any:
         with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
@@ -77,12 +85,15 @@ class Answering:
     def _draw(self, number: int, name: str, answer: Any) -> None:
         if self._pictures is None:
             return
-        picture, path = answer.draw(), self._pictures / f"{_stem(number, name)}.png"
+        path = self._pictures / f"{_stem(number, name)}.png"
         try:
+            picture = answer.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path)
+        except DataError as error:
+            self.undrawn.append(f"{path}: cannot be drawn: {error}")
         except OSError as error:
-            raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+            self.undrawn.append(f"{path}: cannot be written: {error.strerror or error}")
 
 
 def _stem(number: int, name: str) -> str:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from cnnapp.large import LargeSegmentation
 from cnnapp.results import Detections, Segmentation
 from pipelines import intake
@@ -20,6 +22,7 @@ from pipelines.scan_pieces import ScanByPieces
 
 __all__ = ["Advance", "answer", "write"]
 
+_END = 2**20
 Advance = Callable[[int, int], object]
 """Called with how many pieces of an image are done, and how many there are."""
 
@@ -88,8 +91,15 @@ def _counting(count: int, advance: Advance) -> Callable[..., None]:
 
 
 def _fingerprint(image: ImageInput) -> list[str | int]:
-    """Tell an image from others without reading a large file."""
+    """Tell an image from others; a large file is not read for that but at both ends."""
     if isinstance(image, (str, os.PathLike)):
-        found = Path(image).stat()
-        return [found.st_size, found.st_mtime_ns]
+        path = Path(image).resolve()
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            ends = hashlib.sha256(file.read(_END))
+            file.seek(max(found.st_size - _END, 0))
+            ends.update(file.read(_END))
+        return [found.st_size, found.st_mtime_ns, hashlib.sha256(os.fsencode(path)).hexdigest(), ends.hexdigest()]
+    if isinstance(image, np.ndarray):
+        return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest(), *image.shape]
     return [hashlib.sha256(image if isinstance(image, bytes) else intake.read(image)).hexdigest()]

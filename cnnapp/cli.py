@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import glob
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -147,27 +149,34 @@ def predict(
     answers: list[Any] = []
     failures = []
     answering = Answering(loaded, files, masks, draw, Reporter(err))
-    found = answering.whole(batch_size, options) if tile is None else answering.by_pieces(tile, blend, options)
-    for name, answer in found:
-        if isinstance(answer, DataError):
-            failures.append({"source": name, "error": str(answer)})
-            err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
+    with contextlib.ExitStack() as stack:
+        if tile is None:
+            found = answering.whole(batch_size, options)
         else:
-            answers.append(answer)
-            out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
-    if json_file is not None:
-        record = {"model": f"{loaded.card.name}/{loaded.card.version}"}
-        write_file(
-            json_file, json.dumps(record | {"answers": [a.to_json() for a in answers], "failed": failures}, indent=1)
-        )
-    if csv_file is not None:
-        _write_csv(csv_file, answers, failures, loaded.card)
-    if coco is not None:
-        from cnnapp.results import to_coco
+            # Kept until all outputs are written: answers of segmentation read their masks for them.
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            found = answering.by_pieces(tile, blend, options, scratch)
+        for name, answer in found:
+            if isinstance(answer, DataError):
+                failures.append({"source": name, "error": str(answer)})
+                err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
+            else:
+                answers.append(answer)
+                out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
+        if json_file is not None:
+            _write_json(json_file, answers, failures, loaded.card, masks is not None)
+        if csv_file is not None:
+            _write_csv(csv_file, answers, failures, loaded.card)
+        if coco is not None:
+            from cnnapp.results import to_coco
 
-        write_file(coco, json.dumps(to_coco(answers)))
+            write_file(coco, json.dumps(to_coco(answers)))
+    if answering.undrawn:
+        more = f" (and {len(answering.undrawn) - 1} more)" if len(answering.undrawn) > 1 else ""
+        err.print(f"[red]failed[/red] {escape(answering.undrawn[0] + more)}", soft_wrap=True)
     if failures:
         err.print(f"{len(failures)} of {len(files)} could not be read")
+    if failures or answering.undrawn:
         raise typer.Exit(1)
 
 
@@ -195,6 +204,14 @@ def _find_images(paths: list[str]) -> Iterator[str]:
             yield from matches
         else:
             yield text
+
+
+def _write_json(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any, masks: bool) -> None:
+    records = [answer.to_json() for answer in answers]
+    if not masks:  # where there is one, it is about to be removed
+        records = [{key: value for key, value in record.items() if key != "mask"} for record in records]
+    content = {"model": f"{card.name}/{card.version}", "answers": records, "failed": failures}
+    write_file(path, json.dumps(content, indent=1))
 
 
 def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any) -> None:
@@ -314,29 +331,73 @@ def list_models() -> None:
     _print_rows(f"saved models in {folder}", rows)
 
 
+_CHECKS = {"classification": "classes", "detection": "boxes", "segmentation": "masks"}
+"""What is looked over, by task."""
+
+
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help="As for --data: `digits`, `scenes`, `tfds:NAME`, or a path.")],
     data_dir: DataDir = None,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
     ignore: Annotated[int | None, typer.Option(help="For masks: a value that is no class, besides 255.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="classification, detection or segmentation.", show_default="what the data is for"),
+    ] = None,
 ) -> None:
     """Look a data set over and list all that is wrong with it; the exit status is 1 if anything must be mended.
 
-    A set with boxes and masks is looked over for its masks if `--ignore` is given, else for its boxes.
+    Of a set with boxes and masks both are looked over, unless `--task` is given; `--ignore` stands for
+    `--task segmentation`.
     """
+    if task is not None and task not in _CHECKS:
+        raise ConfigError(unknown("task", task, _CHECKS))
+    if ignore is not None and task not in (None, "segmentation"):
+        raise ConfigError(f"--ignore: is a value of masks; it does not go with --task {task}")
     from pipelines.quiet import import_tensorflow
 
     import_tensorflow()
-    from pipelines.data import checks, detection, mask_checks, object_checks, segmentation
+    task = task if ignore is None else "segmentation"
+    tasks = _tasks(data, data_dir) if task is None else [task]
+    serious = False
+    for each in tasks:
+        if len(tasks) > 1:
+            out.print(f"{_CHECKS[each]}:")
+        try:
+            serious |= _print_checked(_look_over(each, data, data_dir, seed, ignore))
+        except DataError as error:
+            if len(tasks) == 1:
+                raise
+            # What is wrong with all boxes says nothing of the masks.
+            err.print(f"[red]error[/red] {escape(str(error))}", soft_wrap=True)
+            serious = True
+    if serious:
+        raise typer.Exit(1)
+
+
+def _tasks(data: str, data_dir: Path | None) -> list[str]:
+    """Return what a data set is for."""
+    from pipelines.data import detection, segmentation
+
+    known = {
+        "detection": detection.is_detection(data, data_dir),
+        "segmentation": segmentation.is_segmentation(data, data_dir),
+    }
+    return [task for task, found in known.items() if found] or ["classification"]
+
+
+def _look_over(task: str, data: str, data_dir: Path | None, seed: int, ignore: int | None) -> Any:
+    from pipelines.data import checks, mask_checks, object_checks
     from pipelines.progress import Reporter
 
-    if ignore is None and detection.is_detection(data, data_dir):
-        found = object_checks.check(data, data_dir, seed, Reporter(err))
-    elif ignore is not None or segmentation.is_segmentation(data, data_dir):
-        found = mask_checks.check(data, data_dir, seed, Reporter(err), ignore)
-    else:
-        found = checks.check(data, data_dir, seed, Reporter(err))
+    if task == "segmentation":
+        return mask_checks.check(data, data_dir, seed, Reporter(err), ignore)
+    return (object_checks if task == "detection" else checks).check(data, data_dir, seed, Reporter(err))
+
+
+def _print_checked(found: Any) -> bool:
+    """Print what a check found; return whether anything must be mended."""
     for line in found.summary:
         out.print(line, markup=False, soft_wrap=True)
     for problem in found.problems:
@@ -345,8 +406,7 @@ def check(
         out.print(f"[{colour}]{word}[/{colour}] {escape(str(problem))}", soft_wrap=True)
     if not found.problems:
         out.print("nothing is wrong")
-    if any(problem.serious for problem in found.problems):
-        raise typer.Exit(1)
+    return any(problem.serious for problem in found.problems)
 
 
 @app.command()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
 from cnnapp.large import LargeSegmentation
 from cnnapp.results import Answer, Classification, Detections, Segmentation
@@ -29,7 +32,16 @@ __all__ = ["Predictor", "load"]
 
 Option = float | tuple[float, ...]
 _TASKS = ("classification", "detection", "segmentation")
-_SHARE = 0.8  # of the memory that is free, which one answer may take
+_SHARE = 0.8  # of the memory that is free, which the answers of one call may take
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An image that was read: how it is called, its bytes, and height and width as stored, 0 where none are known."""
+
+    name: str
+    data: bytes
+    size: tuple[int, int]
 
 
 def load(name: str | os.PathLike) -> Predictor:
@@ -85,7 +97,7 @@ class Predictor:
         Args:
             images: one or many of: a path, encoded bytes, an array (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)), a
                 Pillow image.
-            batch_size: how many are answered in one call.
+            batch_size: how many are answered in one call; of images too large for that together it is fewer.
             **options: optional inputs of the model: for detection ``score_threshold``, ``overlap_threshold``,
                 ``soft_nms_sigma``, ``scales``.
 
@@ -114,7 +126,7 @@ class Predictor:
 
         Args:
             images: as for :meth:`predict`; they are read in batches, so there may be any number.
-            batch_size: how many are answered in one call.
+            batch_size: as for :meth:`predict`.
             names: how to call them in answers and reasons, one an image; their paths by default.
             **options: as for :meth:`predict`.
 
@@ -132,7 +144,7 @@ class Predictor:
                     [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
                 )
                 read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
-                yield from zip(called, self._answers(called, read, options), strict=True)
+                yield from zip(called, self._answers(read, options), strict=True)
 
     def _check_options(self, options: dict[str, Option]) -> None:
         known = self.card.input.get("options", {})
@@ -140,54 +152,72 @@ class Predictor:
             if option not in known:
                 raise ConfigError(unknown("option", option, known))
 
-    def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> bytes | DataError:
+    def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> _Read | DataError:
         try:
-            data = intake.read(image, name)
-            self._refuse_too_large(data, name, options)
+            image = _encoded(image)
+            size = (0, 0)
+            if "bytes_per_pixel" in self.card.input:
+                size = _size(image, name)
+                self._refuse_too_large(size, name, options)
+            # Now alone: formats that the graph does not read are decoded here.
+            return _Read(name, intake.read(image, name), size)
         except DataError as error:
             return error
-        return data
 
-    def _refuse_too_large(self, data: bytes, name: str, options: dict[str, Option]) -> None:
-        """Refuse, from its header alone, an image whose answer would not fit into memory."""
+    def _refuse_too_large(self, size: tuple[int, int], name: str, options: dict[str, Option]) -> None:
+        """Refuse an image whose answer would not fit into memory."""
+        needed, free = self._needed(size, options), memory.available()
+        if needed > _SHARE * free:
+            raise DataError(
+                f"{name}: {size[1]} x {size[0]} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
+                f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
+            )
+
+    def _needed(self, size: tuple[int, int], options: dict[str, Option]) -> int:
+        """Return how many bytes the answer for an image of a height and width takes, 0 where the card does not say."""
         bytes_each = self.card.input.get("bytes_per_pixel")
         if bytes_each is None:
-            return
-        height, width = intake.size_of(data, name)
+            return 0
         if self.card.task == "segmentation":
             scale, classes = float(self.card.input["scale"]), len(self.card.classes)
         else:
             scales = options.get("scales", self.card.input["options"]["scales"])
             scale, classes = max(scales) if isinstance(scales, (tuple, list)) else float(scales), 0
-        needed, free = memory.needed(height, width, scale, bytes_each, classes), memory.available()
-        if needed > _SHARE * free:
-            raise DataError(
-                f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
-                f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
-            )
+        return memory.needed(*size, scale, bytes_each, classes)
 
-    def _answers(
-        self, names: list[str], read: list[bytes | DataError], options: dict[str, Option]
-    ) -> Iterator[Answer | DataError]:
-        good = [(name, data) for name, data in zip(names, read, strict=True) if isinstance(data, bytes)]
-        answers = iter(self._answer(good, options))
-        for data in read:
-            yield next(answers) if isinstance(data, bytes) else data
+    def _answers(self, read: list[_Read | DataError], options: dict[str, Option]) -> Iterator[Answer | DataError]:
+        good = [one for one in read if isinstance(one, _Read)]
+        answers = (answer for call in self._calls(good, options) for answer in self._answer(call, options))
+        for one in read:
+            yield next(answers) if isinstance(one, _Read) else one
 
-    def _answer(self, images: list[tuple[str, bytes]], options: dict[str, Option]) -> list[Answer | DataError]:
+    def _calls(self, images: list[_Read], options: dict[str, Option]) -> Iterator[list[_Read]]:
+        """Divide images among calls whose answers fit into memory together; what fits only alone is alone."""
+        call: list[_Read] = []
+        for image in images:
+            together = [*call, image]
+            # The answers of a call are as high as its highest image and as wide as its widest.
+            largest = max(one.size[0] for one in together), max(one.size[1] for one in together)
+            needed = len(together) * self._needed(largest, options)
+            if call and needed > _SHARE * memory.available():
+                yield call
+                together = [image]
+            call = together
+        if call:
+            yield call
+
+    def _answer(self, images: list[_Read], options: dict[str, Option]) -> list[Answer | DataError]:
         import tensorflow as tf
 
-        if not images:
-            return []
         try:
-            outputs = self._served([data for _, data in images], **options)
+            outputs = self._served([image.data for image in images], **options)
         except tf.errors.InvalidArgumentError as error:
             # The error of a batch does not say which image is at fault; one at a time, it does.
             if len(images) == 1:
-                return [DataError(f"{images[0][0]}: the image cannot be decoded: {_reason(error)}")]
+                return [DataError(f"{images[0].name}: the image cannot be decoded: {_reason(error)}")]
             return [answer for image in images for answer in self._answer([image], options)]
         classes = tuple(self.card.classes)
-        names = [name for name, _ in images]
+        names = [image.name for image in images]
         if self.card.task == "detection":
             columns = (outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections"))
             return [
@@ -341,6 +371,23 @@ class Predictor:
         from cnnapp import verification
 
         return verification.verify_tiling(self, tile)
+
+
+def _encoded(image: ImageInput) -> ImageInput:
+    """Return the bytes of a file, undecoded, and anything else as it is."""
+    if isinstance(image, (str, os.PathLike)):
+        with contextlib.suppress(OSError):  # Which intake words.
+            return Path(image).read_bytes()
+    return image
+
+
+def _size(image: ImageInput, name: str) -> tuple[int, int]:
+    """Return height and width of an image without decoding it; (0, 0) where they are not known."""
+    if isinstance(image, bytes):
+        return intake.size_of(image, name)
+    if isinstance(image, Image.Image):
+        return image.height, image.width
+    return tuple(image.shape[:2]) if isinstance(image, np.ndarray) and image.ndim > 1 else (0, 0)
 
 
 def _reason(error: Exception) -> str:

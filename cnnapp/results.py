@@ -16,11 +16,13 @@ from cnnapp.large import LargeSegmentation
 from cnnapp.segmented import Segmentation
 from pipelines import intake
 from pipelines.intake import ImageInput
+from pipelines.rasters import is_too_large, open_raster, reduced
 
 __all__ = ["Answer", "Classification", "Detection", "Detections", "Segmentation", "to_coco", "to_rows"]
 
 _COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
 """Of boxes by class, told apart by the colour-blind too (Okabe, Ito 2008)."""
+_LARGE_SIDE = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +224,8 @@ class Detections:
         Args:
             image: the image; by default it is read again from ``source``.
             side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by
-                whole pixels.
+                whole pixels. Of an image too large to be decoded at once a small version is drawn on, no side of which
+                is longer than 2,048 pixels.
 
         Returns:
             A picture of mode RGB.
@@ -230,9 +233,16 @@ class Detections:
         Raises:
             DataError: if the image cannot be read.
         """
-        picture = intake.open_rgb(self.source if image is None else image)
-        factor = max(1, side // max(picture.size))
-        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+        image = self.source if image is None else image
+        if is_too_large(image):
+            with open_raster(image, self.source) as raster:
+                picture = Image.fromarray(reduced(raster, _LARGE_SIDE))
+                factor = 1 / -(-max(raster.height, raster.width) // max(picture.size))
+        else:
+            picture = intake.open_rgb(image)
+            times = max(1, side // max(picture.size))
+            picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+            factor = float(times)
         pen = ImageDraw.Draw(picture)
         width = max(1, round(max(picture.size) / 400))
         # The surest last, on top of all others.

@@ -16,6 +16,8 @@ from pipelines.masks import colours, to_png
 
 __all__ = ["Segmentation"]
 
+_ROWS = 256  # that are mixed at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation(ClassAreas):
@@ -107,6 +109,7 @@ class Segmentation(ClassAreas):
         shown: Collection[int] | None = None,
         side: int = 960,
         legend: bool = True,
+        largest: int | None = None,
     ) -> Image.Image:
         """Lay the classes in their colours over the image.
 
@@ -117,6 +120,7 @@ class Segmentation(ClassAreas):
             side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by
                 whole pixels.
             legend: name the classes that occur below the picture.
+            largest: if given, every n-th pixel of every n-th row is drawn, so that no side is longer, in pixels.
 
         Returns:
             A picture of mode RGB.
@@ -124,17 +128,30 @@ class Segmentation(ClassAreas):
         Raises:
             DataError: if the image cannot be read.
         """
-        picture = intake.open_rgb(self.source if image is None else image)
-        table = colours(256).astype(np.float32)
         if shown is None:
             named = self.class_names[0].lower() in ("background", "void")
             shown = [i for i in range(len(self.class_names)) if not (i == 0 and named)]
-        share = opacity * np.isin(self.class_map, list(shown))[..., None]
-        mixed = np.asarray(picture, np.float32) * (1 - share) + table[self.class_map] * share
-        overlay = Image.fromarray(np.rint(mixed).astype(np.uint8))
-        factor = max(1, side // max(overlay.size))
-        overlay = overlay.resize((overlay.width * factor, overlay.height * factor), Image.Resampling.NEAREST)
+        every = self._every(largest)
+        picture = intake.open_rgb(self.source if image is None else image)
+        overlay = _enlarged(_mixed(np.asarray(picture)[every], self.class_map[every], opacity, shown), side)
         return self._with_legend(overlay, shown) if legend else overlay
+
+    def draw_confidence(self, side: int = 480, largest: int | None = None) -> Image.Image:
+        """Draw how sure the classes are: dark is unsure, bright is sure.
+
+        Args:
+            side: as for :meth:`draw`.
+            largest: likewise.
+
+        Returns:
+            A picture of mode L.
+        """
+        return _enlarged(np.rint(self.confidence[self._every(largest)] * 255).astype(np.uint8), side)
+
+    def _every(self, largest: int | None) -> tuple[slice, slice]:
+        """Return which rows and columns are drawn."""
+        step = 1 if largest is None else max(1, -(-max(self.size) // largest))
+        return slice(None, None, step), slice(None, None, step)
 
     def _with_legend(self, overlay: Image.Image, shown: Collection[int]) -> Image.Image:
         entries = [(name, share) for name, _, share in self.areas() if self.class_names.index(name) in set(shown)]
@@ -157,3 +174,22 @@ class Segmentation(ClassAreas):
             pen.rectangle((left, top, left + 16, top + 16), fill=fill, outline="#222222")
             pen.text((left + 22, top), text, fill="#222222", font_size=14)
         return canvas
+
+
+def _mixed(pixels: np.ndarray, class_map: np.ndarray, opacity: float, shown: Collection[int]) -> np.ndarray:
+    """Lay colours over uint8 pixels (height, width, 3), some rows at a time."""
+    table, shares = colours(256).astype(np.float32), np.zeros((256, 1), np.float32)
+    shares[list(shown)] = opacity
+    mixed = np.empty(pixels.shape, np.uint8)
+    for top in range(0, len(pixels), _ROWS):
+        rows = slice(top, top + _ROWS)
+        share = shares[class_map[rows]]
+        mixed[rows] = np.rint(pixels[rows] * (1 - share) + table[class_map[rows]] * share)
+    return mixed
+
+
+def _enlarged(pixels: np.ndarray, side: int) -> Image.Image:
+    """Make a picture, enlarged by whole pixels to a side where it is smaller."""
+    picture = Image.fromarray(pixels)
+    factor = max(1, side // max(picture.size))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)

@@ -138,7 +138,7 @@ def _boxes(predictor: Predictor, pixels: np.ndarray, tile: int) -> TilingDiffere
     parts = predictor.predict_by_pieces(pixels, tile)
     assert isinstance(whole, Detections)
     assert isinstance(parts, Detections)
-    largest, other = 0.0, max(0, len(whole) - len(parts))
+    largest, other = 0.0, 0
     left = list(range(len(parts)))
     for box, score, class_id in zip(whole.boxes, whole.scores, whole.class_ids, strict=True):
         near = [i for i in left if parts.class_ids[i] == class_id and np.abs(parts.boxes[i] - box).max() < 1.0]
@@ -148,4 +148,9 @@ def _boxes(predictor: Predictor, pixels: np.ndarray, tile: int) -> TilingDiffere
         best = min(near, key=lambda i: abs(float(parts.scores[i]) - float(score)))
         largest = max(largest, abs(float(parts.scores[best]) - float(score)))
         left.remove(best)
+    if left:
+        # Pieces are not limited in number: below the last object of a full answer there may be others.
+        limit = predictor.served([intake.read(pixels)])["scores"].shape[1]
+        lowest = float(whole.scores.min()) if len(whole) >= limit else -1.0
+        other += sum(float(parts.scores[i]) > lowest for i in left)
     return TilingDifference((pixels.shape[0], pixels.shape[1]), tile, largest, other, "objects")

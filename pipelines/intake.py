@@ -39,7 +39,7 @@ EXTENSIONS = frozenset(
 """What a folder is searched for. A file given by name is judged by its content alone."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "TGA", "JPEG2000", "ICO")
-_BY_PIECES = "detection and segmentation answer larger ones piece by piece: --tile 1024 (tile=1024 in Python)"
+_BY_PIECES = "detection and segmentation answer larger ones piece by piece: --tile 1024 (predict_by_pieces in Python)"
 _DECODED = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 

@@ -15,6 +15,7 @@ from pipelines.data.splits import Split
 from pipelines.errors import DataError
 from pipelines.masks import IGNORED
 from pipelines.progress import Reporter
+from pipelines.resample import resample
 from pipelines.views import bend, draw_matrix, draw_shifts, place, relight, sample
 
 __all__ = ["MaskCropSpec", "MaskScene", "decode_masks", "mask_crops", "whole"]
@@ -54,7 +55,10 @@ class MaskCropSpec:
 
 
 def decode_masks(split: Split[np.ndarray], scale: float, channels: int, reporter: Reporter) -> list[MaskScene]:
-    """Decode all images of a split and scale them with their masks, by the very functions of the saved model.
+    """Decode all images of a split and scale them with their masks.
+
+    Images are decoded, scaled and turned to grey by the functions of the saved model, and the result is rounded once,
+    to 8 bits; the saved model does not round what it has scaled. Of masks the nearest pixel is taken.
 
     Args:
         split: the examples.
@@ -74,9 +78,15 @@ def decode_masks(split: Split[np.ndarray], scale: float, channels: int, reporter
     )
     def prepare(data: tf.Tensor, mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = images.decode(data)
-        size = images.scaled_size(image, tf.constant(scale))
+        full = tf.shape(image)[:2]
+        size = images.scaled(full, scale)
+        pixels = tf.cast(image, tf.float32)
+        if scale != 1.0:
+            nothing = tf.zeros([2], tf.int32)
+            pixels = resample(pixels[None], full, size, nothing, nothing, size)[0]
+        pixels = images.grey(pixels, rounded=False) if channels == 1 else pixels
         small = tf.image.resize(mask[..., None], size, method="nearest")[..., 0]
-        return images.prepare_size(image, size, channels), small
+        return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8), small
 
     scenes = []
     with reporter.meter(f"reading {split.name} images", split.size) as meter:

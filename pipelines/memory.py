@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,12 @@ __all__ = ["available", "bytes_per_pixel", "needed"]
 _SIDE = 256
 _WORKSPACE = 1.3  # measured over the maps alone, for the U-Net at 2,048 x 2,048 pixels
 _IMAGE, _SCORE = 16, 16
+_CGROUPS = Path("/sys/fs/cgroup")
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""Of version 2 and of version 1: the limit, what is used, and what of that are files, read but not of late."""
 
 
 def bytes_per_pixel(model: Any) -> int:
@@ -39,9 +46,37 @@ def bytes_per_pixel(model: Any) -> int:
     return int(np.ceil(most))
 
 
-def available() -> int:
-    """Return how many bytes of memory this machine has to give."""
-    return int(psutil.virtual_memory().available)
+def available(cgroups: Path = _CGROUPS) -> int:
+    """Return how many bytes of memory this machine has to give, or this container where that is less.
+
+    Args:
+        cgroups: where Linux says what a container may take.
+
+    Reference:
+        The Linux kernel documentation, "Control Group v2", section "Memory", and "Memory Resource Controller" (v1).
+    """
+    free = int(psutil.virtual_memory().available)
+    for limit, used, statistics, files in _LIMITS:
+        most, taken = _number(cgroups / limit), _number(cgroups / used)
+        if most is not None and taken is not None:
+            # Files that were read stay in memory, and count as used, only until something else needs the place.
+            free = min(free, most - taken + min(taken, _statistic(cgroups / statistics, files)))
+    return max(0, free)
+
+
+def _number(path: Path) -> int | None:
+    """Return the number in a file; None where there is no such file, or it says that there is no limit."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _statistic(path: Path, name: str) -> int:
+    try:
+        return next((int(line.split()[1]) for line in path.read_text().splitlines() if line.split()[:1] == [name]), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def needed(height: int, width: int, scale: float, bytes_each: int, classes: int) -> int:

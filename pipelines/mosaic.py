@@ -41,6 +41,10 @@ class Band:
 class Mosaic:
     """How a segmentation network answers for an image piece by piece.
 
+    Where it blends, the probabilities of a row of pieces are held in memory over all of the image's width: for a row
+    (side + overlap) x width x classes x 4 bytes, an overlap being a quarter of the side, and less than half as much
+    again where one row fades into the next.
+
     Args:
         served: the saved model.
         raster: the image.
@@ -122,7 +126,7 @@ class Mosaic:
 
         Args:
             start: number of the row of pieces to begin with.
-            advance: called after each piece.
+            advance: called after each piece of these rows.
 
         Yields:
             Bands that cover the image once, from that row of pieces on.
@@ -151,7 +155,8 @@ class Mosaic:
             for column in self.columns:
                 across = ramp(column, width, self._overlap)[None, :, None]
                 sums[:, slice(*column.kept)] += self.piece(row, column) * down * across
-                advance()
+                if number >= start:
+                    advance()
             end = self.rows[number + 1].kept[0] if number + 1 < len(self.rows) else height
             done = end - row.kept[0]
             waiting = end, sums[done:].copy()

@@ -1,4 +1,4 @@
-"""Large images, read by windows: TIFF, and whatever is too large to be decoded whole, without decoding all of it."""
+"""Large images, read by windows: TIFF of any size, others of many pixels, without decoding all of them at once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from pipelines.errors import DataError
 from pipelines.intake import ImageInput
 from pipelines.quiet import import_tensorflow
 
-__all__ = ["Raster", "open_raster", "reduced"]
+__all__ = ["Raster", "is_too_large", "open_raster", "reduced"]
 
+_WHOLE = 2**24
+"""Up to so many pixels, 48 MiB of RGB, PNG, JPEG and BMP are decoded whole, which is faster."""
+_JPEG_WHOLE = 2**29
+"""TensorFlow refuses a JPEG of so many pixels, whatever part of it is asked for."""
 _CACHE_BYTES = 256 * 2**20
 _ORIENTATION, _COMPRESSION, _PHOTOMETRIC, _EXTRA = 274, 259, 262, 338
 _JPEG, _YCBCR = 7, 6
 _KNOWN_PHOTOMETRIC = (1, 2, 3, _YCBCR)  # black is zero, RGB, palette
 _HEADER = 1 << 18
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BY_ROWS = (b"\xff\xd8", b"\x89PNG", b"BM")
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,8 @@ class Raster:
 def open_raster(source: ImageInput, name: str | None = None) -> Iterator[Raster]:
     """Open an image to read it in parts.
 
-    TIFF files are read by windows, and so are others of more pixels than are decoded at once; the rest is decoded
-    whole, by the graph that serves it.
+    TIFF files are read by windows, and so are PNG, JPEG and BMP files of more than 2**24 pixels, and others of more
+    than are decoded at once; the rest is decoded whole, by the graph that serves it.
 
     Args:
         source: as of :func:`pipelines.intake.read`.
@@ -91,11 +96,14 @@ def _whole(source: ImageInput, name: str) -> Raster:
     tf = import_tensorflow()
     from pipelines import images
 
-    data = intake.read(source, name)
-    try:
-        pixels = images.decode(tf.constant(data)).numpy()
-    except tf.errors.InvalidArgumentError:
-        raise DataError(f"{name}: is not an image that can be decoded") from None
+    if isinstance(source, np.ndarray) and source.dtype == np.uint8 and source.shape[2:] == (3,) and source.size:
+        pixels = source
+    else:
+        data = intake.read(source, name)
+        try:
+            pixels = images.decode(tf.constant(data)).numpy()
+        except tf.errors.InvalidArgumentError:
+            raise DataError(f"{name}: is not an image that can be decoded") from None
     return Raster(
         name, pixels.shape[0], pixels.shape[1], lambda top, bottom, left, right: pixels[top:bottom, left:right]
     )
@@ -107,7 +115,9 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
         return None
     head = source[:4] if isinstance(source, bytes) else _head(Path(source), name)
     is_tiff = head in _TIFF
-    if not is_tiff and _pixels(source) <= intake.MAX_PIXELS:
+    at_once = min(_WHOLE, intake.MAX_PIXELS) if head.startswith(_BY_ROWS) else intake.MAX_PIXELS
+    count = 0 if is_tiff else _pixels(source)
+    if not is_tiff and count <= at_once:
         return None
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
@@ -115,24 +125,31 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     stack.enter_context(warnings.catch_warnings())
     warnings.simplefilter("ignore", NotGeoreferencedWarning)
     # GDAL keeps what it decoded: of its own accord a twentieth of the memory.
-    stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO"))
+    # Where it decodes a PNG in one go, it takes the rows that a damaged one lacks to be black.
+    stack.enter_context(
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_PAM_ENABLED="NO", GDAL_PNG_WHOLE_IMAGE_OPTIM="NO")
+    )
     try:
         if isinstance(source, bytes):
             dataset = stack.enter_context(stack.enter_context(rasterio.MemoryFile(source)).open())
         else:
             dataset = stack.enter_context(rasterio.open(os.fspath(source)))
     except RasterioIOError as error:
-        if not is_tiff:
+        if count > intake.MAX_PIXELS:
             raise DataError(f"{name}: is not an image that can be read: {error}") from None
         return None  # what GDAL refuses may still be Pillow's to read
-    orientation, reason = _tags(source) if is_tiff else (_orientation(source), "")
+    pixels = dataset.width * dataset.height
+    if dataset.driver == "JPEG" and pixels < _JPEG_WHOLE:
+        return _jpeg(source, name, dataset.height, dataset.width)
+    orientation, reason, near = _tags(source) if is_tiff else (_orientation(source), _bmp(source, name), False)
     reason = reason or _unlike(dataset)
-    if reason and dataset.width * dataset.height <= intake.MAX_PIXELS:
+    if (reason or near) and pixels <= intake.MAX_PIXELS:
         return None
     if reason:
         raise DataError(
             f"{name}: {dataset.width} x {dataset.height} pixels with {reason}; images of more than "
-            f"{intake.MAX_PIXELS:,} pixels are read where they have 8 or 16 bits, in grey, RGB, or a palette"
+            f"{intake.MAX_PIXELS:,} pixels are read where they have 8 or 16 bits, in grey, RGB, or a palette, and no "
+            "transparent colour"
         )
     return _dataset(dataset, name, orientation)
 
@@ -161,8 +178,25 @@ def _pixels(source: str | os.PathLike | bytes) -> int:
         return 0
 
 
-def _tags(source: str | os.PathLike | bytes) -> tuple[int, str]:
-    """Return the orientation of a TIFF, and what in its header speaks against reading it by windows."""
+def is_too_large(source: ImageInput) -> bool:
+    """Return whether an image has more pixels than are decoded at once, from its header alone.
+
+    Args:
+        source: as of :func:`pipelines.intake.read`.
+    """
+    if isinstance(source, np.ndarray):
+        count = int(np.prod(source.shape[:2]))
+    elif isinstance(source, Image.Image):
+        count = source.width * source.height
+    else:
+        count = _pixels(source)
+    return count > intake.MAX_PIXELS
+
+
+def _tags(source: str | os.PathLike | bytes) -> tuple[int, str, bool]:
+    """Return the orientation of a TIFF, what in its header speaks against reading it by windows, and whether a window
+    has the pixels of the whole only nearly.
+    """
     stream: Any = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         # Its class itself: opening by the module would refuse large images.
@@ -171,14 +205,15 @@ def _tags(source: str | os.PathLike | bytes) -> tuple[int, str]:
             orientation = tags.get(_ORIENTATION, 1)
             photometric, extra = tags.get(_PHOTOMETRIC, 1), tags.get(_EXTRA, ())
             if photometric == _YCBCR and tags.get(_COMPRESSION) != _JPEG:
-                return 1, "uncompressed YCbCr"  # which readers turn to RGB differently
+                return 1, "uncompressed YCbCr", False  # which readers turn to RGB differently
     except Exception:  # As above; a layout that Pillow does not read has no answer to be equal to.
-        return 1, ""
+        return 1, "", False
     if photometric not in _KNOWN_PHOTOMETRIC:
-        return 1, f"photometric interpretation {photometric}"
+        return 1, f"photometric interpretation {photometric}", False
     if tuple(extra) not in ((), (2,)):
-        return 1, f"extra samples {tuple(extra)}"
-    return orientation if orientation in range(1, 9) else 1, ""
+        return 1, f"extra samples {tuple(extra)}", False
+    # GDAL comes with a libjpeg that enlarges colour another way than that of Pillow and TensorFlow.
+    return orientation if orientation in range(1, 9) else 1, "", photometric == _YCBCR
 
 
 def _orientation(source: str | os.PathLike | bytes) -> int:
@@ -189,18 +224,72 @@ def _orientation(source: str | os.PathLike | bytes) -> int:
     return int(images.exif_orientation(tf.constant(head)))
 
 
+def _bmp(source: str | os.PathLike | bytes, name: str) -> str:
+    """Return what in the header of a BMP speaks against reading it by windows; nothing of other formats."""
+    head = source[:54] if isinstance(source, bytes) else _head(Path(source), name, 54)
+    if not head.startswith(b"BM"):
+        return ""
+    header, depth, compression = (
+        int.from_bytes(head[first:end], "little") for first, end in ((14, 18), (28, 30), (30, 34))
+    )
+    if header < 40 or compression or depth not in (1, 4, 8, 24, 32):
+        return "samples that are packed or compressed"  # which readers bring to 8 bits differently
+    return ""
+
+
 def _unlike(dataset: Any) -> str:
     """Return why the pixels would not be those of the whole image, or nothing."""
-    kinds = set(dataset.dtypes)
+    kinds, kind = set(dataset.dtypes), dataset.colorinterp[0].name
     if kinds not in ({"uint8"}, {"uint16"}):
         return f"samples of {', '.join(sorted(kinds))}"
     if dataset.count not in (1, 2, 3, 4):
         return f"{dataset.count} bands"
-    if int(dataset.tags(ns="IMAGE_STRUCTURE").get("NBITS", 8)) not in (8, 16):
-        return "fewer than 8 bits a sample"
+    if kind == "palette" and (dataset.count > 1 or "uint16" in kinds):
+        return "a palette of an unusual layout"
+    bits = _bits(dataset)
+    if bits not in (8, 16) and (bits not in (1, 2, 4) or dataset.count > 1):
+        return f"samples of {bits} bits"
     if dataset.count in (2, 4) and dataset.colorinterp[-1].name != "alpha":
         return f"a last band that is {dataset.colorinterp[-1].name}"
+    # Of a TIFF it is GDAL's own tag, which other readers do not know; a PNG's palette is composited.
+    known = dataset.driver == "GTiff" or (dataset.driver == "PNG" and kind == "palette")
+    if not known and any(value is not None for value in dataset.nodatavals):
+        return "a transparent colour"
     return ""
+
+
+def _bits(dataset: Any) -> int:
+    depth = 16 if "uint16" in dataset.dtypes else 8
+    return int(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", depth))
+
+
+def _over_white(values: np.ndarray) -> np.ndarray:
+    """Composite the last channel over white, as the whole image is: from uint8 (..., n + 1) to (..., n)."""
+    share = values[..., -1:].astype(np.float32) / 255.0
+    over = values[..., :-1].astype(np.float32) * share + 255.0 * (1.0 - share)
+    return np.rint(over).astype(np.uint8)
+
+
+def _jpeg(source: str | os.PathLike | bytes, name: str, height: int, width: int) -> Raster:
+    """Open a JPEG by the decoder that serves whole ones, which reads some rows as it reads them all."""
+    tf = import_tensorflow()
+
+    data = tf.constant(source if isinstance(source, bytes) else Path(source).read_bytes())
+    # Pieces lie side by side, and to reach a row all above it are gone through: those of the last call are kept.
+    first, held = 0, np.empty((0, width, 3), np.uint8)
+
+    def stored(top: int, bottom: int, left: int, right: int) -> np.ndarray:
+        nonlocal first, held
+        if not first <= top <= bottom <= first + len(held):
+            crop = [top, 0, bottom - top, width]  # of whole rows: where columns are cut, colour is enlarged otherwise
+            try:
+                rows = tf.image.decode_and_crop_jpeg(data, crop, channels=3, dct_method="INTEGER_ACCURATE")
+            except tf.errors.InvalidArgumentError:
+                raise OSError("the image is damaged") from None
+            first, held = top, rows.numpy()
+        return held[top - first : bottom - first, left:right]
+
+    return _upright(name, height, width, stored, _orientation(source))
 
 
 def _dataset(dataset: Any, name: str, orientation: int) -> Raster:
@@ -209,8 +298,9 @@ def _dataset(dataset: Any, name: str, orientation: int) -> Raster:
     palette = None
     if dataset.count == 1 and dataset.colorinterp[0].name == "palette":
         table = dataset.colormap(1)
-        palette = np.array([table.get(i, (0, 0, 0, 255))[:3] for i in range(256)], np.uint8)
-    height, width = dataset.height, dataset.width
+        colours = np.array([table.get(i, (0, 0, 0, 255)) for i in range(256)], np.uint8)
+        palette = _over_white(colours) if dataset.driver == "PNG" else colours[:, :3]
+    step = 255 // (2 ** min(_bits(dataset), 8) - 1)
 
     def stored(top: int, bottom: int, left: int, right: int) -> np.ndarray:
         values = np.moveaxis(dataset.read(window=Window(left, top, right - left, bottom - top)), 0, -1)
@@ -219,11 +309,16 @@ def _dataset(dataset: Any, name: str, orientation: int) -> Raster:
         if palette is not None:
             return palette[values[..., 0]]
         if values.shape[-1] in (2, 4):
-            share = values[..., -1:].astype(np.float32) / 255.0
-            over = values[..., :-1].astype(np.float32) * share + 255.0 * (1.0 - share)
-            values = np.rint(over).astype(np.uint8)
-        return np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
+            values = _over_white(values)
+        return np.repeat(values * np.uint8(step), 3, axis=-1) if values.shape[-1] == 1 else values
 
+    return _upright(name, dataset.height, dataset.width, stored, orientation)
+
+
+def _upright(
+    name: str, height: int, width: int, stored: Callable[[int, int, int, int], np.ndarray], orientation: int
+) -> Raster:
+    """Return the image that stands upright when what is stored is turned as its orientation says."""
     if orientation == 1:
         return Raster(name, height, width, stored)
     turned, flipped_columns, flipped_rows = (

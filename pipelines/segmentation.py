@@ -43,7 +43,8 @@ __all__ = ["Trained", "build", "choose", "evaluate", "load", "loss", "metrics", 
 
 name = "segmentation"
 
-_SAMPLE = 200
+_LOOKED_AT, _SAMPLE = 2000, 200
+_STANDARDISED = 500
 _STEPS = 4000
 _STEP_PIXELS = 1.0e5
 _LEARNING_RATE = 5e-3  # of AdamW
@@ -240,16 +241,25 @@ def _geometry(model: keras.Model) -> tuple[int, int]:
 
 def _look_at(split: Split[np.ndarray]) -> tuple[np.ndarray, bool]:
     """Return heights and widths of some images, and whether all are grey."""
-    sample = list(islice(split.examples(), 2000))
-    some = sample[:: max(1, len(sample) // _SAMPLE)]
-    pictures = [np.asarray(intake.open_rgb(example.image, name=example.id)) for example in some]
-    shapes = np.array([picture.shape[:2] for picture in pictures], float)
-    return shapes, all((picture[..., :1] == picture).all() for picture in pictures)
+    count = min(split.size, _LOOKED_AT)
+    shapes, grey = [], True
+    for example in islice(split.examples(), 0, count, max(1, count // _SAMPLE)):
+        picture = np.asarray(intake.open_rgb(example.image, name=example.id))
+        shapes.append(picture.shape[:2])
+        grey = grey and bool((picture[..., :1] == picture).all())
+    return np.array(shapes, float), grey
 
 
 def _standardisation(scenes: list[MaskScene]) -> tuple[float, float]:
-    pixels = np.concatenate([scene.pixels.ravel() for scene in scenes[:: max(1, len(scenes) // 500)]])
-    return float(pixels.mean()), max(float(pixels.std()), 1.0)
+    """Return mean and standard deviation of the pixels of some scenes; the deviation is at least 1."""
+    count, total, squares = 0, 0.0, 0.0
+    for scene in scenes[:: max(1, len(scenes) // _STANDARDISED)]:
+        pixels = scene.pixels.astype(np.float64).ravel()
+        count += pixels.size
+        total += float(pixels.sum())
+        squares += float(pixels @ pixels)
+    mean = total / count
+    return mean, max(math.sqrt(max(squares / count - mean**2, 0.0)), 1.0)
 
 
 def _weights(config: SegmentationConfig, scenes: list[MaskScene], classes: int) -> np.ndarray:

@@ -34,8 +34,14 @@ class ServingModule(tf.Module):
 
     def __init__(self, model: keras.Model, labels: Path) -> None:
         super().__init__(name="cnnapp")
-        # Held by a function and not as an attribute: TensorFlow would find the weights there too, and save them twice.
-        self._network = lambda pixels: model(pixels, training=False)
+
+        # One function for all signatures, so that the graph is written once. Held by another and not as an attribute:
+        # TensorFlow would find the weights there too, and save them twice.
+        @tf.function(input_signature=[tf.TensorSpec(model.input_shape, tf.float32)], autograph=False)
+        def network(pixels: tf.Tensor) -> tf.Tensor:
+            return model(pixels, training=False)
+
+        self._network = lambda pixels: network(pixels)
         self.weights = [variable.value for variable in model.weights]
         self.labels = tf.saved_model.Asset(str(labels))
 
@@ -135,7 +141,10 @@ class MaskServing(ServingModule):
             tf.RaggedTensorSpec([None, None], tf.float32, ragged_rank=1),
             tf.TensorSpec([2], tf.int32),
         )
-        class_maps, confidences, sizes = tf.map_fn(answer, image_bytes, fn_output_signature=kinds)
+        # One after the other: the maps of a single image may fill the memory.
+        class_maps, confidences, sizes = tf.map_fn(
+            answer, image_bytes, fn_output_signature=kinds, parallel_iterations=1
+        )
         beyond = tf.constant(IGNORED, tf.uint8)
         return {
             "class_map": class_maps.to_tensor(beyond),

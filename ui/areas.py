@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
 import cnnapp
 
@@ -29,13 +27,9 @@ def show(answer: cnnapp.Segmentation, image: bytes, opacity: float, shown: list[
     """Show an image with its classes over it, beside how sure they are, the areas, and the mask as a file."""
     with st.container(border=True):
         left, right = st.columns(2)
-        overlay = answer.draw(image, opacity, shown, legend=False)
-        overlay.thumbnail((_LARGEST, _LARGEST))
+        overlay = answer.draw(image, opacity, shown, legend=False, largest=_LARGEST)
         left.image(overlay, caption=answer.source, width="stretch")
-        grey = Image.fromarray(np.rint(answer.confidence * 255).astype(np.uint8))
-        grey.thumbnail((_LARGEST, _LARGEST))
-        factor = max(1, 480 // max(grey.size))
-        grey = grey.resize((grey.width * factor, grey.height * factor), Image.Resampling.NEAREST)
+        grey = answer.draw_confidence(largest=_LARGEST)
         right.image(grey, caption="confidence: dark is unsure, bright is sure", width="stretch")
         rows = [{"class": name, "pixels": pixels, "share": f"{share:.2%}"} for name, pixels, share in answer.areas()]
         st.dataframe(rows, hide_index=True, width="stretch")

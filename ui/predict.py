@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 
 import streamlit as st
@@ -20,6 +21,7 @@ __all__ = ["page"]
 _TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
 _SHOWN = 24
 _TILE = 1024
+_KEPT = "answers by pieces"
 
 
 @st.cache_resource(show_spinner="loading the model", max_entries=4)
@@ -38,12 +40,17 @@ def page() -> None:
     st.caption(f"{model.card.description} Classes: {', '.join(classes[:20])}{' …' if len(classes) > 20 else ''}")
     images = _choose_images(model)
     if not images:
+        _keep({})
         st.info("Upload images, or take an example.", icon=":material/upload:")
         return
     options = objects.thresholds(model) if model.card.task == "detection" else {}
     look = areas.choices(model) if model.card.task == "segmentation" else (0.0, [])
     tile = _choose_tile(model)
-    answers, failures = _answer(model, images, options) if tile is None else _by_pieces(model, images, options, tile)
+    if tile is None:
+        _keep({})
+        answers, failures = _answer(model, images, options)
+    else:
+        answers, failures = _by_pieces(model, images, options, tile)
     for failure in failures:
         st.error(failure["error"], icon=":material/broken_image:")
     if answers:
@@ -124,32 +131,50 @@ def _choose_tile(model: cnnapp.Predictor) -> int | None:
 def _by_pieces(
     model: cnnapp.Predictor, images: list[tuple[str, bytes]], options: dict[str, float], tile: int
 ) -> tuple[list[Answer], list[dict[str, str]]]:
+    """Answer piece by piece; what was answered for the same images in the run before is taken from there."""
     answers: list[Answer] = []
     failures = []
+    before, now = st.session_state.get(_KEPT, {}), {}
     for name, data in images:
+        content = hashlib.sha256(data).hexdigest()
+        key = (str(model.served.directory), name, content, tuple(sorted(options.items())), tile)
+        if key in before:
+            now[key] = before[key]
+            answers.append(now[key])
+            continue
         bar = st.progress(0.0, f"answering {name}")
 
         def advance(done: int, count: int, name: str = name, bar: DeltaGenerator = bar) -> None:
             bar.progress(done / count, f"answering {name}: {done} of {count} pieces")
 
         try:
-            answers.append(model.predict_by_pieces(data, tile, name=name, advance=advance, **options))  # type: ignore[arg-type]
+            now[key] = model.predict_by_pieces(data, tile, name=name, advance=advance, **options)  # type: ignore[arg-type]
+            answers.append(now[key])
         except cnnapp.CnnAppError as error:
             failures.append({"source": name, "error": str(error)})
         bar.empty()
+    _keep(now)
     return answers, failures
+
+
+def _keep(answers: dict[tuple, Answer]) -> None:
+    """Keep answers for the next run of this session, and none besides."""
+    st.session_state[_KEPT] = answers
 
 
 def _show(
     model: cnnapp.Predictor, answers: list[Answer], images: dict[str, bytes], look: tuple[float, list[int]]
 ) -> None:
     for answer in answers[:_SHOWN]:
-        if isinstance(answer, Detections):
-            objects.show(model, answer, images[answer.source])
-        elif isinstance(answer, Classification):
-            _show_class(answer, images[answer.source])
-        else:
-            areas.show(answer, images[answer.source], *look)
+        try:
+            if isinstance(answer, Detections):
+                objects.show(model, answer, images[answer.source])
+            elif isinstance(answer, Classification):
+                _show_class(answer, images[answer.source])
+            else:
+                areas.show(answer, images[answer.source], *look)
+        except cnnapp.CnnAppError as error:
+            st.error(f"{answer.source}: cannot be drawn: {error}", icon=":material/broken_image:")
     if len(answers) > _SHOWN:
         st.caption(f"{len(answers) - _SHOWN} more answers are in the table.")
 

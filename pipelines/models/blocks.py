@@ -74,6 +74,11 @@ class BilinearDoubling(keras.layers.UpSampling2D):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(2, data_format="channels_last", interpolation="bilinear", **arguments)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, without those of Keras's own layer that are always the same here."""
+        fixed = ("size", "data_format", "interpolation")
+        return {name: value for name, value in super().get_config().items() if name not in fixed}
+
     def call(self, inputs: Any) -> Any:
         """Map (batch, height, width, channels) to (batch, 2 height, 2 width, channels)."""
         ops = keras.ops
@@ -88,4 +93,3 @@ class BilinearDoubling(keras.layers.UpSampling2D):
             sizes[axis] = 2 * sizes[axis]
             x = ops.reshape(both, sizes)
         return x
-

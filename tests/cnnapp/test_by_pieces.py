@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 from PIL import Image
 
 import cnnapp
+from cnnapp import by_pieces
 from cnnapp.large import LargeSegmentation
-from pipelines import intake, memory
-from pipelines.errors import ConfigError, DataError
+from cnnapp.predictor import Predictor
+from cnnapp.results import Detections
+from pipelines import intake, memory, mosaic
+from pipelines.errors import ConfigError, DataError, ModelError
 
 
 @pytest.fixture
@@ -138,8 +142,145 @@ def test_the_command_line_writes_masks_piece_by_piece(run, painted: Path, tmp_pa
     assert "large.tif,background," in (tmp_path / "areas.csv").read_text()
     assert json.loads((tmp_path / "runs.json").read_text())[0]["image_id"] == "large.tif"
     assert run("predict", "painted", "large.tif", "--tile", "96")[0] == 0  # without a folder for masks
+    arguments = ["--json", "without.json", "--coco", "again.json", "--draw", "drawn"]
+    status, text = run("predict", "painted", "large.tif", "--tile", "96", *arguments)
+    assert status == 0, text
+    assert json.loads((tmp_path / "again.json").read_text()) == json.loads((tmp_path / "runs.json").read_text())
+    again = json.loads((tmp_path / "without.json").read_text())["answers"][0]
+    assert again == {key: value for key, value in record.items() if key != "mask"}
     status, text = run("predict", "painted", "large.tif", "--blend")
     assert (status, "--tile" in text) == (2, True)
+
+
+@pytest.mark.parametrize("how", [["--tile", "96"], []])
+def test_a_picture_that_cannot_be_written_costs_no_answer(run, painted: Path, tmp_path: Path, how: list[str]):
+    image = Image.fromarray(enlarged(painted, 60, 70))
+    for name in ("one.png", "two.png"):
+        image.save(tmp_path / name)
+    (tmp_path / "drawn").write_text("a file, not a folder")
+    arguments = [*how, "--draw", "drawn", "--csv", "areas.csv", "--json", "answers.json"]
+    status, text = run("predict", "painted", "one.png", "two.png", *arguments)
+    assert status == 1
+    assert text.count("cannot be written") == 1
+    assert "0001-one.png: cannot be written" in text
+    assert "(and 1 more)" in text
+    record = json.loads((tmp_path / "answers.json").read_text())
+    assert [answer["source"] for answer in record["answers"]] == ["one.png", "two.png"]
+    assert record["failed"] == []
+    assert "two.png,background," in (tmp_path / "areas.csv").read_text()
+
+
+def test_an_answer_that_cannot_be_drawn_is_given(run, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.fromarray(enlarged(painted, 60, 70)).save(tmp_path / "one.png")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise DataError("one.png: is gone")
+
+    monkeypatch.setattr(LargeSegmentation, "draw", refuse)
+    status, text = run("predict", "painted", "one.png", "--tile", "96", "--draw", "drawn", "--json", "answers.json")
+    assert status == 1
+    assert "cannot be drawn: one.png: is gone" in text
+    assert "could not be read" not in text
+    assert len(json.loads((tmp_path / "answers.json").read_text())["answers"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "array"])
+def test_boxes_are_drawn_on_a_small_version_of_a_large_image(kind: str, monkeypatch: pytest.MonkeyPatch):
+    pixels = np.full((1200, 6000, 3), 90, np.uint8)
+    found = Detections("a.png", np.array([[3000, 300, 4200, 900]], "float32"), np.ones(1), np.zeros(1, int), ("cat",))
+    monkeypatch.setattr(intake, "MAX_PIXELS", 1_000_000)
+    drawn = np.asarray(found.draw(pixels if kind == "array" else image_bytes(Image.fromarray(pixels), kind)))
+    assert drawn.shape == (400, 2000, 3)  # of every third pixel
+    changed = np.argwhere((drawn != 90).any(-1))
+    left, right = changed[changed[:, 0] == 250, 1].min(), changed[changed[:, 0] == 250, 1].max()
+    assert (left, right) == (1000, 1399)
+    assert changed[:, 0].max() == 299
+
+
+def test_a_finished_mask_is_not_computed_again(
+    segmenters: Path, painted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    model, path = cnnapp.load("painted"), tmp_path / "mask.tif"
+    Image.fromarray(enlarged(painted, 100, 130)).save(tmp_path / "image.png")
+    first = model.segment_to(tmp_path / "image.png", path, 64)
+    before = path.read_bytes()
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("is computed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mosaic.Mosaic, "piece", refuse)
+        steps: list[tuple[int, int]] = []
+        again = model.segment_to(tmp_path / "image.png", path, 64, advance=lambda *step: steps.append(step))
+        assert steps == [(6, 6)]
+        assert again.areas() == first.areas()
+        assert path.read_bytes() == before
+        with pytest.raises(AssertionError):
+            model.segment_to(tmp_path / "image.png", path, 96)
+    # Another tile is another run, which writes over the file; so does one where there is no mask of ours.
+    assert model.segment_to(tmp_path / "image.png", path, 96).areas() == first.areas()
+    path.write_text("no mask")
+    assert model.segment_to(tmp_path / "image.png", path, 96).areas() == first.areas()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["image.png", "mask.tif"]
+
+
+def test_images_are_told_from_each_other(tmp_path: Path):
+    tell = by_pieces._fingerprint
+    content = bytes(3 * 2**20)
+    paths = [tmp_path / "a.raw", tmp_path / "b.raw"]
+    for path in paths:
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+    assert tell(paths[0]) == tell(str(paths[0])) != tell(paths[1])
+    before = tell(paths[0])
+    for place in (5, len(content) - 5):
+        paths[0].write_bytes(content[:place] + b"x" + content[place + 1 :])
+        os.utime(paths[0], ns=(1, 1))
+        assert tell(paths[0]) != before
+    pixels = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    assert tell(pixels) == tell(pixels.copy()) != tell(pixels.reshape(6, 4, 3))
+    assert tell(pixels[:, ::-1]) != tell(pixels)
+    assert tell(np.asfortranarray(pixels)) == tell(pixels)
+
+
+def test_verify_counts_objects_of_pieces_alone(detectors: Path, monkeypatch: pytest.MonkeyPatch):
+    model = cnnapp.load("scattered")
+    true = Predictor.predict_by_pieces
+
+    def doctored(change):
+        def answer(self, *arguments, **options):
+            found = true(self, *arguments, **options)
+            return Detections(found.source, *change(found.boxes, found.scores, found.class_ids), found.class_names)
+
+        return answer
+
+    def doubled(boxes, scores, class_ids):
+        return [np.concatenate([part[:1], part]) for part in (boxes, scores, class_ids)]
+
+    def missing(boxes, scores, class_ids):
+        return boxes[1:], scores[1:], class_ids[1:]
+
+    for change in (doubled, missing):
+        monkeypatch.setattr(Predictor, "predict_by_pieces", doctored(change))
+        with pytest.raises(ModelError, match=r", 1 objects differ"):
+            model.verify_tiling(96)
+
+
+def test_verify_allows_pieces_more_objects_than_a_full_answer_has(detectors: Path, monkeypatch: pytest.MonkeyPatch):
+    model = cnnapp.load("scattered")
+    boxes = np.arange(400, dtype="float32").reshape(100, 4) * 10
+    whole = Detections("a", boxes, np.linspace(0.9, 0.6, 100), np.zeros(100, int), ("cross", "disc"))
+
+    def parts(score: float) -> Detections:
+        more = [np.concatenate([one, other]) for one, other in ((boxes, boxes[:1] + 5000), (whole.scores, [score]))]
+        return Detections("a", *more, np.zeros(101, int), whole.class_names)
+
+    monkeypatch.setattr(Predictor, "predict", lambda *_: [whole])
+    monkeypatch.setattr(Predictor, "predict_by_pieces", lambda *_: parts(0.5))
+    assert model.verify_tiling(96).other == 0
+    monkeypatch.setattr(Predictor, "predict_by_pieces", lambda *_: parts(0.7))
+    with pytest.raises(ModelError, match=r", 1 objects differ"):
+        model.verify_tiling(96)
 
 
 def test_verify_compares_pieces_with_the_whole(

@@ -115,7 +115,7 @@ def test_a_model_verifies_itself(predictor, monkeypatch: pytest.MonkeyPatch):
     assert predictor.verify() <= 1e-5
     golden = read_golden(predictor.served.directory)
     golden.outputs["scores"] = golden.outputs["scores"] + 0.01
-    monkeypatch.setattr("cnnapp.predictor.read_golden", lambda _: golden)
+    monkeypatch.setattr("cnnapp.verification.read_golden", lambda _: golden)
     with pytest.raises(cnnapp.ModelError, match=r"largest difference 0\.01"):
         predictor.verify()
 

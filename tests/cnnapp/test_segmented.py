@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pycocotools import mask as coco_mask
 
 import cnnapp
 from cnnapp.segmented import Segmentation
+from pipelines.masks import colours
 
 
 def answer(class_map, names=("background", "disc", "cross"), confidence=1.0) -> Segmentation:
@@ -73,6 +75,46 @@ def test_an_overlay_colours_what_is_shown():
     assert found.draw(picture, side=400).height > 400  # with a legend below
 
 
+@pytest.mark.parametrize("opacity", [0.0, 0.3, 0.55, 1.0])
+def test_colours_are_mixed_as_the_formula_says(opacity: float):
+    dice = np.random.default_rng(0)
+    pixels = dice.integers(0, 256, (600, 33, 3)).astype(np.uint8)
+    class_map = dice.integers(0, 3, (600, 33)).astype(np.uint8)
+    drawn = np.asarray(answer(class_map).draw(pixels, opacity, side=1, legend=False))
+    share = opacity * (class_map > 0)[..., None]
+    np.testing.assert_allclose(drawn, pixels * (1 - share) + colours(256)[class_map] * share, atol=0.501)
+
+
+@pytest.mark.parametrize("size", [(400, 300), (301, 7), (100, 60), (1, 1)])
+def test_a_drawing_of_every_nth_pixel_is_as_large_as_asked(size: tuple[int, int]):
+    dice = np.random.default_rng(1)
+    pixels = dice.integers(0, 256, (*size, 3)).astype(np.uint8)
+    class_map = dice.integers(0, 3, size).astype(np.uint8)
+    found = Segmentation("a.png", class_map, dice.uniform(0, 1, size).astype(np.float32), ("background", "b", "c"))
+    step = -(-max(size) // 100)
+    small = found.draw(pixels, side=1, legend=False, largest=100)
+    assert max(small.size) <= 100
+    whole = np.asarray(found.draw(pixels, side=1, legend=False))
+    np.testing.assert_array_equal(np.asarray(small), whole[::step, ::step])
+    grey = np.asarray(found.draw_confidence(side=1, largest=100))
+    np.testing.assert_array_equal(grey, np.rint(found.confidence[::step, ::step] * 255))
+
+
+@pytest.mark.parametrize(("largest", "limit"), [(None, 30), (100, 12)])
+def test_a_drawing_takes_little_more_memory_than_its_picture(largest: int | None, limit: int):
+    class_map = np.ones((1500, 1000), np.uint8)
+    found, picture = answer(class_map), Image.new("RGB", (1000, 1500))
+    buffer = io.BytesIO()
+    picture.save(buffer, "BMP")
+    tracemalloc.start()
+    try:
+        found.draw(buffer.getvalue(), side=0, legend=False, largest=largest)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most / class_map.size < limit
+
+
 @pytest.fixture
 def run(segmenters: Path, command_line):
     """Run a command line; return exit status and all output."""
@@ -115,6 +157,89 @@ def test_evaluate_check_verify_and_list_know_segmentation(run, painted: Path, tm
     assert "mean IoU" in run("list")[1]
     status, text = run("predict", "painted", "x.png", "--scales", "1,2")
     assert (status, "scales" in text) == (2, True)
+
+
+@pytest.fixture
+def boxed(tmp_path: Path) -> Path:
+    """A set with boxes and masks, and one thing wrong with each."""
+    root = tmp_path / "boxed"
+    for folder in ("Annotations", "JPEGImages", "SegmentationClass"):
+        (root / folder).mkdir(parents=True)
+    dice = np.random.default_rng(0)
+    for number in range(30):
+        pixels = dice.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(root / "JPEGImages" / f"{number}.jpg")
+        mask = np.zeros((20, 30), np.uint8)
+        mask[2:9, 3:9] = 200 if number == 3 else 1
+        Image.fromarray(mask).save(root / "SegmentationClass" / f"{number}.png")
+        left = 94 if number == 5 else 4
+        (root / "Annotations" / f"{number}.xml").write_text(
+            f"<annotation><filename>{number}.jpg</filename><size><width>30</width><height>20</height><depth>3</depth>"
+            f"</size><object><name>cat</name><bndbox><xmin>{left}</xmin><ymin>3</ymin>"
+            f"<xmax>{left + 5}</xmax><ymax>9</ymax></bndbox></object></annotation>"
+        )
+    (root / "classes.txt").write_text("background\ncat\n")
+    return root
+
+
+def test_a_set_with_boxes_and_masks_is_looked_over_for_both(run, boxed: Path):
+    wrong = {"boxes": "wholly outside", "masks": "the value 200"}
+    looked = {
+        (): (1, {"boxes", "masks"}),
+        ("--task", "detection"): (1, {"boxes"}),
+        ("--task", "segmentation"): (1, {"masks"}),
+        ("--ignore", "200"): (0, set()),
+        ("--task", "segmentation", "--ignore", "200"): (0, set()),
+    }
+    for options, (expected, kinds) in looked.items():
+        status, text = run("check", boxed, *options)
+        assert {kind for kind, said in wrong.items() if said in text} == kinds, (options, text)
+        assert status == expected, text
+        assert ("boxes:" in text.splitlines(), "masks:" in text.splitlines()) == ((len(kinds) == 2,) * 2)
+        if len(kinds) == 2:
+            assert (
+                text.index("boxes:") < text.index("wholly outside") < text.index("masks:") < text.index("the value 200")
+            )
+
+
+def test_boxes_that_cannot_be_read_at_all_do_not_hide_the_masks(run, boxed: Path, monkeypatch: pytest.MonkeyPatch):
+    from pipelines.data import object_checks
+
+    def refuse(*_):
+        raise cnnapp.DataError("the boxes: cannot be read")
+
+    monkeypatch.setattr(object_checks, "check", refuse)
+    status, text = run("check", boxed)
+    assert status == 1
+    assert "the boxes: cannot be read" in text
+    assert "the value 200" in text
+    assert run("check", boxed, "--ignore", "200")[0] == 0
+
+
+def test_scenes_are_looked_over_for_either_task(run, monkeypatch: pytest.MonkeyPatch):
+    from pipelines.data import scenes
+
+    few = {"train": 60, "validation": 20, "test": 20}
+    boxes, masks = scenes.load, scenes.load_masks
+    monkeypatch.setattr(scenes, "load", lambda seed: boxes(seed, few))
+    monkeypatch.setattr(scenes, "load_masks", lambda seed: masks(seed, few))
+    found = {task: run("check", "scenes", "--task", task) for task in ("detection", "segmentation")}
+    assert [status for status, _ in found.values()] == [0, 0], found
+    assert "objects" in found["detection"][1]
+    assert "of the pixels" in found["segmentation"][1]
+    status, text = run("check", "scenes")
+    assert status == 0
+    assert text.index("boxes:") < text.index("objects") < text.index("masks:") < text.index("of the pixels")
+
+
+def test_a_task_that_does_not_fit_is_said(run, painted: Path):
+    status, text = run("check", painted, "--task", "segmentatio")
+    assert (status, "Did you mean 'segmentation'" in text) == (2, True)
+    status, text = run("check", painted, "--task", "detection", "--ignore", "3")
+    assert (status, "--ignore" in text) == (2, True)
+    status, text = run("check", "digits", "--task", "classification")
+    assert (status, "nothing is wrong" in text) == (0, True)
+    assert run("check", painted, "--task", "detection")[0] == 1
 
 
 def test_masks_are_for_segmentation_alone(run, models: Path, monkeypatch: pytest.MonkeyPatch):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
+import psutil
+import pytest
 
 from pipelines.memory import available, bytes_per_pixel, needed
 from pipelines.models import SEGMENTERS
@@ -23,3 +27,33 @@ def test_a_larger_network_and_a_larger_scale_take_more():
     assert small * 2 < large
     assert needed(1000, 1000, 0.5, large, 5) < needed(1000, 1000, 1.0, large, 5) < needed(1000, 2000, 1.0, large, 5)
     assert 0 < needed(10, 10, 1.0, small, 5) < available()
+
+
+CGROUPS = {
+    "v2": ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    "v1": ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+}
+
+
+@pytest.mark.parametrize("version", CGROUPS)
+def test_a_container_gives_no_more_than_its_limit_leaves(tmp_path: Path, version: str):
+    limit, used, statistics, files = CGROUPS[version]
+    (tmp_path / "memory").mkdir()
+    (tmp_path / limit).write_text("3000000\n")
+    (tmp_path / used).write_text("1000000\n")
+    assert available(tmp_path) == 2_000_000
+    (tmp_path / statistics).write_text(f"anon 600000\n{files} 400000\n")
+    assert available(tmp_path) == 2_400_000  # what was read from files makes room
+    (tmp_path / used).write_text("3600000\n")
+    (tmp_path / statistics).write_text("anon 600000\n")
+    assert available(tmp_path) == 0
+
+
+def test_without_a_limit_it_is_what_the_machine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 5_000_000}))
+    assert available(tmp_path) == 5_000_000
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    assert available(tmp_path) == 5_000_000
+    (tmp_path / "memory.max").write_text("9223372036854771712\n")
+    assert available(tmp_path) == 5_000_000

@@ -109,3 +109,12 @@ def test_default_sizes_follow_the_images():
     assert models.default_size("convnet", (3024, 4032)) == (72, 96)
     assert models.default_size("lenet5", (28, 28)) == (28, 28)
     assert models.default_size("lenet5", (8, 8)) == (32, 32)
+
+
+@pytest.mark.parametrize("name", models.SEGMENTERS)
+def test_a_network_of_segmentation_can_be_saved_and_loaded_as_keras_does(name: str, tmp_path):
+    model = models.SEGMENTERS[name](3, 4)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(0).uniform(0, 255, (1, 64, 96, 3)).astype("float32")
+    assert np.array_equal(again(images), model(images))

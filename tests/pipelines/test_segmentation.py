@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,13 @@ import tensorflow as tf
 from pipelines import intake, segmentation
 from pipelines.artifact import ServedModel, read_golden
 from pipelines.config import SegmentationConfig
+from pipelines.data import Example, Split
 from pipelines.data import segmentation as sources
 from pipelines.errors import ConfigError
+from pipelines.labelling import LabelSpec, scores
+from pipelines.mask_crops import MaskScene, decode_masks
 from pipelines.models import SEGMENTERS
+from pipelines.serving import MaskServing
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def test_it_paints_what_is_there(segmenter):
 def test_the_card_says_how_it_looks_at_images(segmenter):
     card = segmenter.card
     assert (card.task, card.classes) == ("segmentation", ["background", "cross", "disc"])
-    assert card.input == {"scale": 1.0, "channels": 3, "multiple": 8, "stride": 1}
+    assert LabelSpec.from_json(card.input) == LabelSpec(scale=1.0, channels=3, multiple=8, stride=1)
     assert card.training["data"] == "painted"
     assert "resume" not in card.training
 
@@ -126,3 +131,78 @@ def test_a_network_of_a_coarser_stride_is_exported_too(painted: Path, tmp_path: 
     )  # fmt: skip
     found = ServedModel(trained.path)(read_golden(trained.path).inputs)
     assert found["class_map"].shape[1:] == (37, 50)
+
+
+def drawn(number: int, size: tuple[int, int], grey: bool = False) -> Example[np.ndarray]:
+    pixels = np.random.default_rng(number).integers(0, 255, (*size, 1 if grey else 3)).astype(np.uint8)
+    return Example(str(number), intake.read(pixels), np.zeros(size, np.uint8))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.61, 1.7])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_sees_what_the_saved_model_sees_rounded_once(scale: float, channels: int, quiet):
+    example, seen = drawn(0, (37, 50)), []
+
+    def network(pixels: tf.Tensor) -> tf.Tensor:
+        seen.append(pixels.numpy()[0])
+        return pixels
+
+    scene = decode_masks(Split("train", 1, lambda: iter([example])), scale, channels, quiet)[0]
+    scores(tf.io.decode_png(example.image, channels=3)[None], network, LabelSpec(scale, channels, 1, 1))
+    assert scene.pixels.shape[:2] == scene.mask.shape
+    np.testing.assert_array_equal(scene.pixels, np.clip(np.rint(seen[0]), 0, 255))
+
+
+def test_the_images_that_choices_are_made_from_are_let_go(monkeypatch: pytest.MonkeyPatch):
+    kept, most = [0], [0]
+
+    class Mask(np.ndarray):
+        def __del__(self) -> None:
+            kept[0] -= 1
+
+    def examples():
+        for number in range(60):
+            example = drawn(number, (10 + number % 3, 20), grey=True)
+            kept[0] += 1
+            most[0] = max(most[0], kept[0])
+            yield Example(example.id, example.image, np.ones((4, 4), np.uint8).view(Mask))
+            del example
+
+    monkeypatch.setattr(segmentation, "_LOOKED_AT", 50)
+    monkeypatch.setattr(segmentation, "_SAMPLE", 20)
+    shapes, grey = segmentation._look_at(Split("train", 60, examples))
+    assert shapes.tolist() == [[10 + number % 3, 20] for number in range(0, 50, 2)]
+    assert grey
+    assert most[0] <= 3
+    mixed = [drawn(0, (5, 5), grey=True), drawn(1, (5, 5))]
+    assert not segmentation._look_at(Split("train", 2, lambda: iter(mixed)))[1]
+
+
+def test_mean_and_deviation_are_those_of_all_pixels_together():
+    dice = np.random.default_rng(0)
+    scenes = [
+        MaskScene(dice.integers(0, 256, (3 + i % 5, 7, 3)).astype(np.uint8), np.zeros((3 + i % 5, 7), np.uint8))
+        for i in range(1100)
+    ]
+    pixels = np.concatenate([scene.pixels.ravel() for scene in scenes[::2]])
+    assert segmentation._standardisation(scenes) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-12)
+    flat = MaskScene(np.full((4, 4, 1), 255, np.uint8), np.zeros((4, 4), np.uint8))
+    assert segmentation._standardisation([flat]) == (255.0, 1.0)
+
+
+def test_pixels_are_added_up_scene_by_scene(monkeypatch: pytest.MonkeyPatch):
+    scenes = [MaskScene(np.full((2, 2, 1), value, np.uint8), np.zeros((2, 2), np.uint8)) for value in (0, 200)]
+    monkeypatch.setattr(np, "concatenate", None)
+    assert segmentation._standardisation(scenes) == (100.0, 100.0)
+
+
+def test_images_of_a_batch_are_answered_one_after_the_other(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int | None] = []
+
+    def map_fn(answer, inputs, parallel_iterations=None, **rest):
+        asked.append(parallel_iterations)
+        return [tf.ragged.constant([[[0]]], dtype=kind) for kind in (tf.uint8, tf.float32)] + [tf.constant([[1, 1]])]
+
+    monkeypatch.setattr(tf, "map_fn", map_fn)
+    MaskServing._answers(SimpleNamespace(), tf.constant([b""]))
+    assert asked == [1]

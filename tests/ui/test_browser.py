@@ -9,14 +9,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, draw_shape
+from PIL import Image
 
 import cnnapp
 from pipelines.data import scenes
@@ -144,3 +147,44 @@ def test_an_example_is_answered_on_a_narrow_screen(address: str, browser):
     assert overflow <= 0
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / "page-narrow.png")
+
+
+def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
+    segmenters: Path, painted: Path, browser, tmp_path: Path
+):
+    model = segmenters / "painted" / "1"
+    path = sorted((painted / "test" / "images").iterdir())[0]
+    code = """
+        import sys
+        for name in ("layers", "pipelines", "cnnapp", "ui", "keras"):
+            sys.modules[name] = None
+        import numpy as np, tensorflow as tf
+        answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+        np.save(sys.argv[3], answer(image_bytes=tf.constant([open(sys.argv[2], "rb").read()]))["class_map"].numpy()[0])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(model), str(path), str(tmp_path / "map.npy")]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    expected = np.load(tmp_path / "map.npy")
+    assert len(np.unique(expected)) > 2
+
+    with served(tmp_path / "page.log") as address:
+        page = browser.new_page(viewport={"width": 1000, "height": 1600})
+        trouble: list[str] = []
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.goto(address + "?model=painted")
+        page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
+        page.set_input_files("input[type=file]", [path])
+        page.get_by_text("Download the mask").wait_for(timeout=60_000)
+        pictures = "[...document.querySelectorAll('[data-testid=stImage] img')]"
+        page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length == 2")
+        for pieces in (False, True):
+            if pieces:
+                page.get_by_text("Piece by piece").click()
+                page.wait_for_timeout(3000)
+            with page.expect_download() as download:
+                page.get_by_text("Download the mask").click()
+            with Image.open(download.value.path()) as mask:
+                np.testing.assert_array_equal(np.asarray(mask), expected)
+        ARTIFACTS.mkdir(exist_ok=True)
+        page.screenshot(path=ARTIFACTS / "segmentation.png", full_page=True)
+    assert not trouble

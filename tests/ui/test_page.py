@@ -110,3 +110,78 @@ def test_segmentation_shows_overlay_confidence_and_areas(segmenters: Path):
     page.slider[0].set_value(0.2).run()
     page.multiselect[0].set_value([1]).run()
     assert not page.exception
+    areas = page.dataframe[0].value
+    page.toggle[0].set_value(True).run()
+    assert not page.exception
+    assert page.dataframe[0].value.equals(areas)
+
+
+def test_pieces_are_answered_once_for_the_images_at_hand(segmenters: Path, monkeypatch: pytest.MonkeyPatch):
+    import cnnapp
+
+    asked: list[str] = []
+    answer = cnnapp.Predictor.predict_by_pieces
+
+    def counted(model, image, tile, *, name, **rest):
+        asked.append(name)
+        return answer(model, image, tile, name=name, **rest)
+
+    monkeypatch.setattr(cnnapp.Predictor, "predict_by_pieces", counted)
+    page = open_page(model="painted")
+    files = [(name, png("disc", number), "image/png") for number, name in enumerate(("a.png", "b.png"))]
+    page.file_uploader[0].set_value(files).run()
+    assert not asked
+    page.toggle[0].set_value(True).run()
+    assert asked == ["a.png", "b.png"]
+    tables = [table.value for table in page.dataframe]
+    page.slider[0].set_value(0.2).run()
+    page.multiselect[0].set_value([1]).run()
+    assert not page.exception
+    assert asked == ["a.png", "b.png"]
+    assert all(table.value.equals(before) for table, before in zip(page.dataframe, tables, strict=True))
+    page.file_uploader[0].set_value([("a.png", png("cross", 9), "image/png"), files[1]]).run()
+    assert asked == ["a.png", "b.png", "a.png"]  # of another content
+    page.file_uploader[0].set_value(files).run()
+    assert asked == ["a.png", "b.png", "a.png", "a.png"]  # which was forgotten meanwhile
+    page.file_uploader[0].set_value([]).run()
+    assert not page.exception
+    assert not page.session_state["answers by pieces"]
+
+
+def test_pieces_are_answered_anew_for_other_options(detectors: Path, monkeypatch: pytest.MonkeyPatch):
+    import cnnapp
+
+    asked: list[float] = []
+    answer = cnnapp.Predictor.predict_by_pieces
+
+    def counted(*arguments, **options):
+        asked.append(options["score_threshold"])
+        return answer(*arguments, **options)
+
+    monkeypatch.setattr(cnnapp.Predictor, "predict_by_pieces", counted)
+    page = open_page(model="scattered")
+    page.button_group[0].set_value(0).run()
+    page.toggle[0].set_value(True).run()
+    page.slider[0].set_value(0.5).run()
+    page.selectbox[1].set_value("disc").run()
+    assert not page.exception
+    assert asked[1:] == [0.5]
+
+
+@pytest.mark.parametrize(("model", "drawn"), [("painted", "Segmentation"), ("scattered", "Detections")])
+def test_what_cannot_be_drawn_is_said_and_the_table_remains(
+    model: str, drawn: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+):
+    import cnnapp
+
+    request.getfixturevalue("segmenters" if model == "painted" else "detectors")
+
+    def refuse(*_, **__):
+        raise cnnapp.DataError("has too many pixels")
+
+    monkeypatch.setattr(getattr(cnnapp, drawn), "draw", refuse)
+    page = open_page(model=model)
+    page.button_group[0].set_value(0).run()
+    assert not page.exception
+    assert "cannot be drawn: has too many pixels" in page.error[0].value
+    assert page.subheader[-1].value == "All results"
