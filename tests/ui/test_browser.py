@@ -165,7 +165,7 @@ def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
     command = [sys.executable, "-c", textwrap.dedent(code), str(model), str(path), str(tmp_path / "map.npy")]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
     expected = np.load(tmp_path / "map.npy")
-    assert len(np.unique(expected)) > 2
+    assert len(np.unique(expected)) > 1
 
     with served(tmp_path / "page.log") as address:
         page = browser.new_page(viewport={"width": 1000, "height": 1600})
@@ -174,7 +174,7 @@ def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
         page.goto(address + "?model=painted")
         page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
         page.set_input_files("input[type=file]", [path])
-        page.get_by_text("Download the mask").wait_for(timeout=60_000)
+        page.get_by_role("button", name="Download the mask").wait_for(timeout=60_000)
         pictures = "[...document.querySelectorAll('[data-testid=stImage] img')]"
         page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length == 2")
         for pieces in (False, True):
@@ -182,7 +182,7 @@ def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
                 page.get_by_text("Piece by piece").click()
                 page.wait_for_timeout(3000)
             with page.expect_download() as download:
-                page.get_by_text("Download the mask").click()
+                page.get_by_role("button", name="Download the mask").click()
             with Image.open(download.value.path()) as mask:
                 np.testing.assert_array_equal(np.asarray(mask), expected)
         ARTIFACTS.mkdir(exist_ok=True)
