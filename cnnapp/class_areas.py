@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 __all__ = ["ClassAreas"]
 
 
-class ClassAreas:
+class ClassAreas(ABC):
     """The areas of classes over one image; its heirs say where the counts come from."""
 
     source: str
     class_names: tuple[str, ...]
 
     @property
+    @abstractmethod
     def size(self) -> tuple[int, int]:
         """Height and width of the upright image, in pixels."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def counts(self) -> np.ndarray:
         """How many pixels each class has."""
-        raise NotImplementedError
 
     def areas(self) -> list[tuple[str, int, float]]:
         """Return the classes that occur, the largest area first: name, pixels, share of the image."""

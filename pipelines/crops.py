@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from pipelines import images
 from pipelines.boxes import Objects
-from pipelines.data.splits import Split
-from pipelines.errors import DataError
+from pipelines.data.splits import Example, Split
+from pipelines.pixels import decode_each
 from pipelines.progress import Reporter
 from pipelines.scan import ScanSpec
 from pipelines.views import draw_matrix, place, relight, sample
@@ -91,19 +91,14 @@ def decode_scenes(split: Split[Objects], scale: float, channels: int, reporter: 
         small = images.scaled_size(image, tf.constant(scale))
         return images.prepare_size(image, small, channels), tf.cast(small, tf.float32) / size
 
-    scenes = []
-    with reporter.meter(f"reading {split.name} images", split.size) as meter:
-        for example in split.examples():
-            try:
-                pixels, factor = prepare(example.image)
-            except tf.errors.InvalidArgumentError:
-                raise DataError(f"{example.id}: is not an image that can be decoded") from None
-            height, width = factor.numpy()
-            truth = example.label
-            boxes = truth.boxes * np.array([width, height] * 2, np.float32)
-            scenes.append(Scene(pixels.numpy(), Objects(boxes, truth.class_ids, truth.ignored)))
-            meter.advance()
-    return scenes
+    def decode(example: Example[Objects]) -> Scene:
+        pixels, factor = prepare(example.image)
+        height, width = factor.numpy()
+        truth = example.label
+        boxes = truth.boxes * np.array([width, height] * 2, np.float32)
+        return Scene(pixels.numpy(), Objects(boxes, truth.class_ids, truth.ignored))
+
+    return decode_each(split, decode, reporter)
 
 
 def draw_view(scene: Scene, spec: CropSpec, dice: np.random.Generator) -> np.ndarray:

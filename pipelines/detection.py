@@ -36,6 +36,7 @@ from pipelines.evaluation import Report
 from pipelines.memory import bytes_per_pixel
 from pipelines.models.detector import detector
 from pipelines.montage import Montage
+from pipelines.pixels import mean_and_deviation
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
 from pipelines.scan import ScanSpec, Thresholds, scan, suppress
@@ -174,7 +175,7 @@ def train(
         scale = float(config.scale or 1.0)
         scenes = decode_scenes(splits.train, scale, spec.channels, reporter)
         held_out = decode_scenes(splits.validation, scale, spec.channels, reporter)
-        mean, deviation = _standardisation(scenes)
+        mean, deviation = mean_and_deviation([scene.pixels for scene in scenes])
         with strategy.scope():
             model = build(config, spec, len(splits.classes), mean, deviation)
         size = config.batch_size
@@ -212,12 +213,6 @@ def _compose(scenes: list[Scene], crop: CropSpec) -> Callable[[Scene, np.random.
         return None
     height, width = (round(side * 1.2) for side in crop.size)
     return Montage(scenes, (height, width), flip=crop.flip).draw
-
-
-def _standardisation(scenes: list[Scene]) -> tuple[float, float]:
-    """Return mean and standard deviation of the pixels of up to 500 scenes."""
-    pixels = np.concatenate([scene.pixels.ravel() for scene in scenes[:: max(1, len(scenes) // 500)]])
-    return float(pixels.mean()), max(float(pixels.std()), 1.0)
 
 
 def _export(

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import images
-from pipelines.data.splits import Split
-from pipelines.errors import DataError
+from pipelines.data.splits import Example, Split
 from pipelines.masks import IGNORED
+from pipelines.pixels import decode_each
 from pipelines.progress import Reporter
 from pipelines.resample import resample
 from pipelines.views import bend, draw_matrix, draw_shifts, place, relight, sample
@@ -88,16 +88,11 @@ def decode_masks(split: Split[np.ndarray], scale: float, channels: int, reporter
         small = tf.image.resize(mask[..., None], size, method="nearest")[..., 0]
         return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, 255.0), tf.uint8), small
 
-    scenes = []
-    with reporter.meter(f"reading {split.name} images", split.size) as meter:
-        for example in split.examples():
-            try:
-                pixels, mask = prepare(example.image, example.label)
-            except tf.errors.InvalidArgumentError:
-                raise DataError(f"{example.id}: is not an image that can be decoded") from None
-            scenes.append(MaskScene(pixels.numpy(), mask.numpy()))
-            meter.advance()
-    return scenes
+    def decode(example: Example[np.ndarray]) -> MaskScene:
+        pixels, mask = prepare(example.image, example.label)
+        return MaskScene(pixels.numpy(), mask.numpy())
+
+    return decode_each(split, decode, reporter)
 
 
 def mask_crops(

@@ -66,13 +66,14 @@ def mask_loss(terms: Sequence[str], weights: np.ndarray, stride: int) -> Loss:
     """
 
     def loss(mask: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        logits = _logits_of(mask, outputs, stride)
+        logs = tf.nn.log_softmax(_logits_of(mask, outputs, stride))
         counted = tf.cast(mask != IGNORED, tf.float32)
-        truth = tf.where(mask == IGNORED, tf.zeros_like(mask), mask)
-        share = counted * tf.gather(tf.constant(weights), tf.cast(truth, tf.int32))
+        # Of a pixel to be ignored no class is true: 255 is none.
+        true = tf.one_hot(mask, len(weights))
         total = tf.zeros(tf.shape(mask)[:1])
         if "cross_entropy" in terms or "focal" in terms:
-            entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(truth, tf.int32), logits)
+            entropy = -tf.reduce_sum(true * logs, axis=-1)
+            share = tf.reduce_sum(true * weights, axis=-1)
             pixels = tf.maximum(tf.reduce_sum(share, axis=(1, 2)), 1.0)
             if "cross_entropy" in terms:
                 total += tf.reduce_sum(entropy * share, axis=(1, 2)) / pixels
@@ -80,7 +81,7 @@ def mask_loss(terms: Sequence[str], weights: np.ndarray, stride: int) -> Loss:
                 hard = (1.0 - tf.exp(-entropy)) ** _FOCUS
                 total += tf.reduce_sum(entropy * hard * share, axis=(1, 2)) / pixels
         if "dice" in terms:
-            total += _dice(tf.nn.softmax(logits), truth, counted)
+            total += _dice(tf.exp(logs), true, counted)
         return total
 
     return loss
@@ -93,8 +94,7 @@ def _logits_of(mask: tf.Tensor, outputs: tf.Tensor, stride: int) -> tf.Tensor:
     return interpolate(outputs, tf.shape(mask)[1:3], tf.constant([1.0 / stride] * 2, tf.float64))
 
 
-def _dice(found: tf.Tensor, truth: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-    true = tf.one_hot(truth, found.shape[-1]) * counted[..., None]
+def _dice(found: tf.Tensor, true: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
     found *= counted[..., None]
     both = tf.reduce_sum(true * found, axis=(1, 2))
     sizes = tf.reduce_sum(true, axis=(1, 2)), tf.reduce_sum(found, axis=(1, 2))

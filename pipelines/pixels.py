@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import functools
+import math
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines import images
-from pipelines.data.splits import Example, Split
+from pipelines.data.splits import Example, Label, Split
 from pipelines.errors import DataError
 from pipelines.images import ImageSpec
 from pipelines.progress import Reporter
 
-__all__ = ["Pixels", "decode_split", "in_order", "preparer", "shuffled"]
+__all__ = ["Pixels", "decode_each", "decode_split", "in_order", "mean_and_deviation", "preparer", "shuffled"]
 
 _MEMORY_BYTES = 4 << 30
 _CHUNK = 256
+_MEASURED = 500
+
+Decoded = TypeVar("Decoded")
 
 
 class Pixels:
@@ -64,6 +68,54 @@ def preparer(spec: ImageSpec) -> Callable[[list[Example]], np.ndarray]:
             return np.concatenate([run([example]) for example in examples])
 
     return run
+
+
+def decode_each(split: Split[Label], decode: Callable[[Example[Label]], Decoded], reporter: Reporter) -> list[Decoded]:
+    """Decode the images of a split one after the other, for they may differ in size.
+
+    Args:
+        split: the examples.
+        decode: runs the TensorFlow operations that read an example.
+        reporter: where progress is shown.
+
+    Returns:
+        What was made of each example, in order.
+
+    Raises:
+        DataError: naming the first image that cannot be decoded.
+    """
+    decoded = []
+    with reporter.meter(f"reading {split.name} images", split.size) as meter:
+        for example in split.examples():
+            try:
+                decoded.append(decode(example))
+            except tf.errors.InvalidArgumentError:
+                raise DataError(f"{example.id}: is not an image that can be decoded") from None
+            meter.advance()
+    return decoded
+
+
+def mean_and_deviation(pictures: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Measure the pixels of at most about 1,000 images of a set, evenly taken from it, one image at a time.
+
+    Args:
+        pictures: uint8 arrays of any shapes.
+
+    Returns:
+        Mean and standard deviation of all their pixels together, 0 to 255; the deviation is at least 1.
+
+    Example:
+        >>> mean_and_deviation([np.array([[0, 0]], np.uint8), np.array([[200, 200]], np.uint8)])
+        (100.0, 100.0)
+    """
+    count, total, squares = 0, 0.0, 0.0
+    for picture in pictures[:: max(1, len(pictures) // _MEASURED)]:
+        values = picture.astype(np.float64).ravel()
+        count += values.size
+        total += float(values.sum())
+        squares += float(values @ values)
+    mean = total / count
+    return mean, max(math.sqrt(max(squares / count - mean**2, 0.0)), 1.0)
 
 
 def decode_split(split: Split, spec: ImageSpec, reporter: Reporter) -> Pixels:

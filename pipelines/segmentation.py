@@ -32,6 +32,7 @@ from pipelines.mask_crops import MaskCropSpec, MaskScene, decode_masks, mask_cro
 from pipelines.mask_loss import mask_loss, mask_metrics, median_frequency_weights
 from pipelines.memory import bytes_per_pixel
 from pipelines.models import SEGMENTERS
+from pipelines.pixels import mean_and_deviation
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
 from pipelines.segmentation_report import AnsweredMask, report
@@ -44,7 +45,6 @@ __all__ = ["Trained", "build", "choose", "evaluate", "load", "loss", "metrics", 
 name = "segmentation"
 
 _LOOKED_AT, _SAMPLE = 2000, 200
-_STANDARDISED = 500
 _STEPS = 4000
 _STEP_PIXELS = 1.0e5
 _LEARNING_RATE = 5e-3  # of AdamW
@@ -151,7 +151,7 @@ def train(
         reporter.say(_plan_in_words(config, splits, spec, devices.describe(strategy)))
         scenes = decode_masks(splits.train, spec.scale, spec.channels, reporter)
         held_out = decode_masks(splits.validation, spec.scale, spec.channels, reporter)
-        mean, deviation = _standardisation(scenes)
+        mean, deviation = mean_and_deviation([scene.pixels for scene in scenes])
         weights = _weights(config, scenes, len(splits.classes))
         with strategy.scope():
             model = build(config, spec, len(splits.classes), mean, deviation)
@@ -248,18 +248,6 @@ def _look_at(split: Split[np.ndarray]) -> tuple[np.ndarray, bool]:
         shapes.append(picture.shape[:2])
         grey = grey and bool((picture[..., :1] == picture).all())
     return np.array(shapes, float), grey
-
-
-def _standardisation(scenes: list[MaskScene]) -> tuple[float, float]:
-    """Return mean and standard deviation of the pixels of some scenes; the deviation is at least 1."""
-    count, total, squares = 0, 0.0, 0.0
-    for scene in scenes[:: max(1, len(scenes) // _STANDARDISED)]:
-        pixels = scene.pixels.astype(np.float64).ravel()
-        count += pixels.size
-        total += float(pixels.sum())
-        squares += float(pixels @ pixels)
-    mean = total / count
-    return mean, max(math.sqrt(max(squares / count - mean**2, 0.0)), 1.0)
 
 
 def _weights(config: SegmentationConfig, scenes: list[MaskScene], classes: int) -> np.ndarray:

@@ -10,7 +10,6 @@ boxes with show it upright. A box is kept as it is where it reaches outside the 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from pipelines.data.parts import (
     are_mirrored,
     assign,
     find_format,
+    is_kind,
     naming_files,
     refuse,
     refuse_shared,
@@ -160,14 +160,7 @@ def is_detection(data: str, data_dir: Path | None = None) -> bool:
     """
     from pipelines.data import tfds_objects
 
-    if data == "scenes":
-        return True
-    if data.startswith("tfds:"):
-        return tfds_objects.has_objects(data.removeprefix("tfds:"), data_dir)
-    with contextlib.suppress(OSError, RuntimeError):
-        path = Path(data).expanduser()
-        return path.exists() and _format(path) is not None
-    return False
+    return is_kind(data, "scenes", lambda tfds: tfds_objects.has_objects(tfds, data_dir), _format)
 
 
 def read(path: Path, fault: Fault) -> Annotations:

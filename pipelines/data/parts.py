@@ -26,6 +26,7 @@ __all__ = [
     "are_mirrored",
     "assign",
     "find_format",
+    "is_kind",
     "naming_files",
     "refuse",
     "refuse_shared",
@@ -84,6 +85,27 @@ def find_format(
             hint = f"\nDid you mean {near}?" if near is not None else ""
         raise DataError(f"{path}: holds no {task} set; expected one of:\n{expected}{hint}")
     return found
+
+
+def is_kind(
+    data: str, source: str, in_tfds: Callable[[str], bool], format_of: Callable[[Path], ModuleType | None]
+) -> bool:
+    """Say whether a value of ``--data`` is of a kind of set; False also for what does not exist.
+
+    Args:
+        data: a name, ``tfds:NAME``, or a path.
+        source: the embedded source of that kind.
+        in_tfds: says whether a TFDS data set is of the kind.
+        format_of: as for :func:`find_format`.
+    """
+    if data == source:
+        return True
+    if data.startswith("tfds:"):
+        return in_tfds(data.removeprefix("tfds:"))
+    with contextlib.suppress(OSError, RuntimeError):
+        path = Path(data).expanduser()
+        return path.exists() and format_of(path) is not None
+    return False
 
 
 @contextlib.contextmanager

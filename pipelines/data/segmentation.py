@@ -10,7 +10,6 @@ of the value 255 nothing is said.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from pipelines.data.parts import (
     are_mirrored,
     assign,
     find_format,
+    is_kind,
     naming_files,
     refuse,
     refuse_shared,
@@ -175,14 +175,7 @@ def is_segmentation(data: str, data_dir: Path | None = None) -> bool:
     """
     from pipelines.data import tfds_masks
 
-    if data == "scenes":
-        return True
-    if data.startswith("tfds:"):
-        return tfds_masks.has_masks(data.removeprefix("tfds:"), data_dir)
-    with contextlib.suppress(OSError, RuntimeError):
-        path = Path(data).expanduser()
-        return path.exists() and _format(path) is not None
-    return False
+    return is_kind(data, "scenes", lambda tfds: tfds_masks.has_masks(tfds, data_dir), _format)
 
 
 def read(path: Path, fault: Fault, ignore: int | None = None) -> MaskSet:

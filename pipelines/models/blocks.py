@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from layers import DilatedConv2D, FusedBatchNormalization, L2Pooling2D, TiledConv2D, UnsharedConv2D
 
@@ -81,15 +82,6 @@ class BilinearDoubling(keras.layers.UpSampling2D):
 
     def call(self, inputs: Any) -> Any:
         """Map (batch, height, width, channels) to (batch, 2 height, 2 width, channels)."""
-        ops = keras.ops
-        x = inputs
-        for axis in (1, 2):
-            # By slices: the gradient of a gather is added up position by position.
-            part = (slice(None),) * axis
-            before = ops.concatenate([x[(*part, slice(0, 1))], x[(*part, slice(0, -1))]], axis=axis)
-            after = ops.concatenate([x[(*part, slice(1, None))], x[(*part, slice(-1, None))]], axis=axis)
-            both = ops.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
-            sizes = [*ops.shape(x)]
-            sizes[axis] = 2 * sizes[axis]
-            x = ops.reshape(both, sizes)
-        return x
+        # At twice the size every sample lies at a quarter between positions, which float32 holds exactly: a piece of a
+        # map is doubled as it is within the whole.
+        return tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3])

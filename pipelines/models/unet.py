@@ -67,7 +67,7 @@ def unet(
         )
         x = keras.layers.Concatenate(name=f"join{stage + 1}")([fine[stage], up(x)])
         x = _stage(x, conv, filters * 2**stage, f"fine{stage + 1}")
-        coarse = BilinearDoubling(name=f"double{stage + 1}")(logits)
+        coarse = BilinearDoubling(dtype="float32", name=f"double{stage + 1}")(logits)
         own = _scores(x, classes, f"scores{stage + 1}")
         logits = keras.layers.Add(dtype="float32", name=f"add{stage + 1}")([coarse, own])
     return keras.Model(pixels, logits, name="unet")

@@ -19,7 +19,7 @@ from pipelines.data import Example, Split
 from pipelines.data import segmentation as sources
 from pipelines.errors import ConfigError
 from pipelines.labelling import LabelSpec, scores
-from pipelines.mask_crops import MaskScene, decode_masks
+from pipelines.mask_crops import decode_masks
 from pipelines.models import SEGMENTERS
 from pipelines.serving import MaskServing
 
@@ -176,24 +176,6 @@ def test_the_images_that_choices_are_made_from_are_let_go(monkeypatch: pytest.Mo
     assert most[0] <= 3
     mixed = [drawn(0, (5, 5), grey=True), drawn(1, (5, 5))]
     assert not segmentation._look_at(Split("train", 2, lambda: iter(mixed)))[1]
-
-
-def test_mean_and_deviation_are_those_of_all_pixels_together():
-    dice = np.random.default_rng(0)
-    scenes = [
-        MaskScene(dice.integers(0, 256, (3 + i % 5, 7, 3)).astype(np.uint8), np.zeros((3 + i % 5, 7), np.uint8))
-        for i in range(1100)
-    ]
-    pixels = np.concatenate([scene.pixels.ravel() for scene in scenes[::2]])
-    assert segmentation._standardisation(scenes) == pytest.approx((pixels.mean(), pixels.std()), rel=1e-12)
-    flat = MaskScene(np.full((4, 4, 1), 255, np.uint8), np.zeros((4, 4), np.uint8))
-    assert segmentation._standardisation([flat]) == (255.0, 1.0)
-
-
-def test_pixels_are_added_up_scene_by_scene(monkeypatch: pytest.MonkeyPatch):
-    scenes = [MaskScene(np.full((2, 2, 1), value, np.uint8), np.zeros((2, 2), np.uint8)) for value in (0, 200)]
-    monkeypatch.setattr(np, "concatenate", None)
-    assert segmentation._standardisation(scenes) == (100.0, 100.0)
 
 
 def test_images_of_a_batch_are_answered_one_after_the_other(monkeypatch: pytest.MonkeyPatch):
