@@ -150,6 +150,7 @@ def train_segmentation(
     filters: Annotated[int, typer.Option(help=_segmentation("filters"))] = 16,
     depth: Annotated[int, typer.Option(help=_segmentation("depth"))] = 3,
     stride: Annotated[int, typer.Option(help=_segmentation("stride"))] = 1,
+    upsampling: Annotated[str, typer.Option(help=_segmentation("upsampling"))] = "bilinear",
     image_pooling: Annotated[bool, typer.Option("--image-pooling", help=_segmentation("image_pooling"))] = False,
     conv: Annotated[str, typer.Option(help=_segmentation("conv"))] = "standard",
     pool: Annotated[str, typer.Option(help=_segmentation("pool"))] = "max",

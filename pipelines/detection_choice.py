@@ -74,7 +74,7 @@ def choose(config: DetectionConfig, splits: Splits[Objects]) -> tuple[DetectionC
         "zoom": crop.zoom,
         "flip": crop.flip,
         "batch_size": batch_size,
-        "learning_rate": config.learning_rate or (_LEARNING_RATE if config.optimizer == "adamw" else None),
+        "learning_rate": config.learning_rate or (_LEARNING_RATE if config.optimizer != "sgd" else None),
         "epochs": config.epochs or int(np.clip(round(_STEPS * batch_size / splits.train.size), 8, 150)),
     }
     return config.model_copy(update=chosen), spec, crop

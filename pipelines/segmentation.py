@@ -67,7 +67,7 @@ def build(
     config: SegmentationConfig, spec: LabelSpec, classes: int, mean: float = 127.5, deviation: float = 64.0
 ) -> keras.Model:
     """Build the network of a configuration; see :mod:`pipelines.models`."""
-    own = {"fcn": ("head",), "unet": ("filters", "depth", "stride"), "aspp": ("image_pooling",)}
+    own = {"fcn": ("head",), "unet": ("filters", "depth", "stride", "upsampling"), "aspp": ("image_pooling",)}
     further = {option: getattr(config, option) for option in own.get(config.model, ())}
     return SEGMENTERS[config.model](spec.channels, classes, config.conv, config.pool, mean, deviation, **further)
 
@@ -222,7 +222,7 @@ def choose(
         "crop": size,
         "flip": crop.flip,
         "batch_size": batch_size,
-        "learning_rate": config.learning_rate or (_LEARNING_RATE if config.optimizer == "adamw" else None),
+        "learning_rate": config.learning_rate or (_LEARNING_RATE if config.optimizer != "sgd" else None),
         "epochs": config.epochs or int(np.clip(round(_STEPS * batch_size / splits.train.size), 8, 150)),
     }
     return config.model_copy(update=chosen), spec, crop

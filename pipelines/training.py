@@ -20,14 +20,15 @@ import tensorflow as tf
 from pipelines import checkpoint
 from pipelines.config import TrainingConfig
 from pipelines.errors import ConfigError
+from pipelines.muon import KernelMuon
 from pipelines.progress import Meter, Reporter, duration
 
 __all__ = ["History", "Loop", "Metric", "Plan", "fit", "make_optimizer", "train_epoch"]
 
 _SECONDS_A_CALL = 0.25
-_LEARNING_RATES = {"adamw": 2e-3, "sgd": 0.1}
+_LEARNING_RATES = {"adamw": 2e-3, "muon": 2e-3, "sgd": 0.1}
 # Both are decoupled from the gradient: each step takes this share, times the learning rate, off a kernel.
-_WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 5e-4}
+_WEIGHT_DECAYS = {"adamw": 0.05, "muon": 0.05, "sgd": 5e-4}
 
 Loss = Callable[[Any, tf.Tensor], tf.Tensor]
 
@@ -105,6 +106,8 @@ def make_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optim
     )
     if config.optimizer == "adamw":
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=decay)
+    elif config.optimizer == "muon":
+        optimizer = KernelMuon(schedule, weight_decay=decay)
     else:
         optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "coefficient"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 
 from pipelines.models.blocks import PLAIN, BilinearDoubling, convolution, normalized, pooling
@@ -19,6 +21,7 @@ def unet(
     filters: int = 16,
     depth: int = 3,
     stride: int = 1,
+    upsampling: str = "bilinear",
 ) -> keras.Model:
     """Build a U-Net.
 
@@ -36,18 +39,23 @@ def unet(
         filters: of the first stage; each stage down has twice as many.
         depth: number of poolings.
         stride: 1, or 2 or 4 for a first convolution with that stride, which makes large images cheaper.
+        upsampling: what follows such a stride: "bilinear" leaves it to the saved model to read between the scores;
+            "learned" adds, for every pixel, scores of its own by a transposed convolution, which finds borders that lie
+            between the positions.
 
     Returns:
         A model from float32 images (batch, height, width, channels), 0 to 255, with height and width multiples of
-        ``stride * 2 ** depth``, to float32 logits (batch, height / stride, width / stride, classes). With the defaults
-        it has 0.49 million parameters.
+        ``stride * 2 ** depth``, to float32 logits (batch, height / stride, width / stride, classes), or with
+        learned upsampling (batch, height, width, classes). With the defaults it has 0.49 million parameters.
 
     Example:
         >>> unet(1, 3)(keras.ops.zeros((1, 16, 24, 1))).shape == (1, 16, 24, 3)
         True
 
     Reference:
-        Ronneberger, Fischer, Brox (2015), "U-Net: Convolutional Networks for Biomedical Image Segmentation".
+        Ronneberger, Fischer, Brox (2015), "U-Net: Convolutional Networks for Biomedical Image Segmentation"; Shi et al.
+        (2016), "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural
+        Network" (learned upsampling).
     """
     pixels = keras.Input((None, None, channels), name="pixels")
     x = keras.layers.Rescaling(1.0 / deviation, -mean / deviation, name="standardise")(pixels)
@@ -70,6 +78,11 @@ def unet(
         coarse = BilinearDoubling(dtype="float32", name=f"double{stage + 1}")(logits)
         own = _scores(x, classes, f"scores{stage + 1}")
         logits = keras.layers.Add(dtype="float32", name=f"add{stage + 1}")([coarse, own])
+    if stride > 1 and upsampling == "learned":
+        for doubling in range(round(math.log2(stride))):
+            logits = BilinearDoubling(dtype="float32", name=f"double0_{doubling + 1}")(logits)
+        own = keras.layers.Conv2DTranspose(classes, stride, strides=stride, name="scores0")(x)
+        logits = keras.layers.Add(dtype="float32", name="add0")([logits, own])
     return keras.Model(pixels, logits, name="unet")
 
 

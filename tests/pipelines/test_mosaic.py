@@ -80,6 +80,7 @@ def equal_but_for_ties(class_map: np.ndarray, whole: np.ndarray) -> None:
 
 MODELS = {
     "unet": {}, "unet stride 2": {"stride": 2}, "unet tiled": {"conv": "tiled"}, "unet l2": {"pool": "l2"},
+    "unet learned upsampling": {"stride": 2, "depth": 2, "upsampling": "learned"},
     "fcn": {}, "fcn head 32": {"head": 32}, "dilated": {}, "aspp": {},
 }  # fmt: skip
 

@@ -124,6 +124,15 @@ def test_what_is_left_open_is_chosen_from_the_images(painted: Path, model: str):
     assert crop.size[0] >= 37
 
 
+@pytest.mark.parametrize(
+    ("stride", "upsampling", "expected"), [(2, "bilinear", 2), (2, "learned", 1), (4, "learned", 1)]
+)
+def test_learned_upsampling_answers_for_every_pixel(painted: Path, stride: int, upsampling: str, expected: int):
+    config = SegmentationConfig.parse(data=str(painted), stride=stride, depth=2, upsampling=upsampling)
+    _, spec, _ = segmentation.choose(config, sources.load(str(painted)))
+    assert (spec.multiple, spec.stride) == (4 * stride, expected)
+
+
 def test_a_network_of_a_coarser_stride_is_exported_too(painted: Path, tmp_path: Path, quiet):
     trained = segmentation.train(
         "coarse", root=tmp_path, reporter=quiet, data=str(painted), model="fcn", epochs=1, loss="cross_entropy+dice",

@@ -221,7 +221,7 @@ def test_the_embedded_scenes_have_masks():
     splits = segmentation.load("scenes")
     assert splits.classes == ("background", *scenes.CLASSES)
     assert not splits.mirrored
-    assert [splits[part].size for part in SPLIT_NAMES] == list(scenes.SIZES.values())
+    assert [splits[part].size for part in SPLIT_NAMES] == list(scenes.MASK_SIZES.values())
     one = next(splits.train.examples())
     drawn = scenes.scene(0, "train", 0)
     np.testing.assert_array_equal(one.label, drawn.mask)

@@ -66,7 +66,7 @@ def test_it_learns_and_keeps_the_best_epoch(quiet):
     assert right.mean() == best["val_accuracy"]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_every_optimizer_learns_in_every_precision(quiet, optimizer: str, precision: str):
     before = keras.config.dtype_policy()
@@ -195,7 +195,8 @@ def test_validation_sees_every_image_once_in_order():
     assert labels == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-def test_two_devices_learn_what_one_learns():
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_devices_learn_what_one_learns(optimizer: str):
     """A mirrored strategy over two processors-as-devices ends with the weights of a run without one."""
     code = """
         import sys
@@ -210,7 +211,7 @@ def test_two_devices_learn_what_one_learns():
         from pipelines.progress import Reporter
         weights = []
         for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
-            config = ClassificationConfig.parse(learning_rate=0.05)
+            config = ClassificationConfig.parse(learning_rate=0.05, optimizer=sys.argv[1])
             keras.utils.set_random_seed(0)
             with strategy.scope():
                 model = network()
@@ -227,7 +228,7 @@ def test_two_devices_learn_what_one_learns():
         print("same")
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-c", textwrap.dedent(code), optimizer], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.stdout.strip() == "same", done.stderr[-3000:]
 
@@ -236,7 +237,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     quiet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ):
