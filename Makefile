@@ -55,7 +55,7 @@ bench: $(STAMP)  ## measure every speed claim; installs the peers, PyTorch and O
 	$(BIN)/python benchmarks/large_kernels.py
 	$(BIN)/python benchmarks/dense_scan.py
 	$(BIN)/python benchmarks/detect.py
-	$(BIN)/python benchmarks/segmentation.py step
+	$(BIN)/python benchmarks/segmentation.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts

@@ -31,24 +31,26 @@ def run(out: Console, epochs: int | None = None) -> Path:
         The folder with the report, the images and the drawn answers.
     """
     from pipelines import classification, data
-    from pipelines.data import detection
+    from pipelines.data import detection, segmentation
 
-    out.print("1/5  training a classifier of handwritten digits")
+    out.print("1/6  training a classifier of handwritten digits")
     trained = classification.train("digits", root=saved_models.root(), data="digits", model="convnet", epochs=epochs)
-    out.print("2/5  evaluating the exported model on test images that training never saw")
+    out.print("2/6  evaluating the exported model on test images that training never saw")
     predictor = Predictor(trained.path)
     folder, report = evaluate_to(predictor, "digits", folder=_FOLDER)
-    out.print("3/5  answering for image files")
+    out.print("3/6  answering for image files")
     files = _write_images(folder / "images", islice(data.load("digits").test.examples(), 6))
     for path, answer in zip(files, predictor.predict(files), strict=True):
         answer.draw().save(folder / f"answer-{path.stem}.png")
         out.print(f"     {answer}", soft_wrap=True)
-    out.print("4/5  finding digits in scenes of several, with the detector that ships")
+    out.print("4/6  finding digits in scenes of several, with the detector that ships")
     scenes = _shipped(out, "digit-scenes", detection.load("scenes"), folder, "average precision at IoU 0.5", "ap50")
+    out.print("5/6  telling the class of every pixel of such scenes, with the network that ships")
+    masks = _shipped(out, "digit-segmentation", segmentation.load("scenes"), folder, "mean IoU", "mean_iou")
     accuracy = report.figures["accuracy"]
-    out.print(f"5/5  test accuracy {accuracy:.2%} on {report.figures['images']} images")
+    out.print(f"6/6  test accuracy {accuracy:.2%} on {report.figures['images']} images")
     out.print(f"saved model   {trained.path}", soft_wrap=True)
-    for each in (folder, scenes):
+    for each in (folder, scenes, masks):
         out.print(f"report        {each / 'report.html'}", soft_wrap=True)
     out.print("page          make ui   (or: cnnapp ui)")
     return folder
