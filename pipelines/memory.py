@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import psutil
 
-from layers.graph import calls
-
 __all__ = ["available", "bytes_per_pixel", "needed"]
 
 _SIDE = 256
@@ -32,6 +30,9 @@ def bytes_per_pixel(model: Any) -> int:
     Args:
         model: takes images of 256 x 256 pixels.
     """
+    # Here, so that asking how much memory is free imports no Keras.
+    from layers.graph import calls
+
     found = calls(model, input_sizes=(_SIDE, _SIDE))
     last = {number: at for at, call in enumerate(found) for number in call.inputs}
     sizes: dict[int, float] = {}

@@ -12,13 +12,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.errors import ConfigError, DataError
 from pipelines.masks import colours
-from pipelines.mosaic import Mosaic
+
+if TYPE_CHECKING:
+    from pipelines.mosaic import Mosaic
 
 __all__ = ["open_mask", "write_mask"]
 

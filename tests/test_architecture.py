@@ -59,6 +59,23 @@ def test_help_imports_neither_tensorflow_nor_keras():
     assert done.stdout.strip() == "[]"
 
 
+def test_tensorflow_is_not_imported_before_a_model_is_loaded():
+    """It is imported there in a way that keeps its start-up chatter from the user."""
+    code = (
+        "import sys, cnnapp.answering, cnnapp.predictor, pipelines.mosaic_files; "
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_command_says_nothing_but_its_answer():
+    command = [sys.executable, "-m", "cnnapp.cli", "verify", str(ROOT / "saved_models" / "digits" / "1")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout
+    assert done.stderr == ""
+
+
 def public_objects():
     """Give every public function and class of the code below the page, by its full name."""
     for path in MODULES:
