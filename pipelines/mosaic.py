@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pipelines.artifact import ServedModel
 from pipelines.errors import ConfigError, ModelError
-from pipelines.labelling import LabelSpec, piece_scores
+from pipelines.labelling import LabelSpec, label, piece_scores
 from pipelines.rasters import Raster
 from pipelines.tiling import Halo, Piece, pieces, ramp
 
@@ -96,6 +96,9 @@ class Mosaic:
 
     def piece(self, row: Piece, column: Piece) -> np.ndarray:
         """Return the probabilities of what is kept of one piece: float32 of shape (rows, columns, classes)."""
+        return self._scores(*self._inputs(row, column)).numpy()[0]
+
+    def _inputs(self, row: Piece, column: Piece) -> list[tf.Tensor]:
         parts = [row, column]
         starts = [part.window[0] for part in parts]
         counts = [part.window[1] - part.window[0] for part in parts]
@@ -103,11 +106,18 @@ class Mosaic:
         pixels = self._raster.read(row.read, column.read)
         firsts, offsets = [part.kept[0] for part in parts], [part.read[0] for part in parts]
         numbers = [self._size, *(np.array(values, np.int32) for values in (offsets, starts, counts, firsts, kept))]
-        return self._scores(tf.constant(pixels[None]), *map(tf.constant, numbers)).numpy()[0]
+        return [tf.constant(pixels[None]), *map(tf.constant, numbers)]
 
     @cached_property
     def _scores(self) -> Callable[..., tf.Tensor]:
-        """The graph that brings a piece to the network and its logits to pixels."""
+        return self._graph(lambda probabilities: probabilities)
+
+    @cached_property
+    def _labels(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        return self._graph(label)
+
+    def _graph(self, last: Callable[[tf.Tensor], Any]) -> Callable[..., Any]:
+        """Make the graph that brings a piece to the network and its logits to pixels."""
 
         def network(pixels: tf.Tensor) -> tf.Tensor:
             return self._served.run("logits", pixels=pixels)["outputs"]
@@ -115,9 +125,9 @@ class Mosaic:
         two = tf.TensorSpec([2], tf.int32)
         pixels = tf.TensorSpec([1, None, None, 3], tf.uint8)
 
-        def answer(piece: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
+        def answer(piece: tf.Tensor, *numbers: tf.Tensor) -> Any:
             size, offset, start, window, first, count = numbers
-            return piece_scores(piece, size, offset, start, window, first, count, network, self._spec)
+            return last(piece_scores(piece, size, offset, start, window, first, count, network, self._spec))
 
         return tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
 
@@ -138,7 +148,9 @@ class Mosaic:
             count, width = row.kept[1] - row.kept[0], int(self._size[1])
             band = Band(row.kept[0], np.empty((count, width), np.uint8), np.empty((count, width), np.float32))
             for column in self.columns:
-                _label(self.piece(row, column), band, slice(*column.kept))
+                class_map, confidence = self._labels(*self._inputs(row, column))
+                band.class_map[:, slice(*column.kept)] = class_map[0]
+                band.confidence[:, slice(*column.kept)] = confidence[0]
                 advance()
             yield band
 
@@ -162,9 +174,7 @@ class Mosaic:
             waiting = end, sums[done:].copy()
             if number >= start:
                 first = row.kept[0]
-                band = Band(first, np.empty((done, width), np.uint8), np.empty((done, width), np.float32))
-                _label(sums[:done], band, slice(None))
-                yield band
+                yield Band(first, sums[:done].argmax(-1).astype(np.uint8), sums[:done].max(-1))
 
     def whole(self, advance: Callable[[], Any] = lambda: None) -> Band:
         """Answer for all of the image, in memory."""
@@ -172,8 +182,3 @@ class Mosaic:
         return Band(
             0, *(np.concatenate([getattr(band, part) for band in bands]) for part in ("class_map", "confidence"))
         )
-
-
-def _label(probabilities: np.ndarray, band: Band, columns: slice) -> None:
-    band.class_map[:, columns] = probabilities.argmax(-1)
-    band.confidence[:, columns] = probabilities.max(-1)

@@ -209,7 +209,7 @@ def test_a_finished_mask_is_not_computed_again(
         raise AssertionError("is computed again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mosaic.Mosaic, "piece", refuse)
+        patch.setattr(mosaic.Mosaic, "_inputs", refuse)
         steps: list[tuple[int, int]] = []
         again = model.segment_to(tmp_path / "image.png", path, 64, advance=lambda *step: steps.append(step))
         assert steps == [(6, 6)]
