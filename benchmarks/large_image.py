@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,10 @@ _ROWS = 960  # ten scenes
 def write(path: Path, side: int) -> None:
     """Write the image, some rows at a time."""
     import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
     from rasterio.windows import Window
 
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
     one = np.vstack([np.hstack([scenes.scene(0, "test", 10 * i + j).image for j in range(10)]) for i in range(10)])
     band = np.tile(one, (1, -(-side // one.shape[1])))[:, :side]
     with rasterio.open(

@@ -300,7 +300,7 @@ def _plan_in_words(config: SegmentationConfig, splits: Splits[np.ndarray], spec:
         f"{splits.source}: {counts} images, {len(splits.classes)} classes\n"
         f"{config.model} (conv {config.conv}, pool {config.pool}, loss {'+'.join(config.loss)}) on images scaled by "
         f"{spec.scale:.3g}, in {'grey' if spec.channels == 1 else 'colour'}; an answer at every "
-        f"{spec.stride} pixels\n"
+        f"{'pixel' if spec.stride == 1 else f'{spec.stride} pixels'}\n"
         f"at most {config.epochs} epochs of batches of {config.batch_size} crops of {height} x {width}, on {device}"
     )
 
