@@ -14,6 +14,7 @@ OUTPUT_LAYERS = r"(^|/)(logits|score|scores\w*|box)/"
 """The paths of the last layers of :mod:`pipelines.models`, which, as biases and norms, are left to AdamW."""
 
 
+@keras.saving.register_keras_serializable(package="cnnapp")
 class KernelMuon(keras.optimizers.Muon):
     """Keras's Muon, which takes matrices alone, for the kernels of convolutions as well.
 
@@ -48,6 +49,10 @@ class KernelMuon(keras.optimizers.Muon):
             exclude_layers=arguments.pop("exclude_layers", [OUTPUT_LAYERS]),
             **arguments,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments."""
+        return {name: value for name, value in super().get_config().items() if name != "adam_weight_decay"}
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
         if len(variable.shape) == 4:

@@ -60,6 +60,13 @@ def test_the_iteration_is_that_of_keras(shape: tuple[int, int]):
     np.testing.assert_allclose(found, wanted, atol=1e-3)
 
 
+def test_it_is_made_again_from_its_configuration():
+    optimizer = KernelMuon(0.1, weight_decay=0.5, momentum=0.9)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is KernelMuon
+    assert again.get_config() == optimizer.get_config()
+
+
 def test_decay_is_the_share_that_was_asked_for():
     variables = [keras.Variable(np.ones(shape), dtype="float32") for shape in ((3, 3, 2, 4), (5,))]
     optimizer = KernelMuon(0.1, weight_decay=0.5)
