@@ -1,0 +1,206 @@
+"""One answer everywhere: the same file by every way in, for every task, against Pillow's reading of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image, ImageOps
+
+import cnnapp
+from pipelines import intake
+from pipelines.artifact import ServedModel, as_numpy
+from pipelines.data import scenes
+
+MODELS = {"classification": "fashion/1", "detection": "digit-scenes/1", "segmentation": "digit-segmentation/1"}
+SCORES = ("scores", "confidence", "boxes")
+TOLERANCE = 1e-5
+
+
+@cache
+def served(task: str) -> ServedModel:
+    return ServedModel(ROOT / "saved_models" / MODELS[task])
+
+
+def _picture() -> Image.Image:
+    """Return a scene of digits in uneven colours, 128 x 96."""
+    grey = scenes.scene(0, "test", 5).image.astype(int)
+    return Image.fromarray(np.stack([grey, grey * 7 // 8 + 9, 255 - (255 - grey) * 9 // 10], -1).astype(np.uint8))
+
+
+def _file(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _turned(picture: Image.Image, orientation: int) -> bytes:
+    """Return a photograph of a camera held otherwise: the pixels lie as its sensor did, a tag says how to turn them."""
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpositions, each undone by the tag's
+    stored = picture if orientation == 1 else picture.transpose(Image.Transpose(back[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return _file(stored, "JPEG", quality=95, exif=exif)
+
+
+def _files() -> dict[str, bytes]:
+    picture = _picture()
+    fade = Image.fromarray(np.tile(np.linspace(0, 255, 128).astype(np.uint8), (96, 1)))
+    deep = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    with_alpha = picture.copy()
+    with_alpha.putalpha(fade)
+    return {f"orientation{number}.jpg": _turned(picture, number) for number in range(1, 9)} | {
+        "colour.png": _file(picture, "PNG"),
+        "grey.png": _file(picture.convert("L"), "PNG"),
+        "grey.jpg": _file(picture.convert("L"), "JPEG", quality=95),
+        "alpha.png": _file(with_alpha, "PNG"),
+        "deep.png": _file(deep, "PNG"),
+        "deep.tif": _file(deep, "TIFF"),
+        "print.jpg": _file(picture.convert("CMYK"), "JPEG", quality=95),
+        "palette.gif": _file(picture.quantize(200), "GIF"),
+        "photo.webp": _file(picture, "WEBP", lossless=True),
+        "colour.bmp": _file(picture, "BMP"),
+    }
+
+
+FILES = _files()
+
+
+def _read_by_pillow(data: bytes) -> np.ndarray:
+    """Return upright RGB pixels, read without any of the project's code."""
+    with Image.open(io.BytesIO(data)) as stored:
+        image = ImageOps.exif_transpose(stored)
+        if image.mode.startswith("I;16"):
+            return (np.asarray(image) >> 8).astype(np.uint8)[..., None].repeat(3, -1)
+        if image.mode == "RGBA":
+            white = Image.new("RGBA", image.size, "white")
+            return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+        return np.asarray(image.convert("RGB"))
+
+
+@cache
+def _expected(task: str) -> dict[str, dict[str, np.ndarray]]:
+    """What the model says of each file's pixels, through the signature for decoded images."""
+    import tensorflow as tf
+
+    model = served(task)
+    options = {name: tf.constant(value, tf.float32) for name, value in model.card.input.get("options", {}).items()}
+    return {
+        name: as_numpy(model.run("pixels", images=tf.constant(_read_by_pillow(data)[None]), **options))
+        for name, data in FILES.items()
+    }
+
+
+def _compare(task: str, name: str, found: dict[str, np.ndarray]) -> None:
+    expected = _expected(task)[name]
+    assert set(found) == set(expected), name
+    for part, wanted in expected.items():
+        if part in SCORES:
+            scale = 128.0 if part == "boxes" else 1.0
+            np.testing.assert_allclose(found[part], wanted, atol=TOLERANCE * scale, err_msg=f"{name}: {part}")
+        else:
+            np.testing.assert_array_equal(found[part], wanted, err_msg=f"{name}: {part}")
+
+
+def by_python(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    return {name: served(task)([intake.read(folder / name)]) for name in FILES}
+
+
+def by_tensorflow_alone(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """None of the project's code: a fresh process that is given bytes as a client would send them."""
+    code = """
+        import json, pathlib, sys
+        import numpy as np
+        for name in ("layers", "pipelines", "cnnapp", "ui", "keras"):
+            sys.modules[name] = None
+        import tensorflow as tf
+        model, folder = sys.argv[1:3]
+        options = {name: tf.constant(value, tf.float32) for name, value in json.loads(sys.argv[3]).items()}
+        answer = tf.saved_model.load(model).signatures["serving_default"]
+        for path in sorted(pathlib.Path(folder).glob("*.sent")):
+            found = answer(image_bytes=tf.constant([path.read_bytes()]), **options)
+            np.savez(path.with_suffix(".npz"), **{name: tensor.numpy().astype(str) if tensor.dtype == tf.string
+                                                  else tensor.numpy() for name, tensor in found.items()})
+    """
+    _send(folder)
+    options = json.dumps(served(task).card.input.get("options", {}))
+    command = [sys.executable, "-c", textwrap.dedent(code), str(served(task).directory), str(folder), options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {name: dict(np.load(folder / f"{name}.npz")) for name in FILES}
+
+
+def by_saved_model_cli(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """TensorFlow's own command line, one batch of all files; what is filled up for the largest is cut off."""
+    names, model = list(FILES), served(task)
+    np.save(folder / "image_bytes.npy", np.array([intake.read(folder / name) for name in names], object))
+    for option, value in model.card.input.get("options", {}).items():
+        np.save(folder / f"{option}.npy", np.array(value, np.float32))
+    given = [f"{path.stem}={path}" for path in folder.glob("*_*.npy")]
+    command = [
+        sys.executable, "-c", "from tensorflow.python.tools.saved_model_cli import main; main()",
+        "run", "--dir", str(model.directory), "--tag_set", "serve", "--signature_def", "serving_default",
+        "--inputs", ";".join(given), "--outdir", str(folder / "out"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    batch = {path.stem: np.load(path, allow_pickle=True) for path in (folder / "out").iterdir()}
+    return {name: _one(batch, at, _expected(task)[name]) for at, name in enumerate(names)}
+
+
+def _one(batch: dict[str, np.ndarray], at: int, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the answer for one of a batch, in the shape it has alone."""
+    found = {}
+    for part, values in batch.items():
+        own = values[at : at + 1][tuple(slice(size) for size in like[part].shape)]
+        found[part] = (
+            np.array([text.decode() for text in own.ravel()], object).reshape(own.shape) if own.dtype == object else own
+        )
+    return found
+
+
+def _send(folder: Path) -> None:
+    for name in FILES:
+        (folder / f"{name}.sent").write_bytes(intake.read(folder / name))
+
+
+WAYS: list[Callable[[str, Path], dict[str, dict[str, np.ndarray]]]] = [
+    by_python,
+    by_tensorflow_alone,
+    by_saved_model_cli,
+]
+
+
+@pytest.mark.parametrize("task", MODELS)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_every_way_in_gives_the_answer_for_the_pixels(way, task: str, tmp_path: Path):
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    for name, found in way(task, tmp_path).items():
+        _compare(task, name, found)
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_the_predictor_says_what_the_model_says(task: str, tmp_path: Path):
+    """Paths and bytes are one."""
+    model = cnnapp.load(served(task).directory)
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    paths = [tmp_path / name for name in FILES]
+    for one, other in zip(model.predict(paths), model.predict(list(FILES.values())), strict=True):
+        first, second = (json.dumps(answer.to_json()).replace(answer.source, "it") for answer in (one, other))
+        assert first == second
+
+
+def test_pictures_of_all_orientations_have_the_same_shape_upright():
+    shapes = {_read_by_pillow(FILES[f"orientation{number}.jpg"]).shape for number in range(1, 9)}
+    assert shapes == {(96, 128, 3)}
