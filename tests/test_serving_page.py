@@ -1,0 +1,56 @@
+"""docs/serving.md: its Python runs, and what it says of signatures and warm-up is what the shipped models have."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from pipelines.serving import ImageServing, MaskServing, ScanServing
+
+PAGE = (ROOT / "docs" / "serving.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_a_block_of_python_runs_without_the_project(number: int, tmp_path: Path):
+    (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
+    image = ROOT / "saved_models" / "digit-segmentation" / "1" / "golden" / "input-0.png"
+    (tmp_path / "scene.png").write_bytes(image.read_bytes())
+    without = "import sys\nsys.modules.update(dict.fromkeys(('layers', 'pipelines', 'cnnapp', 'ui', 'keras')))\n"
+    shown = "\nprint(len(globals().get('present', globals().get('boxes', ()))))"
+    done = subprocess.run(
+        [sys.executable, "-c", without + BLOCKS[number] + shown],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout) >= 2
+
+
+@pytest.mark.parametrize("task", MODELS)
+def test_inputs_and_outputs_are_those_of_the_models(task: str):
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(ROOT / "saved_models" / MODELS[task] / "1")).signatures
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| {task} |")).split("|")[2]
+    outputs = signatures["serving_default"].structured_outputs
+    assert set(re.findall(r"`([a-z_]+)`", row)) == set(outputs)
+    for kind in {tensor.dtype.name for tensor in outputs.values()}:
+        assert kind in row
+    for name, signature in signatures.items():
+        assert f"`{name}`" in PAGE
+        for given in signature.structured_input_signature[1]:
+            assert f"`{given}`" in PAGE or name in ("score_map", "windows", "logits")
+
+
+def test_warm_up_is_as_it_says():
+    assert ImageServing.warmup_batches == (1, 8, 32)
+    assert MaskServing.warmup_batches == ScanServing.warmup_batches == (1, 2)
