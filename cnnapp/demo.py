@@ -45,7 +45,7 @@ def run(out: Console, epochs: int | None = None) -> Path:
         out.print(f"     {answer}", soft_wrap=True)
     out.print("4/6  finding digits in scenes of several, with the detector that ships")
     scenes = _shipped(out, "digit-scenes", detection.load("scenes"), folder, "average precision at IoU 0.5", "ap50")
-    out.print("5/6  telling the class of every pixel of such scenes, with the network that ships")
+    out.print("5/6  telling the class of every pixel, with the network that ships")
     masks = _shipped(out, "digit-segmentation", segmentation.load("scenes"), folder, "mean IoU", "mean_iou")
     accuracy = report.figures["accuracy"]
     out.print(f"6/6  test accuracy {accuracy:.2%} on {report.figures['images']} images")
