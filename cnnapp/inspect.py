@@ -10,7 +10,6 @@ from typing import Any
 
 from cnnapp import saved_models
 from layers.cost import LayerCost, ModelCost, costs
-from layers.geometry import ConvGeometry
 from layers.receptive_field import LayerField, receptive_fields
 from pipelines.artifact import CARD, ModelCard, read_card, read_golden
 from pipelines.errors import ConfigError, ModelError
@@ -168,7 +167,7 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, example: bytes | None) -> Inspection:
-    from pipelines.models.lenet5 import Subsampling2D
+    from pipelines.models.lenet5 import GEOMETRIES, Subsampling2D
 
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if input_size is None and any(None in shape[1:] for shape in shapes):
@@ -184,9 +183,8 @@ def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, exam
         raise kind(f"{title}: {error}") from None
     fields: tuple[LayerField, ...] | None = None
     note = None
-    windows: dict[type, ConvGeometry] = {Subsampling2D: ConvGeometry((2, 2), strides=(2, 2))}
     try:
-        fields = tuple(receptive_fields(model, input_sizes=input_size, geometries=windows))
+        fields = tuple(receptive_fields(model, input_sizes=input_size, geometries=GEOMETRIES))
     except ValueError as error:
         note = f"what its units see is not known: {error}"
     sizes = fields[0].output_sizes if fields else cost.layers[0].output_shape[:-1]

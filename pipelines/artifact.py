@@ -71,6 +71,10 @@ class ModelCard(BaseModel):
     data: dict[str, Any] = Field(description="Source, sizes of the splits, fingerprint.")
     software: dict[str, str] = Field(description="Versions it was made with.")
     parameters: int = Field(description="Trainable and fixed numbers of the network.")
+    standardisation: dict[str, float] = Field(
+        default_factory=dict, description="Mean and standard deviation of the training pixels, 0 to 255, of its input."
+    )
+    evidence: str = Field("", description="What the signature explain gives: for example Grad-CAM, and of which layer.")
     files: dict[str, str] = Field(description="SHA-256 of every other file, by path inside the directory.")
 
 
@@ -251,6 +255,14 @@ class ServedModel:
         """Call a signature by its name, with tensors in and out."""
         return self._signatures[signature](**inputs)
 
+    def has(self, signature: str) -> bool:
+        """Return whether there is a signature of a name: those of models of earlier versions are fewer."""
+        return signature in self._signatures
+
+    def weights(self) -> list[np.ndarray]:
+        """Return the network's weights, in the order of ``keras.Model.weights``."""
+        return self._signatures.weights()
+
 
 def _load(directory: Path) -> Any:
     tf = import_tensorflow()
@@ -269,6 +281,12 @@ class _Signatures:
 
     def __getitem__(self, name: str) -> Any:
         return self._loaded.signatures[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._loaded.signatures
+
+    def weights(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self._loaded.weights]
 
 
 def as_numpy(outputs: dict[str, Any]) -> dict[str, np.ndarray]:

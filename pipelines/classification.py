@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import augment, data, devices, export, intake, models, training
-from pipelines.artifact import ServedModel
+from pipelines.artifact import ModelCard, ServedModel
 from pipelines.config import ClassificationConfig
 from pipelines.data import Example, Split, Splits
 from pipelines.errors import DataError
@@ -31,10 +31,24 @@ from pipelines.metrics import calibration, classification_figures
 from pipelines.pixels import Pixels, decode_split, in_order, shuffled
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
-from pipelines.serving import ImageServing
+from pipelines.serving import ImageServing, ServingModule
 from pipelines.training import History, Loss, Metric, Plan
 
-__all__ = ["Trained", "build", "choose", "decode", "evaluate", "load", "loss", "metrics", "name", "plan", "train"]
+__all__ = [
+    "Trained",
+    "build",
+    "choose",
+    "decode",
+    "evaluate",
+    "load",
+    "loss",
+    "metrics",
+    "name",
+    "plan",
+    "rebuild",
+    "serving",
+    "train",
+]
 
 name = "classification"
 
@@ -113,6 +127,24 @@ def decode(logits: tf.Tensor, classes: tuple[str, ...]) -> dict[str, tf.Tensor]:
     scores = tf.nn.softmax(logits)
     class_ids = tf.argmax(scores, axis=-1)
     return {"scores": scores, "class_ids": class_ids, "class_names": tf.gather(tf.constant(classes), class_ids)}
+
+
+def rebuild(card: ModelCard) -> keras.Model:
+    """Build the network of a saved model again; its weights are not those of the saved model yet."""
+    config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
+    return build(config, spec, len(card.classes), **card.standardisation)
+
+
+def serving(model: keras.Model, classes: Sequence[str], card: dict[str, Any]) -> Callable[[Path], ServingModule]:
+    """Return what makes the graphs of a saved model, from the file of its labels.
+
+    Args:
+        model: the network.
+        classes: names.
+        card: holds ``input``, as on the card of a saved model.
+    """
+    names = tuple(classes)
+    return lambda labels: ImageServing(model, labels, ImageSpec(**card["input"]), lambda logits: decode(logits, names))
 
 
 def evaluate(served: ServedModel, split: Split, reporter: Reporter | None = None) -> Report:
@@ -364,7 +396,6 @@ def _export(
         "task": "classification",
         "name": name,
         "input": spec.to_json(),
-        "parameters": model.count_params(),
         "description": f"Tells apart {len(splits.classes)} classes in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
         "training": config.identity() | {"data": splits.source},
@@ -375,12 +406,8 @@ def _export(
             "images": {part: splits[part].size for part in data.SPLIT_NAMES},
         },
     }
-    classes = splits.classes
-    in_graph: Callable[[tf.Tensor], dict[str, tf.Tensor]] = lambda logits: decode(logits, classes)  # noqa: E731
     golden = export.choose_golden([(example.label, example.image) for example in splits.validation.examples()])
-    return export.export(
-        lambda labels: ImageServing(model, labels, spec, in_graph), classes, golden, card, root, measure
-    )
+    return export.export(serving(model, splits.classes, card), model, splits.classes, golden, card, root, measure)
 
 
 def _plan_in_words(config: ClassificationConfig, splits: Splits, spec: ImageSpec, device: str) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import data, devices, export, images, training
-from pipelines.artifact import ServedModel
+from pipelines.artifact import ModelCard, ServedModel
 from pipelines.average_precision import precision_recall, voc_area
 from pipelines.box_loss import detection_loss, detection_metrics
 from pipelines.boxes import Detected, Objects
@@ -40,10 +40,24 @@ from pipelines.pixels import mean_and_deviation
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
 from pipelines.scan import ScanSpec, Thresholds, scan, suppress
-from pipelines.serving import ScanServing
+from pipelines.serving import ScanServing, ServingModule
 from pipelines.training import History, Loss, Metric, Plan
 
-__all__ = ["Trained", "answers", "build", "choose", "evaluate", "load", "loss", "metrics", "name", "records", "train"]
+__all__ = [
+    "Trained",
+    "answers",
+    "build",
+    "choose",
+    "evaluate",
+    "load",
+    "loss",
+    "metrics",
+    "name",
+    "rebuild",
+    "records",
+    "serving",
+    "train",
+]
 
 name = "detection"
 
@@ -77,6 +91,30 @@ def loss(config: DetectionConfig, spec: ScanSpec) -> Loss:
 def metrics(config: DetectionConfig, spec: ScanSpec) -> dict[str, Metric]:
     """Return what is followed in training; see :func:`pipelines.box_loss.detection_metrics`."""
     return detection_metrics(spec)
+
+
+def rebuild(card: ModelCard) -> keras.Model:
+    """Build the network of a saved model again; its weights are not those of the saved model yet."""
+    config, spec = DetectionConfig.parse(**card.training), ScanSpec.from_json(card.input)
+    return build(config, spec, len(card.classes), **card.standardisation)
+
+
+def serving(model: keras.Model, classes: Sequence[str], card: dict[str, Any]) -> Callable[[Path], ServingModule]:
+    """Return what makes the graphs of a saved model, from the file of its labels.
+
+    Args:
+        model: the network.
+        classes: names.
+        card: holds ``input`` and ``training``, as on the card of a saved model.
+    """
+    options = card["input"]["options"]
+    thresholds = Thresholds(
+        score=float(options["score_threshold"]),
+        overlap=float(options["overlap_threshold"]),
+        softness=float(options["soft_nms_sigma"]),
+    )
+    spec, scale = ScanSpec.from_json(card["input"]), float(card["training"]["scale"])
+    return lambda labels: ScanServing(model, labels, spec, thresholds, tuple(classes), scale)
 
 
 def evaluate(
@@ -244,7 +282,6 @@ def _export(
         "task": "detection",
         "name": name,
         "input": spec.to_json() | {"options": options, "bytes_per_pixel": bytes_per_pixel(model)},
-        "parameters": model.count_params(),
         "description": f"Finds {', '.join(classes[:12])} in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
         "training": config.identity() | {"data": splits.source},
@@ -256,9 +293,7 @@ def _export(
         },
     }
     golden = [example.image for example in _with_objects(splits.validation, 4)]
-    return export.export(
-        lambda labels: ScanServing(model, labels, spec, thresholds, classes), classes, golden, card, root, measure
-    )
+    return export.export(serving(model, classes, card), model, classes, golden, card, root, measure)
 
 
 def _best_thresholds(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -44,6 +45,7 @@ def software() -> dict[str, str]:
 
 def export(
     serving: Callable[[Path], ServingModule],
+    model: keras.Model,
     classes: Sequence[str],
     golden: Sequence[bytes],
     card: dict[str, Any],
@@ -56,9 +58,10 @@ def export(
 
     Args:
         serving: from the file of labels to what is saved.
+        model: the network in it, whose first layer but the input standardises.
         classes: names, in the order of the scores.
         golden: encoded images whose answers are kept with the model.
-        card: the fields of the card that the task knows; ``name``, ``input`` and ``parameters`` among them.
+        card: the fields of the card that the task knows; ``name`` and ``input`` among them.
         root: the folder of all saved models.
         measure: from the model as it was written and loaded back to the figures for the card.
 
@@ -75,8 +78,9 @@ def export(
     except OSError as error:
         raise ModelError(f"{home}: cannot be written to: {error.strerror}") from None
     try:
-        expected = _write(building, serving, classes, golden)
-        complete = card | {"classes": list(classes), "software": software()}
+        expected, evidence = _write(building, serving, classes, golden)
+        complete = card | {"classes": list(classes), "software": software(), "evidence": evidence}
+        complete |= {"parameters": model.count_params(), "standardisation": _standardisation(model)}
         complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         # Measured on what was written, not on what was in memory.
         _write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
@@ -93,8 +97,10 @@ def export(
 
 def _write(
     building: Path, serving: Callable[[Path], ServingModule], classes: Sequence[str], golden: Sequence[bytes]
-) -> dict[str, np.ndarray]:
-    """Write all but the card; return what the network itself gives for the golden inputs, run without any graph."""
+) -> tuple[dict[str, np.ndarray], str]:
+    """Write all but the card; return what the network itself gives for the golden inputs, run without any graph, and
+    what kind of evidence it gives.
+    """
     image_bytes = tf.constant(list(golden), tf.string)
     with tempfile.TemporaryDirectory() as scratch:
         labels = Path(scratch) / LABELS
@@ -107,9 +113,14 @@ def _write(
     _write_warmup(building / WARMUP, building.parent.name, list(golden), module.warmup_batches)
     tf.config.run_functions_eagerly(True)
     try:
-        return as_numpy(module.serve_bytes(image_bytes))
+        return as_numpy(module.serve_bytes(image_bytes)), module.evidence
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+def _standardisation(model: keras.Model) -> dict[str, float]:
+    layer = model.get_layer("standardise")
+    return {"mean": -layer.offset / layer.scale, "deviation": 1.0 / layer.scale}
 
 
 def _extension(data: bytes) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "resize",
     "scaled",
     "scaled_size",
+    "view",
 ]
 
 # EXIF lies in the first segments of a JPEG; each segment is at most 64 KiB long.
@@ -180,6 +181,8 @@ def _decode_png(image_bytes: tf.Tensor) -> tf.Tensor:
     return tf.cond(has_alpha, composite, lambda: tf.image.decode_png(image_bytes, channels=3))
 
 
+# One function, so that a saved model with many signatures holds its graph once.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def decode(image_bytes: tf.Tensor) -> tf.Tensor:
     """Decode one image, upright.
 
@@ -232,22 +235,55 @@ def _rounded(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _resize_and_pad(image: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
-    shape = tf.cast(tf.shape(image)[-3:-1], tf.float32)
-    target = tf.constant([spec.height, spec.width], tf.float32)
-    # However long and thin an image is, one row or column of it remains.
-    inner = tf.cast(tf.clip_by_value(tf.round(shape * tf.reduce_min(target / shape)), 1.0, target), tf.int32)
+    inner, before = _padded(tf.shape(image)[-3:-1], spec)
     scaled = tf.image.resize(image, inner, antialias=True)
-    before = (tf.cast(target, tf.int32) - inner) // 2
     return tf.image.pad_to_bounding_box(scaled, before[0], before[1], spec.height, spec.width)
 
 
+def _padded(size: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return to what size an image is scaled, and how many rows and columns are before it."""
+    shape = tf.cast(size, tf.float32)
+    target = tf.constant([spec.height, spec.width], tf.float32)
+    # However long and thin an image is, one row or column of it remains.
+    inner = tf.cast(tf.clip_by_value(tf.round(shape * tf.reduce_min(target / shape)), 1.0, target), tf.int32)
+    return inner, (tf.cast(target, tf.int32) - inner) // 2
+
+
 def _crop_to_aspect(image: tf.Tensor, aspect: float) -> tf.Tensor:
-    height, width = tf.shape(image)[-3], tf.shape(image)[-2]
+    first, count = _cropped(tf.shape(image)[-3:-1], aspect)
+    return image[..., first[0] : first[0] + count[0], first[1] : first[1] + count[1], :]
+
+
+def _cropped(size: tf.Tensor, aspect: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the first row and column of the middle of an image, and how many there are."""
+    height, width = size[0], size[1]
     cut_height = tf.minimum(height, tf.cast(tf.round(tf.cast(width, tf.float32) * aspect), tf.int32))
     cut_width = tf.minimum(width, tf.cast(tf.round(tf.cast(height, tf.float32) / aspect), tf.int32))
-    cut_height, cut_width = tf.maximum(cut_height, 1), tf.maximum(cut_width, 1)
-    top, left = (height - cut_height) // 2, (width - cut_width) // 2
-    return image[..., top : top + cut_height, left : left + cut_width, :]
+    count = tf.maximum(tf.stack([cut_height, cut_width]), 1)
+    return (size - count) // 2, count
+
+
+def view(size: tf.Tensor, spec: ImageSpec) -> tuple[tf.Tensor, tf.Tensor]:
+    """Say where the pixels that a network sees lie in the image.
+
+    Args:
+        size: int32 of shape (2,): height and width of the image.
+        spec: what the network sees.
+
+    Returns:
+        The row and the column of the image at which the network's first ones begin, below 0 where it is padded, and
+        the side of one of the network's pixels, for rows and columns, in pixels of the image; float32 of shape (2,)
+        each.
+    """
+    target = tf.constant([spec.height, spec.width], tf.float32)
+    if spec.resize == "pad":
+        inner, before = _padded(size, spec)
+        step = tf.cast(size, tf.float32) / tf.cast(inner, tf.float32)
+        return -tf.cast(before, tf.float32) * step, step
+    if spec.resize == "crop":
+        first, count = _cropped(size, spec.height / spec.width)
+        return tf.cast(first, tf.float32), tf.cast(count, tf.float32) / target
+    return tf.zeros([2]), tf.cast(size, tf.float32) / target
 
 
 def _to_channels(image: tf.Tensor, channels: int) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from pipelines import images
 from pipelines.resample import resample
 
-__all__ = ["LabelSpec", "filled", "interpolate", "label", "piece_scores", "scores"]
+__all__ = ["LabelSpec", "filled", "interpolate", "label", "network_pixels", "piece_scores", "scores"]
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,30 @@ def scores(image: tf.Tensor, network: Callable[[tf.Tensor], tf.Tensor], spec: La
     return piece_scores(image, size, nothing, nothing, images.scaled(size, spec.scale), nothing, size, network, spec)
 
 
+def network_pixels(image: tf.Tensor, spec: LabelSpec) -> tf.Tensor:
+    """Return what a network is shown of whole images.
+
+    Args:
+        image: uint8 of shape (batch, H, W, 3).
+        spec: how it looks.
+
+    Returns:
+        float32 of shape (batch, height, width, channels), 0 to 255.
+    """
+    size, nothing = tf.shape(image)[1:3], tf.zeros([2], tf.int32)
+    return _network_pixels(image, size, nothing, nothing, images.scaled(size, spec.scale), spec)
+
+
+def _network_pixels(
+    piece: tf.Tensor, size: tf.Tensor, offset: tf.Tensor, start: tf.Tensor, window: tf.Tensor, spec: LabelSpec
+) -> tf.Tensor:
+    pixels = tf.cast(piece, tf.float32)
+    if spec.scale != 1.0:
+        pixels = resample(pixels, size, images.scaled(size, spec.scale), offset, start, window)
+    pixels = images.grey(pixels, rounded=spec.scale == 1.0) if spec.channels == 1 else pixels
+    return filled(pixels, spec.multiple)
+
+
 def piece_scores(
     piece: tf.Tensor,
     size: tf.Tensor,
@@ -136,11 +160,7 @@ def piece_scores(
     Returns:
         float32 of shape (batch, rows, columns, classes).
     """
-    pixels = tf.cast(piece, tf.float32)
-    if spec.scale != 1.0:
-        pixels = resample(pixels, size, images.scaled(size, spec.scale), offset, start, window)
-    pixels = images.grey(pixels, rounded=spec.scale == 1.0) if spec.channels == 1 else pixels
-    logits = network(filled(pixels, spec.multiple))
+    logits = network(_network_pixels(piece, size, offset, start, window, spec))
     if spec.scale == 1.0 and spec.stride == 1:
         at = first - start
         return tf.nn.softmax(logits[:, at[0] : at[0] + count[0], at[1] : at[1] + count[1]])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import data, devices, export, intake, training
-from pipelines.artifact import ServedModel
+from pipelines.artifact import ModelCard, ServedModel
 from pipelines.config import SegmentationConfig
 from pipelines.data import Example, Split, Splits
 from pipelines.data import segmentation as sources
@@ -36,11 +36,23 @@ from pipelines.pixels import mean_and_deviation
 from pipelines.progress import Reporter
 from pipelines.run import Trained, check_name, ended, settings
 from pipelines.segmentation_report import AnsweredMask, report
-from pipelines.serving import MaskServing
+from pipelines.serving import MaskServing, ServingModule
 from pipelines.tiling import halo_of
 from pipelines.training import History, Loss, Metric, Plan
 
-__all__ = ["Trained", "build", "choose", "evaluate", "load", "loss", "metrics", "name", "train"]
+__all__ = [
+    "Trained",
+    "build",
+    "choose",
+    "evaluate",
+    "load",
+    "loss",
+    "metrics",
+    "name",
+    "rebuild",
+    "serving",
+    "train",
+]
 
 name = "segmentation"
 
@@ -80,6 +92,23 @@ def loss(config: SegmentationConfig, spec: LabelSpec, weights: np.ndarray) -> Lo
 def metrics(config: SegmentationConfig, spec: LabelSpec, classes: int) -> dict[str, Metric]:
     """Return what is followed in training; see :func:`pipelines.mask_loss.mask_metrics`."""
     return mask_metrics(classes, spec.stride)
+
+
+def rebuild(card: ModelCard) -> keras.Model:
+    """Build the network of a saved model again; its weights are not those of the saved model yet."""
+    config, spec = SegmentationConfig.parse(**card.training), LabelSpec.from_json(card.input)
+    return build(config, spec, len(card.classes), **card.standardisation)
+
+
+def serving(model: keras.Model, classes: Sequence[str], card: dict[str, Any]) -> Callable[[Path], ServingModule]:
+    """Return what makes the graphs of a saved model, from the file of its labels.
+
+    Args:
+        model: the network.
+        classes: names.
+        card: holds ``input``, as on the card of a saved model.
+    """
+    return lambda labels: MaskServing(model, labels, LabelSpec.from_json(card["input"]))
 
 
 def evaluate(served: ServedModel, split: Split[np.ndarray], reporter: Reporter | None = None) -> Report:
@@ -274,7 +303,6 @@ def _export(
         "name": name,
         "input": spec.to_json()
         | {"halo": halo_of(model, spec.multiple).to_json(), "bytes_per_pixel": bytes_per_pixel(model)},
-        "parameters": model.count_params(),
         "description": f"Tells {', '.join(splits.classes[:12])} apart in {kind} images like those of {splits.source}.",
         # The name of the data, not where it lay on one machine.
         "training": config.identity() | {"data": splits.source},
@@ -286,7 +314,7 @@ def _export(
         },
     }
     golden = [example.image for example in _first(splits.validation, 2)]
-    return export.export(lambda labels: MaskServing(model, labels, spec), splits.classes, golden, card, root, measure)
+    return export.export(serving(model, splits.classes, card), model, splits.classes, golden, card, root, measure)
 
 
 def _first(split: Split[np.ndarray], count: int) -> list[Example[np.ndarray]]:

@@ -9,8 +9,9 @@ import keras
 import tensorflow as tf
 
 from pipelines import images
+from pipelines.explaining import ClassEvidence, class_evidence, feature_maps
 from pipelines.images import ImageSpec
-from pipelines.labelling import LabelSpec, label, scores
+from pipelines.labelling import LabelSpec, label, network_pixels, scores
 from pipelines.masks import IGNORED
 from pipelines.scan import ScanSpec, Thresholds, level, scan, suppress
 
@@ -22,6 +23,9 @@ Decode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 class ServingModule(tf.Module):
     """What the modules of all tasks share; they add the graphs ``serve_bytes`` and ``serve_pixels``.
 
+    ``features`` gives the maps of every layer for one image, ``explain`` where in it the evidence for a class is (for
+    the answer's, where no ``class_id`` is given), and ``labels`` the names of classes.
+
     Args:
         model: from float32 images (batch, height, width, channels), 0 to 255, to the task's outputs.
         labels: a file with the names of the classes, one a line.
@@ -29,11 +33,14 @@ class ServingModule(tf.Module):
 
     serve_bytes: Callable[..., dict[str, tf.Tensor]]
     serve_pixels: Callable[..., dict[str, tf.Tensor]]
+    evidence: str
+    """What ``explain`` gives, in words."""
     warmup_batches: tuple[int, ...] = (1, 8, 32)
     """Sizes of the batches that TensorFlow Serving replays before it takes the model into service."""
 
     def __init__(self, model: keras.Model, labels: Path) -> None:
         super().__init__(name="cnnapp")
+        maps = feature_maps(model)
 
         # One function for all signatures, so that the graph is written once. Held by another and not as an attribute:
         # TensorFlow would find the weights there too, and save them twice.
@@ -41,13 +48,53 @@ class ServingModule(tf.Module):
         def network(pixels: tf.Tensor) -> tf.Tensor:
             return model(pixels, training=False)
 
+        @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="image_bytes")])
+        def features(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            found = maps(self._seen(images.decode(image_bytes)), training=False)
+            return {name: tf.cast(tensor[0], tf.float32) for name, tensor in found.items()}
+
+        names = tf.constant([*labels.read_text(encoding="utf-8").splitlines(), ""])
+        # A signature's default is that of its Python function, which is therefore made here.
+        none = tf.constant(-1, tf.int64)
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec([], tf.string, name="image_bytes"),
+                tf.TensorSpec([], tf.int64, name="class_id"),
+            ]
+        )
+        def explain(image_bytes: tf.Tensor, class_id: tf.Tensor = none) -> dict[str, tf.Tensor]:
+            found = self._evidence(images.decode(image_bytes), class_id)
+            return {**found, "class_name": names[found["class_id"]]}
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, name="class_ids")])
+        def class_names(class_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+            count = tf.size(names, out_type=tf.int64) - 1
+            known = tf.logical_and(class_ids >= 0, class_ids < count)
+            return {"class_names": tf.gather(names, tf.where(known, class_ids, count))}
+
         self._network = lambda pixels: network(pixels)
+        self.features, self.explain, self.class_names = features, explain, class_names
         self.weights = [variable.value for variable in model.weights]
         self.labels = tf.saved_model.Asset(str(labels))
 
     def signatures(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
         """Return the graphs by the names they are served under."""
-        return {"serving_default": self.serve_bytes, "pixels": self.serve_pixels}
+        return {
+            "serving_default": self.serve_bytes,
+            "pixels": self.serve_pixels,
+            "explain": self.explain,
+            "features": self.features,
+            "labels": self.class_names,
+        }
+
+    def _seen(self, image: tf.Tensor) -> tf.Tensor:
+        """Return what the network is shown of an image (H, W, 3): float32 of shape (1, height, width, channels)."""
+        raise NotImplementedError
+
+    def _evidence(self, image: tf.Tensor, class_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return ``evidence`` (rows, columns), ``region`` (4,), ``class_id`` and ``score`` for an image (H, W, 3)."""
+        raise NotImplementedError
 
 
 class ImageServing(ServingModule):
@@ -63,6 +110,10 @@ class ImageServing(ServingModule):
     def __init__(self, model: keras.Model, labels: Path, spec: ImageSpec, decode: Decode) -> None:
         super().__init__(model, labels)
         self._spec, self._decode = spec, decode
+        found = class_evidence(model)
+        self.evidence = f"{found.how} of {found.layer}"
+        # Not the record itself: TensorFlow would look into it for weights.
+        self._explained: Callable[[], ClassEvidence] = lambda: found
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -73,6 +124,21 @@ class ImageServing(ServingModule):
     def serve_pixels(self, images_: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answer for decoded RGB images of one size."""
         return self._answer(images.prepare(images_, self._spec))
+
+    def _seen(self, image: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.cast(images.prepare(image, self._spec), tf.float32)[None], [1, *self._spec.shape])
+
+    def _evidence(self, image: tf.Tensor, class_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        explained = self._explained()
+        maps, logits = explained.run(self._seen(image), class_id[None])
+        scores = tf.nn.softmax(logits[0])
+        chosen = tf.where(class_id < 0, tf.argmax(scores), class_id)
+        first, step = images.view(tf.shape(image)[:2], self._spec)
+        rows, columns = explained.grids
+        begin = first + step * tf.constant([rows.start, columns.start])
+        end = first + step * tf.constant([rows.stop, columns.stop])
+        region = tf.stack([begin[1], begin[0], end[1], end[0]])
+        return {"evidence": maps[0], "region": region, "class_id": chosen, "score": scores[chosen]}
 
     def _answer(self, pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         pixels = tf.ensure_shape(pixels, [None, *self._spec.shape])
@@ -98,6 +164,7 @@ class MaskServing(ServingModule):
     """
 
     warmup_batches = (1, 2)
+    evidence = "probability of the class at every pixel"
 
     def __init__(self, model: keras.Model, labels: Path, spec: LabelSpec) -> None:
         super().__init__(model, labels)
@@ -129,6 +196,21 @@ class MaskServing(ServingModule):
     def probabilities(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the probabilities of all classes of one image: float32 of shape (H, W, classes)."""
         return {"probabilities": scores(images.decode(image_bytes)[None], self._network, self._spec)[0]}
+
+    def _seen(self, image: tf.Tensor) -> tf.Tensor:
+        return network_pixels(image[None], self._spec)
+
+    def _evidence(self, image: tf.Tensor, class_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = scores(image[None], self._network, self._spec)[0]
+        shares = tf.reduce_mean(probabilities, axis=[0, 1])
+        chosen = tf.where(class_id < 0, tf.argmax(shares), class_id)
+        size = tf.cast(tf.shape(image), tf.float32)
+        return {
+            "evidence": tf.gather(probabilities, chosen, axis=-1),
+            "region": tf.stack([0.0, 0.0, size[1], size[0]]),
+            "class_id": chosen,
+            "score": shares[chosen],
+        }
 
     def _answers(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         def answer(one: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -175,15 +257,23 @@ class ScanServing(ServingModule):
         spec: how the detector looks.
         thresholds: the defaults of the optional inputs.
         classes: names.
+        scale: of the level that explanations and feature maps are of: the one that the network was trained at.
     """
 
     warmup_batches = (1, 2)
+    evidence = "score of the class in every window"
 
     def __init__(
-        self, model: keras.Model, labels: Path, spec: ScanSpec, thresholds: Thresholds, classes: tuple[str, ...]
+        self,
+        model: keras.Model,
+        labels: Path,
+        spec: ScanSpec,
+        thresholds: Thresholds,
+        classes: tuple[str, ...],
+        scale: float = 1.0,
     ) -> None:
         super().__init__(model, labels)
-        self._spec, self._count, self._classes = spec, thresholds.count, classes
+        self._spec, self._count, self._classes, self._scale = spec, thresholds.count, classes, scale
         # A signature's defaults are those of its Python function, which is therefore made for each model.
         score, overlap = tf.constant(thresholds.score), tf.constant(thresholds.overlap)
         softness, scales = tf.constant(thresholds.softness), tf.constant(spec.scales)
@@ -233,6 +323,21 @@ class ScanServing(ServingModule):
         """
         pixels = level(images.decode(image_bytes), scale, self._spec)
         return {"scores": tf.sigmoid(self._network(tf.cast(pixels, tf.float32)[None])[0, ..., :-4])}
+
+    def _seen(self, image: tf.Tensor) -> tf.Tensor:
+        return tf.cast(level(image, tf.constant(self._scale), self._spec), tf.float32)[None]
+
+    def _evidence(self, image: tf.Tensor, class_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = tf.sigmoid(self._network(self._seen(image))[0, ..., :-4])
+        largest = tf.reduce_max(scores, axis=[0, 1])
+        chosen = tf.where(class_id < 0, tf.argmax(largest), class_id)
+        size = tf.cast(tf.shape(scores)[:2], tf.float32) * self._spec.stride / self._scale
+        return {
+            "evidence": tf.gather(scores, chosen, axis=-1),
+            "region": tf.stack([0.0, 0.0, size[1], size[0]]),
+            "class_id": chosen,
+            "score": largest[chosen],
+        }
 
     def _answers(self, inputs: tf.Tensor, answer: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]) -> dict[str, tf.Tensor]:
         count = self._count

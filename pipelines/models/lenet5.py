@@ -6,9 +6,19 @@ import keras
 import numpy as np
 from keras import ops
 
+from layers.geometry import ConvGeometry
 from pipelines.models.blocks import convolution, pooling
 
-__all__ = ["CONNECTIONS", "POOL", "ConnectionTable", "Subsampling2D", "default_size", "lenet5", "scaled_tanh"]
+__all__ = [
+    "CONNECTIONS",
+    "GEOMETRIES",
+    "POOL",
+    "ConnectionTable",
+    "Subsampling2D",
+    "default_size",
+    "lenet5",
+    "scaled_tanh",
+]
 
 POOL = "subsampling"
 """The pooling the network was published with."""
@@ -91,6 +101,10 @@ class Subsampling2D(keras.layers.Layer):
         """Return the shape of the output."""
         batch, height, width, channels = input_shape
         return batch, height and height // 2, width and width // 2, channels
+
+
+GEOMETRIES: dict[type, ConvGeometry] = {Subsampling2D: ConvGeometry((2, 2), strides=(2, 2))}
+"""The windows of layers that are defined here, for what asks what a unit sees."""
 
 
 def default_size(native: tuple[int, int]) -> tuple[int, int]:
