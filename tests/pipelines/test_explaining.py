@@ -45,7 +45,7 @@ def _pixels(served: ServedModel, network) -> np.ndarray:
     return np.round((first - layer.offset) / layer.scale)[None].astype("float32")
 
 
-@pytest.mark.parametrize("name", ("digits", "fashion"))
+@pytest.mark.parametrize("name", ["digits", "fashion"])
 def test_the_mean_of_an_activation_map_is_the_logit(name: str, shipped):
     served = shipped[name]
     logits = renewal.network(served)(_pixels(served, renewal.network(served)))[0]
