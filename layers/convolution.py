@@ -91,11 +91,12 @@ def _as_row(geometry: ConvGeometry) -> ConvGeometry:
 def _misread(x: Any, geometry: ConvGeometry) -> bool:
     """Return whether oneDNN may read memory that is not its own, as it does in TensorFlow 2.21.
 
-    It does for several images of one channel, several rows high, where the strides differ and the output is one wide.
+    It does for images, and for volumes, of one channel, several rows high, where the strides differ and the output is
+    one wide.
     """
-    if geometry.rank != 2 or x.shape[-1] != 1 or len(set(geometry.strides)) == 1 or x.shape[1] == 1:
+    if x.shape[-1] != 1 or len(set(geometry.strides)) == 1 or x.shape[-3] == 1:
         return False
-    return geometry.output_sizes((None, x.shape[2]))[1] in (None, 1)
+    return geometry.output_sizes((None,) * (geometry.rank - 1) + (x.shape[-2],))[-1] in (None, 1)
 
 
 def _split(x: Any, parts: int) -> list[Any]:

@@ -134,3 +134,16 @@ def test_subsample(sizes):
     x, steps, starts = random_array((2, *sizes, 3)), (2, 4, 2)[: len(sizes)], (1, 2, 0)[: len(sizes)]
     want = x[(slice(None), *(slice(start, None, step) for start, step in zip(starts, steps, strict=True)))]
     np.testing.assert_array_equal(to_numpy(subsample(to_tensor(x, "float64"), steps, starts)), want)
+
+
+@pytest.mark.parametrize("kernel_size", [(1, 1, 3), (2, 2, 3), (3, 1, 2)])
+@pytest.mark.parametrize("strides", [(1, 1, 2), (2, 1, 2), (1, 2, 1)])
+def test_volumes_of_one_channel_whose_output_is_one_wide(kernel_size: tuple[int, ...], strides: tuple[int, ...]):
+    """Where TensorFlow's own three-dimensional convolution gives numbers from elsewhere in memory."""
+    dice = np.random.default_rng(0)
+    outputs = (2, 3, 1)
+    sizes = tuple(k + s * (o - 1) for k, s, o in zip(kernel_size, strides, outputs, strict=True))
+    x = dice.normal(size=(3, *sizes, 1)).astype("float32")
+    kernel = dice.normal(size=(*kernel_size, 1, 2)).astype("float32")
+    found = to_numpy(convolution.convolve(x, kernel, strides, (1, 1, 1)))
+    assert_close(found, reference(x, kernel, strides, (1, 1, 1)), "float32")
