@@ -24,6 +24,7 @@ from pipelines import intake
 from pipelines.artifact import read_card
 from pipelines.errors import DataError, ModelError, ServiceError
 from pipelines.intake import ImageInput
+from pipelines.masks import IGNORED
 
 __all__ = ["RemoteCard", "RemotePredictor", "connect"]
 
@@ -237,10 +238,18 @@ class RemotePredictor(Answerer):
 
     def _class_names(self, outputs: Mapping[str, np.ndarray]) -> list[str]:
         """Return the names of the classes; those that nobody told have their numbers."""
+        ids = outputs["class_map" if self.card.task == "segmentation" else "class_ids"].astype(int)
         names = list(self.card.classes)
-        ids = outputs["class_ids"] if self.card.task == "detection" else outputs.get("class_map", np.zeros(0))
-        seen = int(ids[ids != 255].max(initial=-1)) if ids.dtype == np.uint8 else int(ids.max(initial=-1))
-        return names + [f"class {number}" for number in range(len(names), seen + 1)]
+        most = (
+            int(ids[ids != IGNORED].max(initial=-1)) if self.card.task == "segmentation" else int(ids.max(initial=-1))
+        )
+        names += [f"class {number}" for number in range(len(names), most + 1)]
+        if "class_names" in outputs:
+            told = zip(ids.ravel().tolist(), outputs["class_names"].ravel().tolist(), strict=True)
+            for number, name in told:
+                if name:  # behind the last detection there is none
+                    names[number] = name
+        return names
 
     def _outputs(self, content: Mapping[str, Any], signature: str) -> dict[str, np.ndarray]:
         specs = self._signatures[signature]["outputs"]
