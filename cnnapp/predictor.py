@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,12 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from cnnapp.answerer import Answerer, Option
 from cnnapp.large import LargeSegmentation
-from cnnapp.results import Answer, Classification, Detections, Segmentation
+from cnnapp.outputs import to_answers, undecodable
+from cnnapp.results import Answer, Detections, Segmentation
 from cnnapp.saved_models import resolve
 from pipelines import intake, memory
 from pipelines.artifact import ModelCard, ServedModel
-from pipelines.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.errors import DataError, ModelError
 from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor", "load"]
 
-Option = float | tuple[float, ...]
 _TASKS = ("classification", "detection", "segmentation")
-_SHARE = 0.8  # of the memory that is free, which the answers of one call may take
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def load(name: str | os.PathLike) -> Predictor:
     return Predictor(resolve(name))
 
 
-class Predictor:
+class Predictor(Answerer):
     """A saved model that answers.
 
     Args:
@@ -89,32 +88,6 @@ class Predictor:
         """The saved model itself, from bytes to named arrays."""
         return self._served
 
-    def predict(
-        self, images: ImageInput | Iterable[ImageInput], batch_size: int = 32, **options: Option
-    ) -> list[Answer]:
-        """Answer for images.
-
-        Args:
-            images: one or many of: a path, encoded bytes, an array (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)), a
-                Pillow image.
-            batch_size: how many are answered in one call; of images too large for that together it is fewer.
-            **options: optional inputs of the model: for detection ``score_threshold``, ``overlap_threshold``,
-                ``soft_nms_sigma``, ``scales``.
-
-        Returns:
-            One answer an image, in order; also for a single image.
-
-        Raises:
-            DataError: naming the first image that cannot be read. :meth:`predict_each` goes on behind it.
-        """
-        single = isinstance(images, (str, os.PathLike, bytes, np.ndarray)) or hasattr(images, "getbands")
-        answers = []
-        for _, answer in self.predict_each([images] if single else images, batch_size, **options):  # type: ignore[arg-type,list-item]
-            if isinstance(answer, DataError):
-                raise answer
-            answers.append(answer)
-        return answers
-
     def predict_each(
         self,
         images: Iterable[ImageInput],
@@ -135,7 +108,7 @@ class Predictor:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
-        self._check_options(options)
+        self.check_options(options)
         images = iter(images)
         calls = None if names is None else iter(names)
         with ThreadPoolExecutor(max_workers=4) as pool:
@@ -145,12 +118,6 @@ class Predictor:
                 )
                 read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
                 yield from zip(called, self._answers(read, options), strict=True)
-
-    def _check_options(self, options: dict[str, Option]) -> None:
-        known = self.card.input.get("options", {})
-        for option in options:
-            if option not in known:
-                raise ConfigError(unknown("option", option, known))
 
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> _Read | DataError:
         try:
@@ -166,45 +133,19 @@ class Predictor:
 
     def _refuse_too_large(self, size: tuple[int, int], name: str, options: dict[str, Option]) -> None:
         """Refuse an image whose answer would not fit into memory."""
-        needed, free = self._needed(size, options), memory.available()
-        if needed > _SHARE * free:
+        needed, free = memory.needed_by(self.card, size, options), memory.available()
+        if needed > memory.SHARE * free:
             raise DataError(
                 f"{name}: {size[1]} x {size[0]} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
                 f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
             )
 
-    def _needed(self, size: tuple[int, int], options: dict[str, Option]) -> int:
-        """Return how many bytes the answer for an image of a height and width takes, 0 where the card does not say."""
-        bytes_each = self.card.input.get("bytes_per_pixel")
-        if bytes_each is None:
-            return 0
-        if self.card.task == "segmentation":
-            scale, classes = float(self.card.input["scale"]), len(self.card.classes)
-        else:
-            scales = options.get("scales", self.card.input["options"]["scales"])
-            scale, classes = max(scales) if isinstance(scales, (tuple, list)) else float(scales), 0
-        return memory.needed(*size, scale, bytes_each, classes)
-
     def _answers(self, read: list[_Read | DataError], options: dict[str, Option]) -> Iterator[Answer | DataError]:
         good = [one for one in read if isinstance(one, _Read)]
-        answers = (answer for call in self._calls(good, options) for answer in self._answer(call, options))
+        calls = memory.calls(good, lambda one: one.size, lambda size: memory.needed_by(self.card, size, options))
+        answers = (answer for call in calls for answer in self._answer(call, options))
         for one in read:
             yield next(answers) if isinstance(one, _Read) else one
-
-    def _calls(self, images: list[_Read], options: dict[str, Option]) -> Iterator[list[_Read]]:
-        """Divide images among calls whose answers fit into memory together; what fits only alone is alone."""
-        call: list[_Read] = []
-        for image in images:
-            together = [*call, image]
-            # The answers of a call are as high as its highest image and as wide as its widest.
-            largest = max(one.size[0] for one in together), max(one.size[1] for one in together)
-            needed = len(together) * self._needed(largest, options)
-            if call and needed > _SHARE * memory.available():
-                yield call
-                together = [image]
-            call = together
-        if call:
-            yield call
 
     def _answer(self, images: list[_Read], options: dict[str, Option]) -> list[Answer | DataError]:
         import tensorflow as tf
@@ -214,23 +155,9 @@ class Predictor:
         except tf.errors.InvalidArgumentError as error:
             # The error of a batch does not say which image is at fault; one at a time, it does.
             if len(images) == 1:
-                return [DataError(f"{images[0].name}: the image cannot be decoded: {_reason(error)}")]
+                return [DataError(f"{images[0].name}: {undecodable(error)}")]
             return [answer for image in images for answer in self._answer([image], options)]
-        classes = tuple(self.card.classes)
-        names = [image.name for image in images]
-        if self.card.task == "detection":
-            columns = (outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections"))
-            return [
-                Detections(name, boxes[:count], scores[:count], class_ids[:count], classes)
-                for name, boxes, scores, class_ids, count in zip(names, *columns, strict=True)
-            ]
-        if self.card.task == "segmentation":
-            columns = (outputs[key] for key in ("class_map", "confidence", "sizes"))
-            return [
-                Segmentation(name, class_map[:height, :width], confidence[:height, :width], classes)
-                for name, class_map, confidence, (height, width) in zip(names, *columns, strict=True)
-            ]
-        return [Classification(name, row, classes) for name, row in zip(names, outputs["scores"], strict=True)]
+        return list(to_answers(self.card.task, outputs, [image.name for image in images], self.card.classes))
 
     def predict_by_pieces(
         self,
@@ -261,7 +188,7 @@ class Predictor:
         """
         from cnnapp import by_pieces
 
-        self._check_options(options)
+        self.check_options(options)
         return by_pieces.answer(self._served, image, tile, blend, name or intake.name_of(image), advance, options)
 
     def segment_to(
@@ -298,7 +225,7 @@ class Predictor:
         """
         from cnnapp import by_pieces
 
-        self._check_options(options)
+        self.check_options(options)
         return by_pieces.write(self._served, image, Path(path), tile, blend, name or intake.name_of(image), advance)
 
     def score_map(self, image: ImageInput, scale: float | None = None) -> np.ndarray:
@@ -325,7 +252,7 @@ class Predictor:
         try:
             return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise DataError(f"{intake.name_of(image)}: the image cannot be decoded: {_reason(error)}") from None
+            raise DataError(f"{intake.name_of(image)}: {undecodable(error)}") from None
 
     def certify(self) -> Certificate:
         """Show that looking at every window at once gives what each window gives alone.
@@ -388,11 +315,3 @@ def _size(image: ImageInput, name: str) -> tuple[int, int]:
     if isinstance(image, Image.Image):
         return image.height, image.width
     return tuple(image.shape[:2]) if isinstance(image, np.ndarray) and image.ndim > 1 else (0, 0)
-
-
-def _reason(error: Exception) -> str:
-    """Return the line of TensorFlow's message that speaks of the image."""
-    lines = [re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*?\]", "", line).strip() for line in str(error).splitlines()]
-    noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
-    telling = [line for line in lines if line and not line.startswith(noise)]
-    return telling[0] if telling else "TensorFlow refuses it"

@@ -5,7 +5,8 @@
     CnnAppError
     ├── DataError     a data set or an image: names the file and the field
     ├── ModelError    a saved model that cannot be trusted or read
-    └── ConfigError   an option that does not exist or does not fit
+    ├── ConfigError   an option that does not exist or does not fit
+    └── ServiceError  a service that does not answer, or not as it should
 
 The command line and the page catch ``CnnAppError`` and nothing else. A message states what was received, what was
 expected, and what to do next.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CnnAppError", "ConfigError", "DataError", "ModelError", "unknown"]
+__all__ = ["CnnAppError", "ConfigError", "DataError", "ModelError", "ServiceError", "unknown"]
 
 
 class CnnAppError(Exception):
@@ -33,6 +34,10 @@ class ModelError(CnnAppError):
 
 class ConfigError(CnnAppError):
     """An option that does not exist, or a value that it cannot take."""
+
+
+class ServiceError(CnnAppError):
+    """A service that cannot be reached, is too busy, or does not answer as it should."""
 
 
 def unknown(what: str, received: str, options: Iterable[str]) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import psutil
 
-__all__ = ["available", "bytes_per_pixel", "needed"]
+if TYPE_CHECKING:
+    from pipelines.artifact import ModelCard
+
+__all__ = ["SHARE", "available", "bytes_per_pixel", "calls", "needed", "needed_by"]
+
+One = TypeVar("One")
+
+SHARE = 0.8
+"""Of the memory that is free, how much the answers of one call may take."""
 
 _SIDE = 256
 _WORKSPACE = 1.3  # measured over the maps alone, for the U-Net at 2,048 x 2,048 pixels
@@ -92,3 +101,49 @@ def needed(height: int, width: int, scale: float, bytes_each: int, classes: int)
     """
     pixels = height * width
     return int(pixels * (_IMAGE + _SCORE * classes + _WORKSPACE * bytes_each * scale**2))
+
+
+def needed_by(card: ModelCard, size: tuple[int, int], options: Mapping[str, Any]) -> int:
+    """Return how many bytes a model's answer for an image takes, 0 where its card does not say.
+
+    Args:
+        card: of the model.
+        size: height and width of the image.
+        options: optional inputs of the model that were given.
+    """
+    bytes_each = card.input.get("bytes_per_pixel")
+    if bytes_each is None:
+        return 0
+    if card.task == "segmentation":
+        scale, classes = float(card.input["scale"]), len(card.classes)
+    else:
+        scales = np.atleast_1d(options.get("scales", card.input["options"]["scales"]))
+        scale, classes = float(scales.max(initial=0.0)), 0
+    return needed(*size, scale, bytes_each, classes)
+
+
+def calls(
+    images: Sequence[One], size: Callable[[One], tuple[int, int]], cost: Callable[..., int]
+) -> Iterator[list[One]]:
+    """Divide images among calls whose answers fit into memory together; what fits only alone is alone.
+
+    Args:
+        images: to be answered.
+        size: from one of them to height and width.
+        cost: from height and width to the bytes of an answer, as of :func:`needed_by`.
+
+    Yields:
+        The images of a call, in order.
+    """
+    call: list[One] = []
+    for image in images:
+        together = [*call, image]
+        # The answers of a call are as high as its highest image and as wide as its widest.
+        sizes = [size(one) for one in together]
+        largest = max(height for height, _ in sizes), max(width for _, width in sizes)
+        if call and len(together) * cost(largest) > SHARE * available():
+            yield call
+            together = [image]
+        call = together
+    if call:
+        yield call

@@ -1,0 +1,205 @@
+"""What clients talk to, as an ASGI application: TensorFlow Serving's REST routes, health and figures."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from cnnapp.service.limits import Limits
+from cnnapp.service.metrics import CONTENT_TYPE, Metrics
+from cnnapp.service.protocol import Refusal, to_json, write_error
+
+__all__ = ["Gateway", "Model"]
+
+_ASK = re.compile(r"(?i)/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(predict|classify|regress)")
+_TELL = re.compile(r"(?i)/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(?:/(metadata))?")
+_JSON = "application/json"
+_PATIENCE = 5.0  # seconds, in which a healthy model says that it is there
+
+
+class Model(Protocol):
+    """A model behind the gateway, wherever it runs."""
+
+    async def answer(self, body: bytes, seconds: float) -> Any:
+        """Return a :class:`cnnapp.service.replica.Reply`; raise a Refusal where the model is not there."""
+
+    async def describe(self) -> dict[str, Any]:
+        """Return what the model says of itself."""
+
+
+class Gateway:
+    """Answers over HTTP for some models.
+
+    Args:
+        models: by name and version.
+        limits: of the service.
+    """
+
+    def __init__(self, models: Mapping[str, Mapping[int, Model]], limits: Limits) -> None:
+        self._models, self._limits = models, limits
+        self.metrics = Metrics()
+        self.stopping = False
+        self._held = dict.fromkeys(((name, version) for name in models for version in models[name]), 0)
+        figures = [Route(path, self._figures) for path in ("/metrics", "/monitoring/prometheus/metrics")]
+        health = [Route(path, self._health) for path in ("/healthz", "/-/healthz")]
+        self.application = Starlette(
+            routes=[*figures, *health, Route("/{rest:path}", self._serve, methods=["GET", "POST"])],
+            exception_handlers={405: _not_found},
+        )
+
+    async def _serve(self, request: Request) -> Response:
+        path = request.scope["path"]
+        if not path.lower().startswith("/v1/"):
+            return await _not_found(request)
+        asked = (_ASK if request.method == "POST" else _TELL).fullmatch(path)
+        try:
+            if asked is None:
+                raise Refusal(400, f"Malformed request: {request.method} {path}")
+            if request.method == "POST":
+                return await self._predict(request, *asked.groups())
+            return await self._tell(*asked.groups())
+        except Refusal as refusal:
+            return _refused(refusal)
+
+    def _find(self, name: str | None, version: str | None, label: str | None) -> tuple[str, list[int]]:
+        """Return a model's name and the versions that are meant, the newest last."""
+        if not name:
+            raise Refusal(400, f"Missing model name in request; there is: {', '.join(self._models)}")
+        if label is not None:
+            raise Refusal(400, f"Unrecognized servable version label: {label}; versions have numbers here")
+        there = sorted(self._models.get(name, ()))
+        if not there or (version is not None and int(version) not in there):
+            known = ", ".join(f"{one}/{number}" for one in self._models for number in sorted(self._models[one]))
+            which = f"Latest({name})" if version is None else f"Specific({name}, {version})"
+            raise Refusal(404, f"Servable not found for request: {which}; there is: {known}")
+        return name, there if version is None else [int(version)]
+
+    async def _tell(self, name: str | None, version: str | None, label: str | None, part: str | None) -> Response:
+        name, versions = self._find(name, version, label)
+        if part is None:
+            told = [await self._status(name, number) for number in reversed(versions)]
+            return _json({"model_version_status": told})
+        description = await self._described(name, versions[-1])
+        spec = {"name": name, "signature_name": "", "version": str(versions[-1])}
+        return _json({"model_spec": spec, "metadata": description["metadata"]})
+
+    async def _status(self, name: str, version: int) -> dict[str, Any]:
+        try:
+            await self._described(name, version)
+        except Refusal as refusal:
+            status = {"error_code": "UNAVAILABLE", "error_message": refusal.message}
+            return {"version": str(version), "state": "LOADING", "status": status}
+        return {"version": str(version), "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+
+    async def _described(self, name: str, version: int) -> dict[str, Any]:
+        try:
+            told = await asyncio.wait_for(self._models[name][version].describe(), _PATIENCE)
+        except TimeoutError:
+            raise Refusal(503, f"{name}/{version} does not answer", retry_after=1) from None
+        self.metrics.described(name, version, told)
+        return told
+
+    async def _predict(
+        self, request: Request, name: str, version: str | None, label: str | None, method: str
+    ) -> Response:
+        started = time.perf_counter()
+        found, number, signature, images, batch = "", 0, "", 0, 0
+        try:
+            found, versions = self._find(name, version, label)
+            number = versions[-1]
+            if method.lower() != "predict":
+                raise Refusal(400, f"{found} has no signature for {method}; its signatures are for predict")
+            reply = await self._answer(request, found, number, started)
+            signature, images, batch = reply.signature, reply.images, reply.batch
+            response = _response(reply.status, reply.body, reply.retry_after)
+        except Refusal as refusal:
+            response = _refused(refusal)
+        self.metrics.answered(
+            found, number, signature, response.status_code, time.perf_counter() - started, images, batch
+        )
+        return response
+
+    async def _answer(self, request: Request, name: str, version: int, started: float) -> Any:
+        key = name, version
+        if self.stopping:
+            raise Refusal(503, "the service is stopping", retry_after=1)
+        if self._held[key] >= self._limits.queue:
+            raise Refusal(
+                503,
+                f"{name}/{version} holds {self._held[key]} requests, which is all it takes; come again",
+                retry_after=1,
+            )
+        self._hold(key, 1)
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                body = await self._body(request)
+                left = self._limits.seconds - (time.perf_counter() - started)
+                return await self._models[name][version].answer(body, left)
+        except ClientDisconnect:
+            raise Refusal(499, "the client is gone") from None
+        except TimeoutError:
+            raise Refusal(
+                504, f"the request took more than the {self._limits.seconds:g} seconds that this service gives it"
+            ) from None
+        finally:
+            self._hold(key, -1)
+
+    def _hold(self, key: tuple[str, int], change: int) -> None:
+        self._held[key] += change
+        self.metrics.held(*key, self._held[key])
+
+    async def _body(self, request: Request) -> bytes:
+        most = int(self._limits.body * 2**20)
+        told = request.headers.get("content-length", "")
+        parts, size = [], int(told) if told.isdecimal() else 0
+        if size <= most:
+            size = 0
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    break
+        if size > most:
+            raise Refusal(413, f"the request has more than the {self._limits.body:g} MiB that this service takes")
+        return b"".join(parts)
+
+    async def _health(self, request: Request) -> Response:
+        """Say whether every model answers; also where Ray's own proxy would say it."""
+        ill = ["the service is stopping"] if self.stopping else []
+        told = await asyncio.gather(*(self._described(*key) for key in self._held), return_exceptions=True)
+        ill += [str(problem) for problem in told if isinstance(problem, BaseException)]
+        if ill:
+            return Response("; ".join(ill), 503, media_type="text/plain")
+        return Response("success", media_type="text/plain")
+
+    async def _figures(self, request: Request) -> Response:
+        # A model that does not answer keeps the figures it had.
+        await asyncio.gather(*(self._described(*key) for key in self._held), return_exceptions=True)
+        return Response(self.metrics.page(), headers={"content-type": CONTENT_TYPE})
+
+
+async def _not_found(request: Request, error: Exception | None = None) -> Response:
+    return _response(404, write_error(f"Not Found: {request.method} {request.scope['path']}"))
+
+
+def _json(content: Any) -> Response:
+    return _response(200, to_json(content))
+
+
+def _refused(refusal: Refusal) -> Response:
+    return _response(refusal.status, write_error(refusal.message), refusal.retry_after)
+
+
+def _response(status: int, body: bytes, retry_after: int | None = None) -> Response:
+    headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+    if status == 413:
+        headers["Connection"] = "close"  # what is left of the body is not read
+    return Response(body, status, headers, _JSON)

@@ -1,0 +1,40 @@
+"""What a service takes on: how large, how long, how much at once."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.errors import ConfigError
+
+__all__ = ["Limits"]
+
+
+class Limits(BaseModel):
+    """The limits of a service.
+
+    Example:
+        >>> Limits.parse(body=8).pixels
+        25000000
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    body: float = Field(32.0, gt=0, le=1024, description="MiB of a request; a larger one is refused (413).")
+    pixels: int = Field(25_000_000, gt=0, description="Pixels of an image, read from its header; refused (400).")
+    seconds: float = Field(60.0, gt=0, description="Seconds for a request; then it is given up (504).")
+    queue: int = Field(128, ge=1, description="Requests a model holds at once; more are told to come again (503).")
+    batch: int = Field(32, ge=1, description="Requests that are answered in one call at most.")
+    grace: float = Field(30.0, gt=0, description="Seconds that requests in flight are given when the service stops.")
+
+    @classmethod
+    def parse(cls, **given: float) -> Limits:
+        """Check limits.
+
+        Raises:
+            ConfigError: naming the one that cannot be, and what was expected.
+        """
+        try:
+            return cls(**given)  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"{first['loc'][0]}: received {first['input']!r}; {first['msg'].lower()}") from None

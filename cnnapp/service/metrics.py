@@ -1,0 +1,104 @@
+"""What is counted while a service runs, in the form that Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_MODEL = ("model", "version")
+
+
+class Metrics:
+    """The figures of one service.
+
+    Example:
+        >>> metrics = Metrics()
+        >>> metrics.answered("digits", 1, "serving_default", 200, 0.01, images=3, batch=8)
+        >>> 'cnnapp_images_total{model="digits",signature="serving_default",version="1"} 3.0' in metrics.page().decode()
+        True
+    """
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # a figure each for when counting began, which nobody asks
+        self._registry = registry = CollectorRegistry()
+        asked = (*_MODEL, "signature")
+        self._requests = Counter(
+            "cnnapp_requests", "Requests for predictions, by status of HTTP.", (*asked, "status"), registry=registry
+        )
+        self._seconds = Histogram(
+            "cnnapp_request_seconds",
+            "From a request's arrival to its answer.",
+            asked,
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._images = Counter("cnnapp_images", "Images that were answered.", asked, registry=registry)
+        self._batches = Histogram(
+            "cnnapp_batch_images",
+            "Images that were answered in the same call as a request.",
+            asked,
+            buckets=_SIZES,
+            registry=registry,
+        )
+        self._waiting = Gauge("cnnapp_requests_held", "Requests that a model holds now.", _MODEL, registry=registry)
+        self._memory = Gauge(
+            "cnnapp_replica_memory_bytes",
+            "Memory that a model's process takes.",
+            (*_MODEL, "process"),
+            registry=registry,
+        )
+        self._loads = Gauge("cnnapp_model_loads", "How often a model was loaded.", _MODEL, registry=registry)
+        self._processes: dict[tuple[str, int], set[str]] = {}
+
+    def answered(
+        self, model: str, version: int, signature: str, status: int, seconds: float, images: int = 0, batch: int = 0
+    ) -> None:
+        """Count a request.
+
+        Args:
+            model: name, empty where there is none such.
+            version: likewise 0.
+            signature: likewise empty.
+            status: of HTTP.
+            seconds: from its arrival to its answer.
+            images: that were answered.
+            batch: how many were answered in the same call.
+        """
+        asked = (model, str(version), signature)
+        self._requests.labels(*asked, str(status)).inc()
+        self._seconds.labels(*asked).observe(seconds)
+        if images:
+            self._images.labels(*asked).inc(images)
+            self._batches.labels(*asked).observe(batch)
+
+    def held(self, model: str, version: int, count: int) -> None:
+        """Note how many requests a model holds."""
+        self._waiting.labels(model, str(version)).set(count)
+
+    def described(self, model: str, version: int, told: Mapping[str, Any]) -> None:
+        """Note what a replica says of itself, as of :meth:`ModelReplica.describe`."""
+        process = str(told["process"])
+        processes = self._processes.setdefault((model, version), set())
+        processes.add(process)
+        self._memory.labels(model, str(version), process).set(told["memory"])
+        self._loads.labels(model, str(version)).set(len(processes))
+
+    def page(self) -> bytes:
+        """Return all figures, as text."""
+        return generate_latest(self._registry)

@@ -1,0 +1,246 @@
+"""Start a service, and stop it: Ray with a process a model, and the gateway in this one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnapp.service import loopback
+from cnnapp.service.limits import Limits
+from pipelines.artifact import check_files, read_card
+from pipelines.errors import ConfigError, ModelError, ServiceError
+
+if TYPE_CHECKING:
+    from cnnapp.service.gateway import Gateway
+
+__all__ = ["Service", "run"]
+
+_STORE = 80 * 2**20  # bytes of shared memory, the least that Ray takes; requests do not go through it
+_QUIET = {"log_level": "ERROR", "enable_access_log": False}
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to be served, and where.
+
+    Args:
+        directories: of the saved models.
+        address: to listen on.
+        port: likewise; 0 for any that is free.
+        replicas: processes a model.
+        limits: what it takes on.
+
+    Raises:
+        ModelError: if a model cannot be read or is altered.
+        ConfigError: if two of them have the same name and version.
+    """
+
+    directories: tuple[Path, ...]
+    address: str = "127.0.0.1"
+    port: int = 8501
+    replicas: int = 1
+    limits: Limits = field(default_factory=Limits.parse)
+
+    def __post_init__(self) -> None:
+        """Look at the models, so that what is wrong with one is said before anything is started."""
+        self.models()
+
+    def models(self) -> dict[tuple[str, int], Path]:
+        """Return the directories by name and version."""
+        found: dict[tuple[str, int], Path] = {}
+        for directory in self.directories:
+            card = read_card(directory)
+            problems = check_files(directory, card)
+            if problems:
+                raise ModelError(f"{directory}: {problems[0]}; get it again, or train it again")
+            if (card.name, card.version) in found:
+                raise ConfigError(f"{card.name}/{card.version} is asked for twice; name each model once")
+            found[card.name, card.version] = directory
+        return found
+
+
+def run(service: Service, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what is in flight, and leave no process behind.
+
+    Args:
+        service: what, and where.
+        ready: called with the service's URL once every model is warm and requests are taken.
+
+    Raises:
+        ConfigError: if Ray is not installed.
+        ServiceError: if the port is taken, or a model does not start.
+    """
+    _stop_on_signals()
+    with contextlib.suppress(_Stopped), _listening(service) as listener, _ray():
+        gateway = _gateway(service, _deploy(service))
+        _serve(gateway, listener, service.limits.grace, ready)
+
+
+class _Stopped(BaseException):
+    """A signal came before there was anything to be finished."""
+
+
+def _stop_on_signals() -> None:
+    def stop(number: int, frame: Any) -> None:
+        raise _Stopped
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+@contextlib.contextmanager
+def _listening(service: Service) -> Iterator[socket.socket]:
+    """Take the port before the models are loaded: that it is taken should be known at once."""
+    kind = socket.AF_INET6 if ":" in service.address else socket.AF_INET
+    # The protocol is named, or asyncio leaves Nagle's algorithm on, which holds every answer back for 40 ms.
+    with socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((service.address, service.port))
+        except OSError as error:
+            raise ServiceError(
+                f"{service.address}:{service.port}: cannot be listened on: {error.strerror}; choose another --port"
+            ) from None
+        yield listener
+
+
+@contextlib.contextmanager
+def _ray() -> Iterator[None]:
+    """Start Ray for this process alone, and stop all of it."""
+    os.environ |= loopback.environment()
+    try:
+        import ray
+        import ray.serve
+    except ImportError:
+        raise ConfigError("the service needs Ray; install it with: pip install 'cnnapp[ray]'") from None
+    # Short, for the paths of its sockets may have 107 characters.
+    folder = tempfile.mkdtemp(prefix="cnnapp-", dir="/tmp" if os.path.isdir("/tmp") else None)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        try:
+            ray.init(
+                num_cpus=1,
+                include_dashboard=False,
+                log_to_driver=True,
+                logging_level=logging.ERROR,
+                object_store_memory=_STORE,
+                _temp_dir=folder,
+                _node_ip_address="127.0.0.1",
+            )
+        except SystemExit:  # which Ray makes of SIGTERM
+            raise _Stopped from None
+        for number, handler in handlers.items():
+            signal.signal(number, handler)  # Ray puts its own in their place
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        ray.serve.start(proxy_location="Disabled", logging_config=_QUIET)
+        yield
+    finally:
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)  # a second one must not leave half of Ray behind
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _deploy(service: Service) -> dict[tuple[str, int], Any]:
+    """Start the models, all at the same time, and wait until they are warm; return a handle for each."""
+    from ray import serve
+
+    from cnnapp.service.replica import ModelReplica
+
+    models = service.models()
+    threads = max(1, (os.cpu_count() or 1) // service.replicas)
+    targets = []
+    for (name, version), directory in models.items():
+        deployment = serve.deployment(
+            name=f"{name}-{version}",
+            num_replicas=service.replicas,
+            # Queues are kept, and limited, in front of Ray's.
+            max_ongoing_requests=10 * service.limits.queue,
+            graceful_shutdown_timeout_s=1.0,
+            ray_actor_options={"num_cpus": 0},
+        )(ModelReplica)
+        application = deployment.bind(str(directory.resolve()), service.limits, threads)
+        targets.append(serve.RunTarget(application, f"{name}-{version}", route_prefix=None, logging_config=_QUIET))
+    try:
+        return dict(zip(models, serve.run_many(targets), strict=True))
+    except RuntimeError as error:
+        raise ServiceError(f"a model does not start: {error}") from None
+
+
+class _Deployed:
+    """A model that Ray runs, for the gateway."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    async def answer(self, body: bytes, seconds: float) -> Any:
+        return await self._ask(self._handle.answer.remote(body, seconds))
+
+    async def describe(self) -> dict[str, Any]:
+        return await self._ask(self._handle.describe.remote())
+
+    async def _ask(self, response: Any) -> Any:
+        from ray.exceptions import RayError
+        from ray.serve.exceptions import RayServeException
+
+        from cnnapp.service.protocol import Refusal
+
+        try:
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+        except (RayError, RayServeException, ConnectionError):
+            raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
+
+
+def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
+    from cnnapp.service.gateway import Gateway
+
+    models: dict[str, dict[int, Any]] = {}
+    for (name, version), handle in handles.items():
+        models.setdefault(name, {})[version] = _Deployed(handle)
+    return Gateway(models, service.limits)
+
+
+def _serve(gateway: Gateway, listener: socket.socket, grace: float, ready: Callable[[str], None]) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Stop gently; uvicorn's own way would end this process before Ray is stopped."""
+
+            def stop() -> None:
+                gateway.stopping = True
+                self.should_exit = True
+
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, stop)
+            yield
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Take requests, and say so."""
+            await super().startup(sockets)
+            host, port = listener.getsockname()[:2]
+            ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    config = uvicorn.Config(
+        gateway.application,
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=max(1, round(grace)),
+    )
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(Server(config).serve([listener]))
