@@ -1,0 +1,96 @@
+"""Hand-designed kernels on one's own image, and the numbers behind one pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from cnnapp.playground import colours, kernels
+from cnnapp.playground.grids import draw_grid, number
+from cnnapp.playground.pictures import draw_levels, draw_signed
+from ui.topics import cell, figure, own_image
+
+__all__ = ["show"]
+
+_STATE = "kernel at hand"
+
+
+def show() -> None:
+    """Choose an image and a kernel, see both pictures, and the sum behind a pixel."""
+    st.markdown(
+        "A kernel is a small grid of numbers. It is laid on every pixel in turn; the numbers below it are multiplied "
+        "by its own, and their sum is the new pixel. People designed such kernels long before networks learned them."
+    )
+    image = own_image.choose()
+    weights, flip_kernel = _choose_kernel()
+    answer = kernels.filtered(image, weights, flip_kernel)
+    st.subheader("The sum behind one pixel")
+    row, column = cell.choose("Pixel", *image.shape)
+    pixel = kernels.pixel_sum(image, weights, row, column, flip_kernel)
+    _show_pictures(image, answer, weights, row, column)
+    _show_sum(pixel, float(answer[row, column]))
+    st.caption(
+        "Goodfellow, Bengio and Courville, 2016, Deep Learning, section 9.1 (the operation, with and without the "
+        "kernel turned round), section 9.2 (edges), section 9.9 (kernels designed by hand)."
+    )
+
+
+def _choose_kernel() -> tuple[np.ndarray, bool]:
+    left, right = st.columns(2)
+    name = left.selectbox("Kernel", kernels.NAMES, index=kernels.NAMES.index("sobel_x"))
+    sizes = kernels.sizes_for(name)
+    size = right.segmented_control("Size", sizes, default=sizes[0], format_func=lambda n: f"{n} x {n}", required=True)
+    kept = st.session_state.get(_STATE, {"version": 0, "of": None})
+    if kept["of"] != (name, size):
+        kept = {"version": kept["version"] + 1, "of": (name, size), "weights": kernels.kernel(name, size)}
+        st.session_state[_STATE] = kept
+    column = st.column_config.NumberColumn
+    edited = st.data_editor(
+        kept["weights"],
+        key=f"kernel-{kept['version']}",
+        hide_index=True,
+        width="content",
+        column_config={
+            str(i): column(str(i + 1), width=46, required=True, min_value=-1000, max_value=1000) for i in range(size)
+        },
+    )
+    weights = np.asarray(edited, float)
+    st.caption(
+        f"Click a number, or reach it with Tab and the arrow keys, and type. They add up to {number(weights.sum())}."
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Normalise", help="Divides by the sum; where that is 0, by the sum of what is above 0."):
+            again = {"version": kept["version"] + 1, "of": (name, size), "weights": kernels.normalised(weights)}
+            st.session_state[_STATE] = again
+            st.rerun()
+        if st.button("Begin again", help="Takes the kernel as it was."):
+            del st.session_state[_STATE]
+            st.session_state[_STATE] = {"version": kept["version"] + 1, "of": None}
+            st.rerun()
+        text = "Convolution proper; what networks compute, and is shown otherwise, is cross-correlation."
+        flip_kernel = st.toggle("Turn the kernel round", help=text)
+    return weights, flip_kernel
+
+
+def _show_pictures(image: np.ndarray, answer: np.ndarray, weights: np.ndarray, row: int, column: int) -> None:
+    reach = len(weights) // 2
+    box = (row - reach, column - reach, row + reach + 1, column + reach + 1)
+    left, right = st.columns(2)
+    figure.show(draw_levels(image, [box]), "before; the kernel lies on the box", left, stretch=True)
+    span = f"from {number(answer.min())} to {number(answer.max())}"
+    place = [(row, column, row + 1, column + 1)]
+    if kernels.adds_to_zero(weights):
+        text = f"after: {span}; blue is below 0, red above"
+        figure.show(draw_signed(answer, place), text, right, stretch=True)
+    else:
+        text = f"after: {span}; 0 and less is black, 255 and more is white"
+        figure.show(draw_levels(answer, place), text, right, stretch=True)
+
+
+def _show_sum(pixel: kernels.PixelSum, shown: float) -> None:
+    parts = st.columns(3)
+    limits = [float(np.abs(part).max()) or 1.0 for part in (pixel.weights, pixel.products)]
+    figure.show(draw_grid(pixel.patch, fills=colours.grey(pixel.patch)), "pixels below the kernel", parts[0])
+    figure.show(draw_grid(pixel.weights, fills=colours.signed(pixel.weights, limits[0])), "times the kernel", parts[1])
+    figure.show(draw_grid(pixel.products, fills=colours.signed(pixel.products, limits[1])), "gives these", parts[2])
+    st.markdown(f"Their sum: {pixel.written()}. The layer says **{number(shown)}**.")

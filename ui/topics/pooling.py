@@ -1,0 +1,87 @@
+"""Pooling: the largest, the mean, and norms of windows, in numbers and on an image."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from cnnapp.playground.grids import draw_grid, number
+from cnnapp.playground.pictures import draw_levels
+from cnnapp.playground.pooling import KINDS, Pooling
+from ui.topics import cell, figure, own_image
+
+__all__ = ["show"]
+
+_NUMBERS = np.array(
+    [
+        [1, 3, 2, 0, 5, 1],
+        [4, 6, 1, 2, 0, 3],
+        [0, 2, 9, 4, 1, 1],
+        [5, 1, 3, 7, 2, 0],
+        [2, 0, 1, 3, 8, 4],
+        [1, 2, 0, 6, 3, 5],
+    ],
+    float,
+)
+_EXPONENTS = ("1", "1.5", "2", "3", "4", "6", "8", "16", "∞")
+
+
+def show() -> None:
+    """Choose windows; see four kinds of pooling of a grid of numbers and of an image."""
+    st.markdown(
+        "Pooling puts one number in the place of a window of them: the largest, the mean, or a norm. A norm of a small "
+        "p is near a sum; the larger p, the nearer it is to the largest. Small shifts of the input then change little."
+    )
+    left, right = st.columns(2)
+    pool_size = left.slider("Window", 1, 6, 2)
+    strides = right.slider("Stride", 1, 6, 2)
+    padding = left.segmented_control("Padding", ("valid", "same"), default="valid", required=True)
+    exponent = right.select_slider("p of the Lp norm", _EXPONENTS, "3")
+    text = "The mean of the powers in place of their sum, so that a window of equal numbers gives that number."
+    mean = st.toggle("Norms of the mean", True, help=text)
+    p = math.inf if exponent == "∞" else float(exponent)
+    poolings = {kind: Pooling(kind, pool_size, strides, padding, p, mean) for kind in KINDS}
+    labels = {"Lp": f"Lp, p = {exponent}"}
+    st.subheader("In numbers")
+    _show_numbers(poolings, labels)
+    st.subheader("On an image")
+    image = own_image.choose()
+    figure.show(draw_levels(image), f"before: {image.shape[0]} x {image.shape[1]} pixels")
+    columns = st.columns(2)
+    for index, (kind, pooling) in enumerate(poolings.items()):
+        pooled = pooling(image)
+        # Norms of sums are brighter than any pixel; the brightest is then shown as white.
+        scale = 255 / max(255.0, float(pooled.max()))
+        said = f"{labels.get(kind, kind)}: {pooled.shape[0]} x {pooled.shape[1]}, up to {number(pooled.max())}"
+        figure.show(draw_levels(pooled * scale), said, columns[index % 2], stretch=True)
+    st.caption(
+        "Goodfellow, Bengio and Courville, 2016, Deep Learning, section 9.3. Dumoulin and Visin, 2016, A guide to "
+        "convolution arithmetic for deep learning, section 3."
+    )
+
+
+def _show_numbers(poolings: dict[str, Pooling], labels: dict[str, str]) -> None:
+    with st.expander("Change the numbers", icon=":material/edit:"):
+        column = st.column_config.NumberColumn
+        settings = {
+            str(i): column(str(i + 1), width=46, required=True, min_value=-99, max_value=99)
+            for i in range(_NUMBERS.shape[1])
+        }
+        edited = st.data_editor(_NUMBERS, key="numbers", hide_index=True, width="content", column_config=settings)
+    values = np.asarray(edited, float)
+    answers = {kind: pooling(values) for kind, pooling in poolings.items()}
+    rows, columns = answers["max"].shape
+    row, column_ = cell.choose("Output", rows, columns)
+    window = poolings["max"].window(values, row, column_)
+    figure.show(
+        draw_grid(values, chosen=window, outlined=window), "the numbers; orange ones are pooled for this output"
+    )
+    chosen = np.zeros((rows, columns), bool)
+    chosen[row, column_] = True
+    places = st.columns(2)
+    for index, (kind, pooling) in enumerate(poolings.items()):
+        drawn = draw_grid(answers[kind], chosen=chosen, outlined=chosen)
+        figure.show(drawn, labels.get(kind, kind), places[index % 2])
+        places[index % 2].markdown(f"`{pooling.arithmetic(values, row, column_)}`")
