@@ -32,12 +32,12 @@ def grey(levels: np.ndarray) -> np.ndarray:
     return np.repeat(np.clip(np.round(levels), 0, 255).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def signed(values: np.ndarray, limit: float) -> np.ndarray:
+def signed(values: np.ndarray, limit: float | None = None) -> np.ndarray:
     """Return colours of numbers of either sign: blue below 0, nearly white at 0, red above.
 
     Args:
         values: of any shape.
-        limit: the magnitude from which on a colour is as strong as it gets, > 0.
+        limit: the magnitude from which on a colour is as strong as it gets, > 0; None for the largest.
 
     Returns:
         uint8 `(*shape, 3)`.
@@ -51,7 +51,8 @@ def signed(values: np.ndarray, limit: float) -> np.ndarray:
     from matplotlib import colormaps
 
     # The ends of the map are so dark that one sign is hardly told from the other.
-    places = 0.5 + 0.42 * np.clip(np.asarray(values, float) / limit, -1, 1)
+    values = np.asarray(values, float)
+    places = 0.5 + 0.42 * np.clip(values / (limit or np.abs(values).max() or 1.0), -1, 1)
     return (colormaps["RdBu_r"](places)[..., :3] * 255).round().astype(np.uint8)
 
 
@@ -72,7 +73,8 @@ def many(count: int) -> np.ndarray:
     from matplotlib import colormaps
 
     found = colormaps["tab10"](np.arange(count)) if count <= 10 else colormaps["turbo"](np.linspace(0.03, 0.97, count))
-    return (found[:, :3] * 255).round().astype(np.uint8)
+    # Somewhat darker, so that yellow shows on white too.
+    return (found[:, :3] * 216).round().astype(np.uint8)
 
 
 def ink_on(colour: Sequence[float] | np.ndarray) -> str:

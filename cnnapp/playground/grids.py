@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnapp.playground import colours, svg
 
-__all__ = ["draw_grid", "number"]
+__all__ = ["draw_grid", "number", "only"]
 
 
 def number(value: float) -> str:
@@ -31,6 +31,28 @@ def number(value: float) -> str:
     whole = abs(value) >= 1000 or abs(value - round(value)) < 1e-4
     text = f"{value:.0f}" if whole else f"{value:.3g}"
     return "0" if text == "-0" else text.replace("-", "−")
+
+
+def only(rows: int, columns: int, row: int, column: int) -> np.ndarray:
+    """Return a mask of one cell.
+
+    Args:
+        rows: of the grid.
+        columns: likewise.
+        row: of the cell.
+        column: likewise.
+
+    Returns:
+        bool `(rows, columns)`.
+
+    Example:
+        >>> from cnnapp.playground.grids import only
+        >>> only(1, 3, 0, 2).tolist()
+        [[False, False, True]]
+    """
+    mask = np.zeros((rows, columns), bool)
+    mask[row, column] = True
+    return mask
 
 
 def draw_grid(

@@ -36,12 +36,14 @@ class PixelSum:
         weights: `(size, size)`, the kernel as it lies there: turned round for convolution proper.
         products: `(size, size)`, of the two, number by number.
         total: their sum.
+        box: where the kernel lies, in pixels: (top, left, bottom, right), the last two excluded.
     """
 
     patch: np.ndarray
     weights: np.ndarray
     products: np.ndarray
     total: float
+    box: tuple[int, int, int, int]
 
     def written(self) -> str:
         """Return the sum with its numbers; where the kernel is 0, nothing is added and nothing written."""
@@ -191,7 +193,9 @@ def pixel_sum(image: np.ndarray, weights: np.ndarray, row: int, column: int, fli
     padded = ops.convert_to_numpy(pad(np.asarray(image, float)[None, ..., None], geometry))[0, ..., 0]
     patch = padded[row : row + weights.shape[0], column : column + weights.shape[1]]
     products = patch * weights
-    return PixelSum(patch, weights, products, float(products.sum()))
+    up, left = (size // 2 for size in weights.shape)
+    box = (row - up, column - left, row - up + weights.shape[0], column - left + weights.shape[1])
+    return PixelSum(patch, weights, products, float(products.sum()), box)
 
 
 def _fits(name: str, size: int) -> bool:

@@ -60,6 +60,10 @@ class MatrixProduct:
         """Entries where a weight stands, of all."""
         return self.joined / self.matrix.size
 
+    def input_grid(self) -> np.ndarray:
+        """Return the input as a grid, of one row where it has one axis."""
+        return self.inputs.reshape(-1, self.input_sizes[-1])
+
     def written(self, row: int) -> str:
         """Return one row times the inputs, with its numbers; entries of 0 add nothing.
 
@@ -103,7 +107,7 @@ def matrix_product(
 ) -> MatrixProduct:
     """Write a convolution as a matrix, and apply both to the same numbers.
 
-    The input holds whole numbers from 0 to 9. Of a tiled or unshared convolution kernel number q is q times `kernel`,
+    The input holds whole numbers from 1 to 9. Of a tiled or unshared convolution kernel number q is q times `kernel`,
     so that its numbers say which one is used.
 
     Args:
@@ -135,7 +139,7 @@ def matrix_product(
         convolution arithmetic for deep learning", section 4.1.
     """
     sizes = tuple(input_sizes)
-    inputs = np.random.default_rng(0).integers(0, 10, sizes).astype("float32")
+    inputs = np.random.default_rng(0).integers(1, 10, sizes).astype("float32")
     name = {"plain": "Dilated", "tiled": "Tiled", "unshared": "Unshared"}[kind]
     options: dict[str, Any] = {"tile_shape": tile_shape} if kind == "tiled" else {}
     try:

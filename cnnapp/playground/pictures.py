@@ -14,13 +14,14 @@ __all__ = ["draw_levels", "draw_signed"]
 Box = tuple[int, int, int, int]
 
 
-def draw_levels(levels: np.ndarray, marks: Sequence[Box] = (), side: int = 480) -> Image.Image:
+def draw_levels(levels: np.ndarray, marks: Sequence[Box] = (), side: int = 480, *, fit: bool = False) -> Image.Image:
     """Draw grey levels, tiny images enlarged by whole pixels.
 
     Args:
         levels: `(height, width)`; below 0 is black, above 255 white.
         marks: boxes to outline, in pixels: (top, left, bottom, right), the last two excluded.
         side: the longer side of the picture, which enlarging does not exceed.
+        fit: whether the largest level is white where it is above 255, and the others darker in proportion.
 
     Returns:
         A Pillow image of mode RGB.
@@ -31,6 +32,8 @@ def draw_levels(levels: np.ndarray, marks: Sequence[Box] = (), side: int = 480) 
         >>> draw_levels(np.zeros((4, 8)), side=20).size
         (16, 8)
     """
+    if fit:
+        levels = levels * (255 / max(255.0, float(levels.max())))
     return _enlarge(colours.grey(levels), marks, side)
 
 
@@ -54,7 +57,7 @@ def draw_signed(
         >>> draw_signed(np.zeros((4, 8)), side=20).size
         (16, 8)
     """
-    return _enlarge(colours.signed(values, limit or float(np.abs(values).max()) or 1.0), marks, side)
+    return _enlarge(colours.signed(values, limit), marks, side)
 
 
 def _enlarge(pixels: np.ndarray, marks: Sequence[Box], side: int) -> Image.Image:

@@ -50,6 +50,11 @@ class ShiftTest:
         """The answer for the shifted image less the shifted answer."""
         return self.of_shifted - self.answer_shifted
 
+    @property
+    def limit(self) -> float:
+        """The largest magnitude of either answer; 1 where both are 0."""
+        return float(max(np.abs(self.of_shifted).max(), np.abs(self.answer_shifted).max())) or 1.0
+
     def largest(self, border: bool) -> float | None:
         """Return the largest difference at the border, or in the interior; None where there are no such outputs."""
         chosen = self.difference[~self.interior if border else self.interior]

@@ -27,6 +27,7 @@ def show() -> None:
     left, right = st.columns(2)
     inputs = left.slider("Inputs", 2, 12, 8)
     kernel_size = right.slider("Kernel size", 1, 6, 3)
+    left, right = st.columns(2)
     tile_shape = left.slider("Tile: kernels that take turns", 1, 4, 2)
     unit = right.selectbox("Show", ("all lines", "what one output reads", "what one input reaches"))
     with st.expander("Several channels"):
@@ -40,16 +41,16 @@ def show() -> None:
         chosen = {"output": st.slider("Output", 1, outputs, (outputs + 1) // 2) - 1 if outputs > 1 else 0}
     elif unit == "what one input reaches":
         chosen = {"input_": st.slider("Input", 1, inputs, (inputs + 1) // 2) - 1}
-    for kind, said in _SAID.items():
+    places = st.columns(2) + st.columns(2)
+    for place, (kind, said) in zip(places, _SAID.items(), strict=True):
         weights = connectivity.connections(kind, **options)
         count = counts[kind]
-        with st.container(border=True):
-            figure.show(connectivity.draw_connections(weights, **chosen), f"{said}. Inputs are below.")
-            left, right = st.columns(2)
-            left.metric("Parameters", f"{count.parameters:,}")
-            left.caption(count.parameter_formula)
-            right.metric("Multiply-adds", f"{count.multiply_adds:,}")
-            right.caption(count.multiply_add_formula)
+        with place.container(border=True):
+            figure.show(connectivity.draw_connections(weights, **chosen), f"{said}; inputs below, outputs above")
+            with st.container(horizontal=True):
+                st.metric("Parameters", f"{count.parameters:,}", width=130)
+                st.metric("Multiply-adds", f"{count.multiply_adds:,}", width=130)
+            st.caption(f"Parameters: {count.parameter_formula}. Multiply-adds: {count.multiply_add_formula}.")
     st.caption(
         "Of several channels one of each is drawn, all are counted; biases are left out. Goodfellow, Bengio and "
         "Courville, 2016, Deep Learning, section 9.2 (sparse connectivity, sharing) and section 9.5 (unshared, tiled)."

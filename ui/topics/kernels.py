@@ -27,7 +27,7 @@ def show() -> None:
     st.subheader("The sum behind one pixel")
     row, column = cell.choose("Pixel", *image.shape)
     pixel = kernels.pixel_sum(image, weights, row, column, flip_kernel)
-    _show_pictures(image, answer, weights, row, column)
+    _show_pictures(image, answer, weights, pixel, row, column)
     _show_sum(pixel, float(answer[row, column]))
     st.caption(
         "Goodfellow, Bengio and Courville, 2016, Deep Learning, section 9.1 (the operation, with and without the "
@@ -64,7 +64,6 @@ def _choose_kernel() -> tuple[np.ndarray, bool]:
             st.session_state[_STATE] = again
             st.rerun()
         if st.button("Begin again", help="Takes the kernel as it was."):
-            del st.session_state[_STATE]
             st.session_state[_STATE] = {"version": kept["version"] + 1, "of": None}
             st.rerun()
         text = "Convolution proper; what networks compute, and is shown otherwise, is cross-correlation."
@@ -72,11 +71,11 @@ def _choose_kernel() -> tuple[np.ndarray, bool]:
     return weights, flip_kernel
 
 
-def _show_pictures(image: np.ndarray, answer: np.ndarray, weights: np.ndarray, row: int, column: int) -> None:
-    reach = len(weights) // 2
-    box = (row - reach, column - reach, row + reach + 1, column + reach + 1)
+def _show_pictures(
+    image: np.ndarray, answer: np.ndarray, weights: np.ndarray, pixel: kernels.PixelSum, row: int, column: int
+) -> None:
     left, right = st.columns(2)
-    figure.show(draw_levels(image, [box]), "before; the kernel lies on the box", left, stretch=True)
+    figure.show(draw_levels(image, [pixel.box]), "before; the kernel lies on the box", left, stretch=True)
     span = f"from {number(answer.min())} to {number(answer.max())}"
     place = [(row, column, row + 1, column + 1)]
     if kernels.adds_to_zero(weights):
@@ -88,9 +87,8 @@ def _show_pictures(image: np.ndarray, answer: np.ndarray, weights: np.ndarray, r
 
 
 def _show_sum(pixel: kernels.PixelSum, shown: float) -> None:
-    parts = st.columns(3)
-    limits = [float(np.abs(part).max()) or 1.0 for part in (pixel.weights, pixel.products)]
+    parts = st.columns(3) if len(pixel.weights) == 3 else st.columns(2) * 2
     figure.show(draw_grid(pixel.patch, fills=colours.grey(pixel.patch)), "pixels below the kernel", parts[0])
-    figure.show(draw_grid(pixel.weights, fills=colours.signed(pixel.weights, limits[0])), "times the kernel", parts[1])
-    figure.show(draw_grid(pixel.products, fills=colours.signed(pixel.products, limits[1])), "gives these", parts[2])
+    figure.show(draw_grid(pixel.weights, fills=colours.signed(pixel.weights)), "times the kernel", parts[1])
+    figure.show(draw_grid(pixel.products, fills=colours.signed(pixel.products)), "gives these", parts[2])
     st.markdown(f"Their sum: {pixel.written()}. The layer says **{number(shown)}**.")

@@ -28,8 +28,10 @@ def show() -> None:
     left, right = st.columns(2)
     kind = left.segmented_control("Kernels", matrices.KINDS, default="plain", required=True)
     tile_shape = right.slider("Tile: kernels that take turns", 1, 4, 2, disabled=kind != "tiled")
+    left, right = st.columns(2)
     strides = left.slider("Stride", 1, 3, 1)
     dilation_rate = right.slider("Dilation", 1, 3, 1)
+    left, right = st.columns(2)
     padding = left.selectbox("Padding", PADDINGS)
     padding_mode = right.selectbox("Padding holds", PADDING_MODES)
     flip_kernel = st.toggle("Turn the kernel round", help="Convolution proper, in place of cross-correlation.")
@@ -57,6 +59,7 @@ def _choose_kernel() -> tuple[np.ndarray, tuple[int, ...]]:
         "Input", (1, 2), default=1, format_func=lambda n: f"{n} {'axis' if n == 1 else 'axes'}", required=True
     )
     size = right.slider("Input size", 2, 12 if rank == 1 else 6, 8 if rank == 1 else 5)
+    left, right = st.columns(2)
     lengths = list(_KERNELS[rank])
     length = left.segmented_control("Kernel size", lengths, default=3, required=True, key=f"length-{rank}")
     start = np.array(_KERNELS[rank][length], float)
@@ -79,15 +82,14 @@ def _show_matrix(found: matrices.MatrixProduct, kind: str) -> None:
         matrices.draw_matrix(found, row),
         "rows are outputs, columns are inputs; red is above 0, blue below; one row is outlined",
     )
-    first, second, third = st.columns(3)
-    first.metric("Weights", f"{found.weights:,}", help=f"Numbers that the {kind} convolution keeps.")
-    second.metric("Entries with a weight", f"{found.share:.1%}", help=f"{found.joined:,} of {found.matrix.size:,}.")
-    third.metric("Largest difference", number(found.difference), help="Of the matrix' answer from the layer's.")
+    with st.container(horizontal=True):
+        st.metric("Weights", f"{found.weights:,}", help=f"Numbers that the {kind} convolution keeps.")
+        st.metric("Entries with a weight", f"{found.share:.1%}", help=f"{found.joined:,} of {found.matrix.size:,}.")
+        st.metric("Largest difference", number(found.difference), help="Of the matrix' answer from the layer's.")
     st.markdown(found.structure())
     if kind != "plain":
         st.markdown("Kernel number q is q times the kernel above, so that the numbers say which one is used.")
-    figure.show(draw_grid(found.inputs.reshape(found.input_sizes[0], -1).T if len(found.input_sizes) == 1
-                else found.inputs.reshape(found.input_sizes)), "the input")  # fmt: skip
+    figure.show(draw_grid(found.input_grid()), "the input")
     st.markdown(
         f"Row {row + 1} times the input: {found.written(row)}. The layer says **{number(found.layer_output[row])}**."
     )

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from cnnapp.playground.grids import draw_grid, number
+from cnnapp.playground.grids import draw_grid, number, only
 from cnnapp.playground.pictures import draw_levels
 from cnnapp.playground.pooling import KINDS, Pooling
 from ui.topics import cell, figure, own_image
@@ -35,8 +35,9 @@ def show() -> None:
         "p is near a sum; the larger p, the nearer it is to the largest. Small shifts of the input then change little."
     )
     left, right = st.columns(2)
-    pool_size = left.slider("Window", 1, 6, 2)
-    strides = right.slider("Stride", 1, 6, 2)
+    pool_size = left.slider("Window", 1, 6, 3)
+    strides = right.slider("Stride", 1, 6, 3)
+    left, right = st.columns(2)
     padding = left.segmented_control("Padding", ("valid", "same"), default="valid", required=True)
     exponent = right.select_slider("p of the Lp norm", _EXPONENTS, "3")
     text = "The mean of the powers in place of their sum, so that a window of equal numbers gives that number."
@@ -52,10 +53,8 @@ def show() -> None:
     columns = st.columns(2)
     for index, (kind, pooling) in enumerate(poolings.items()):
         pooled = pooling(image)
-        # Norms of sums are brighter than any pixel; the brightest is then shown as white.
-        scale = 255 / max(255.0, float(pooled.max()))
         said = f"{labels.get(kind, kind)}: {pooled.shape[0]} x {pooled.shape[1]}, up to {number(pooled.max())}"
-        figure.show(draw_levels(pooled * scale), said, columns[index % 2], stretch=True)
+        figure.show(draw_levels(pooled, fit=True), said, columns[index % 2], stretch=True)
     st.caption(
         "Goodfellow, Bengio and Courville, 2016, Deep Learning, section 9.3. Dumoulin and Visin, 2016, A guide to "
         "convolution arithmetic for deep learning, section 3."
@@ -78,8 +77,7 @@ def _show_numbers(poolings: dict[str, Pooling], labels: dict[str, str]) -> None:
     figure.show(
         draw_grid(values, chosen=window, outlined=window), "the numbers; orange ones are pooled for this output"
     )
-    chosen = np.zeros((rows, columns), bool)
-    chosen[row, column_] = True
+    chosen = only(rows, columns, row, column_)
     places = st.columns(2)
     for index, (kind, pooling) in enumerate(poolings.items()):
         drawn = draw_grid(answers[kind], chosen=chosen, outlined=chosen)

@@ -35,6 +35,7 @@ def show() -> None:
         "What comes in at the border", (False, True), default=False, required=True,
         format_func=lambda wrap: "the other side" if wrap else "zeros",
     )  # fmt: skip
+    left, right = st.columns(2)
     columns = left.slider("Shift to the right", -8, 8, 3)
     rows = right.slider("Shift downwards", -8, 8, 2)
     strides = tile_shape = 2
@@ -66,20 +67,19 @@ def _show_verdict(found: shifts.ShiftTest) -> None:
 
 
 def _show_pictures(image: np.ndarray, found: shifts.ShiftTest, kind: str) -> None:
-    limit = float(max(np.abs(found.of_shifted).max(), np.abs(found.answer_shifted).max())) or 1.0
     first, second = st.columns(2)
     figure.show(draw_levels(image), "the image", first, stretch=True)
     figure.show(draw_levels(found.shifted), "the image, shifted", second, stretch=True)
     moved = f"{found.moved[1]} to the right and {found.moved[0]} down"
 
     def draw(values: np.ndarray):
-        return draw_levels(values) if kind == "pooling" else draw_signed(values, limit=limit)
+        return draw_levels(values) if kind == "pooling" else draw_signed(values, limit=found.limit)
 
     first, second = st.columns(2)
     figure.show(draw(found.of_shifted), "first the shift, then the layer", first, stretch=True)
     figure.show(draw(found.answer_shifted), f"first the layer, then the shift: {moved}", second, stretch=True)
     figure.show(
-        draw_signed(found.difference, limit=limit),
+        draw_signed(found.difference, limit=found.limit),
         f"the difference, in the same colours; {found.interior.mean():.0%} of the outputs are inside",
         stretch=True,
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import streamlit as st
 
 from cnnapp.playground import stacks
-from cnnapp.playground.grids import draw_grid
+from cnnapp.playground.grids import draw_grid, only
 from cnnapp.playground.windows import Windows, windows
 from layers.geometry import PADDING_MODES, PADDINGS
 from ui.topics import cell, figure
@@ -23,13 +22,16 @@ def show() -> None:
     left, right = st.columns(2)
     size = left.slider("Input size", 1, 12, 6)
     kernel_size = right.slider("Kernel size", 1, 7, 3)
+    left, right = st.columns(2)
     strides = left.slider("Stride", 1, 4, 2)
     dilation_rate = right.slider("Dilation", 1, 3, 1)
+    left, right = st.columns(2)
     named = left.selectbox("Padding", (*PADDINGS, "numbers"), index=1)
     text = "What the padding holds: zeros, or cells of the input again."
     padding_mode = right.selectbox("Padding holds", PADDING_MODES, help=text)
     padding: str | tuple[int, int] = named
     if named == "numbers":
+        left, right = st.columns(2)
         padding = (left.slider("Padding before", 0, 6, 1), right.slider("Padding after", 0, 6, 1))
     found = windows(
         size,
@@ -61,18 +63,20 @@ def _show_grids(found: Windows) -> None:
     row, column = cell.choose("Output cell", found.outputs, found.outputs)
     reads = found.reads(row, column)
     padded = found.padded()
-    side = max(18, min(38, 420 // len(padded)))
+    left, right = st.columns(2)
+    side = max(18, min(38, 344 // len(padded)))
     figure.show(
         draw_grid(padded, chosen=reads, outlined=reads, padding=found.is_padding() & ~reads, cell=side),
         "the input, its cells numbered, and its padding in grey and dashed; orange is what the chosen output reads",
+        left,
     )
-    chosen = np.zeros((found.outputs, found.outputs), bool)
-    chosen[row, column] = True
-    side = max(22, min(38, 420 // found.outputs))
+    chosen = only(found.outputs, found.outputs, row, column)
+    side = max(18, min(38, 344 // found.outputs))
     sums = found.sums()
     figure.show(
         draw_grid(sums, chosen=chosen, outlined=chosen, cell=side),
         "the output, for a kernel of ones: the sum of the cells that are read",
+        right,
     )
     texts = " + ".join(str(value) for value in padded[reads])
     st.markdown(f"Output ({row + 1}, {column + 1}): {texts} = **{sums[row, column]:.0f}**")
