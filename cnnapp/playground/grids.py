@@ -28,9 +28,10 @@ def number(value: float) -> str:
         return ""
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
-    whole = abs(value) >= 1000 or abs(value - round(value)) < 1e-4
-    text = f"{value:.0f}" if whole else f"{value:.3g}"
-    return "0" if text == "-0" else text.replace("-", "−")
+    if abs(value) < 1e-9:  # what rounding leaves of 0
+        return "0"
+    text = f"{value:.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def only(rows: int, columns: int, row: int, column: int) -> np.ndarray:

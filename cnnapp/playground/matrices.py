@@ -35,7 +35,7 @@ class MatrixProduct:
         layer_output: `(outputs,)`, what the layer gives.
         weights: how many numbers the layer keeps.
         joined: entries of the matrix where a weight joins an output with an input.
-        period: outputs after which the rows repeat themselves, moved along, on every axis; None if they never do.
+        period: outputs after which the rows repeat themselves, moved along, on every axis; None where none fits twice.
         strides: by how many inputs a row is moved along for the next output.
     """
 
@@ -83,7 +83,7 @@ class MatrixProduct:
         if min(self.output_sizes) == 1:
             return "With one output on an axis there are no rows to compare."
         if self.period is None:
-            return "No row is another one moved along: the borders or the kernels differ from output to output."
+            return "No pattern of rows comes twice: the borders or the kernels differ from output to output."
         if self.period > 1:
             return f"The rows repeat themselves, moved along, every {self.period} outputs on each axis."
         moved = f"Every row is the one before, moved along by the stride {self.strides}"
@@ -226,7 +226,7 @@ def _period(
     """Return after how many outputs, on every axis, the rows are the same moved along by the strides."""
     rank = len(input_sizes)
     entries = matrix.reshape(*output_sizes, *input_sizes)
-    for period in range(1, min(output_sizes)):
+    for period in range(1, min(output_sizes) // 2 + 1):
         if all(_repeats(entries, axis, rank, period, period * strides) for axis in range(rank)):
             return period
     return None

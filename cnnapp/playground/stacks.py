@@ -115,18 +115,18 @@ def draw_growth(depth: int, kernel_size: int, *, strides: int = 1, dilation_rate
         An SVG document, the input at the bottom.
     """
     rows = growth(depth, kernel_size, strides=strides, dilation_rate=dilation_rate)
-    widest_field, left, width, step = rows[-1].size, 62, 480, 46
+    widest_field, left, width, step = rows[-1].size, 64, 416, 46
     root = svg.begin(left + width + 16, len(rows) * step + 12)
     scale = width / widest_field
     heights = [12 + (len(rows) - 1 - number) * step + step / 2 - 6 for number in range(len(rows))]
     for row, y in zip(rows, heights, strict=True):
-        svg.write(root, f"layer {row.layer}" if row.layer else "input", x=left / 2 - 2, y=y, font_size=13)
+        svg.write(root, f"layer {row.layer}" if row.layer else "input", x=left / 2 - 2, y=y, font_size=14)
     if widest_field > widest:
         for row, y in zip(rows, heights, strict=True):
             # A unit of layer l sees the inputs below it; the bar is as long as the field of one unit.
             long = max(row.size * scale, 2.0)
             svg.add(root, "rect", x=left + (width - long) / 2, y=y - 9, width=long, height=18, fill="#8fb4e3")
-            svg.write(root, f"sees {row.size}", x=left + width / 2, y=y, font_size=13)
+            svg.write(root, f"sees {row.size}", x=left + width / 2, y=y, font_size=14)
         return svg.finish(root)
     units = units_read(depth, kernel_size, strides=strides, dilation_rate=dilation_rate)
     places = [

@@ -50,11 +50,11 @@ def show() -> None:
     st.subheader("On an image")
     image = own_image.choose()
     figure.show(draw_levels(image), f"before: {image.shape[0]} x {image.shape[1]} pixels")
-    columns = st.columns(2)
-    for index, (kind, pooling) in enumerate(poolings.items()):
+    places = st.columns(2) + st.columns(2)
+    for place, (kind, pooling) in zip(places, poolings.items(), strict=True):
         pooled = pooling(image)
         said = f"{labels.get(kind, kind)}: {pooled.shape[0]} x {pooled.shape[1]}, up to {number(pooled.max())}"
-        figure.show(draw_levels(pooled, fit=True), said, columns[index % 2], stretch=True)
+        figure.show(draw_levels(pooled, fit=True), said, place, stretch=True)
     st.caption(
         "Goodfellow, Bengio and Courville, 2016, Deep Learning, section 9.3. Dumoulin and Visin, 2016, A guide to "
         "convolution arithmetic for deep learning, section 3."
@@ -78,8 +78,8 @@ def _show_numbers(poolings: dict[str, Pooling], labels: dict[str, str]) -> None:
         draw_grid(values, chosen=window, outlined=window), "the numbers; orange ones are pooled for this output"
     )
     chosen = only(rows, columns, row, column_)
-    places = st.columns(2)
-    for index, (kind, pooling) in enumerate(poolings.items()):
+    places = st.columns(2) + st.columns(2)
+    for place, (kind, pooling) in zip(places, poolings.items(), strict=True):
         drawn = draw_grid(answers[kind], chosen=chosen, outlined=chosen)
-        figure.show(drawn, labels.get(kind, kind), places[index % 2])
-        places[index % 2].markdown(f"`{pooling.arithmetic(values, row, column_)}`")
+        figure.show(drawn, labels.get(kind, kind), place)
+        place.markdown(f"`{pooling.arithmetic(values, row, column_)}`")

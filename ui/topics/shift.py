@@ -81,5 +81,4 @@ def _show_pictures(image: np.ndarray, found: shifts.ShiftTest, kind: str) -> Non
     figure.show(
         draw_signed(found.difference, limit=found.limit),
         f"the difference, in the same colours; {found.interior.mean():.0%} of the outputs are inside",
-        stretch=True,
     )
