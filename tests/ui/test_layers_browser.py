@@ -61,6 +61,9 @@ def test_a_topic_is_chosen_and_linked_to_and_a_kernel_edited_by_keyboard(shipped
     page.get_by_role("radio", name="Kernels").click()
     page.get_by_text("They add up to 0.").wait_for(timeout=60_000)
     page.wait_for_url("**/layers?topic=kernels")
+    # What the topic before showed is there until this one is complete.
+    page.wait_for_function("document.querySelectorAll('[data-testid=data-grid-canvas]').length == 1")
+    page.get_by_text("kernels designed by hand").wait_for()
     page.get_by_test_id("data-grid-canvas").focus()
     page.wait_for_timeout(500)  # for its first number to be selected
     page.keyboard.type("5")
