@@ -8,7 +8,7 @@ import streamlit as st
 from cnnapp.playground import colours, kernels
 from cnnapp.playground.grids import draw_grid, number
 from cnnapp.playground.pictures import draw_levels, draw_signed
-from ui.topics import cell, figure, own_image
+from ui.topics import cell, figure, number_grid, own_image
 
 __all__ = ["show"]
 
@@ -44,17 +44,7 @@ def _choose_kernel() -> tuple[np.ndarray, bool]:
     if kept["of"] != (name, size):
         kept = {"version": kept["version"] + 1, "of": (name, size), "weights": kernels.kernel(name, size)}
         st.session_state[_STATE] = kept
-    column = st.column_config.NumberColumn
-    edited = st.data_editor(
-        kept["weights"],
-        key=f"kernel-{kept['version']}",
-        hide_index=True,
-        width="content",
-        column_config={
-            str(i): column(str(i + 1), width=46, required=True, min_value=-1000, max_value=1000) for i in range(size)
-        },
-    )
-    weights = np.asarray(edited, float)
+    weights = number_grid.edit(kept["weights"], f"kernel-{kept['version']}", 1000)
     st.caption(
         f"Click a number, or reach it with Tab and the arrow keys, and type. They add up to {number(weights.sum())}."
     )

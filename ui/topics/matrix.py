@@ -8,7 +8,7 @@ import streamlit as st
 from cnnapp.playground import matrices
 from cnnapp.playground.grids import draw_grid, number
 from layers.geometry import PADDING_MODES, PADDINGS
-from ui.topics import cell, figure
+from ui.topics import cell, figure, number_grid
 
 __all__ = ["show"]
 
@@ -63,14 +63,9 @@ def _choose_kernel() -> tuple[np.ndarray, tuple[int, ...]]:
     lengths = list(_KERNELS[rank])
     length = left.segmented_control("Kernel size", lengths, default=3, required=True, key=f"length-{rank}")
     start = np.array(_KERNELS[rank][length], float)
-    column = st.column_config.NumberColumn
-    settings = {str(i): column(str(i + 1), width=50, required=True, min_value=-99, max_value=99) for i in range(length)}
     with right:
         st.markdown("Kernel, to be changed:")
-        edited = st.data_editor(
-            start, key=f"matrix-{rank}-{length}", hide_index=True, width="content", column_config=settings
-        )
-    kernel = np.asarray(edited, float)
+        kernel = number_grid.edit(start, f"matrix-{rank}-{length}", 99)
     return (kernel[0], (size,)) if rank == 1 else (kernel, (size, size))
 
 

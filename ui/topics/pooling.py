@@ -10,7 +10,7 @@ import streamlit as st
 from cnnapp.playground.grids import draw_grid, number, only
 from cnnapp.playground.pictures import draw_levels
 from cnnapp.playground.pooling import KINDS, Pooling
-from ui.topics import cell, figure, own_image
+from ui.topics import cell, figure, number_grid, own_image
 
 __all__ = ["show"]
 
@@ -63,13 +63,7 @@ def show() -> None:
 
 def _show_numbers(poolings: dict[str, Pooling], labels: dict[str, str]) -> None:
     with st.expander("Change the numbers", icon=":material/edit:"):
-        column = st.column_config.NumberColumn
-        settings = {
-            str(i): column(str(i + 1), width=46, required=True, min_value=-99, max_value=99)
-            for i in range(_NUMBERS.shape[1])
-        }
-        edited = st.data_editor(_NUMBERS, key="numbers", hide_index=True, width="content", column_config=settings)
-    values = np.asarray(edited, float)
+        values = number_grid.edit(_NUMBERS, "numbers", 99)
     answers = {kind: pooling(values) for kind, pooling in poolings.items()}
     rows, columns = answers["max"].shape
     row, column_ = cell.choose("Output", rows, columns)
