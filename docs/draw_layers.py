@@ -19,11 +19,11 @@ from matplotlib import pyplot as plt
 from sklearn.datasets import load_sample_image
 
 import layers
+from cnnapp.playground.connectivity import connections
 from layers.filters import filter_kernel
 from layers.gridding import check_dilation_rates
 from layers.padding import pad
 from layers.receptive_field import receptive_fields
-from layers.toeplitz import convolution_matrix
 
 INK, FAINT = "#1b1f24", "#c9d1d9"
 PAGE = {
@@ -34,21 +34,6 @@ PAGE = {
     "figure.dpi": 110,
     "figure.constrained_layout.h_pad": 0.12,
 }
-
-
-def connections(name: str, inputs: int, rank: int = 1) -> np.ndarray:
-    """Return which weight joins every output and input, numbered from 1, and 0 where none does."""
-    if name == "dense":
-        outputs = (inputs - 2) ** rank
-        return np.arange(1, outputs * inputs**rank + 1).reshape(outputs, inputs**rank)
-    kind, options = {"plain": ("Dilated", {}), "tiled": ("Tiled", {"tile_shape": 2}), "unshared": ("Unshared", {})}[
-        name
-    ]
-    layer = getattr(layers, f"{kind}Conv{rank}D")(1, 3, use_bias=False, data_format="channels_last", **options)
-    layer.build((None, *[inputs] * rank, 1))
-    (kernel,) = layer.get_weights()
-    layer.set_weights([np.arange(1, kernel.size + 1, dtype="float32").reshape(kernel.shape)])
-    return convolution_matrix(layer, (*[inputs] * rank, 1), dense=True).round().astype(int)
 
 
 def colours(weights: np.ndarray) -> np.ndarray:

@@ -10,7 +10,11 @@ import streamlit as st
 # Streamlit runs this file as a script, whose own folder is then all that it finds modules in.
 sys.path[:0] = [path for path in [str(Path(__file__).resolve().parent.parent)] if path not in sys.path]
 
-from ui import predict  # noqa: E402
+from ui import layers_page, predict  # noqa: E402
 
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
-st.navigation([st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict")]).run()
+pages = [
+    st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict"),
+    st.Page(layers_page.page, title="Layers", icon=":material/layers:", url_path="layers"),
+]
+st.navigation(pages).run()

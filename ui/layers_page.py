@@ -1,0 +1,46 @@
+"""The page with the ideas behind the layers, to play with."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import streamlit as st
+
+from pipelines.errors import CnnAppError
+from pipelines.quiet import import_tensorflow
+
+__all__ = ["page"]
+
+_TOPICS = {
+    "kernels": "Kernels",
+    "strides": "Stride, padding, dilation",
+    "connectivity": "Connectivity",
+    "pooling": "Pooling",
+    "matrix": "As a matrix",
+    "shift": "Shift the image",
+}
+
+
+@st.cache_resource(show_spinner="starting TensorFlow")
+def _start() -> None:
+    """Import what computes, once for all sessions; the other pages do not wait for it."""
+    import_tensorflow()
+    import_module("layers")
+
+
+def page() -> None:
+    """Choose a topic, and play with it."""
+    st.title("Layers, to play with")
+    if "topic" not in st.session_state:
+        asked = st.query_params.get("topic", "")
+        st.session_state["topic"] = asked if asked in _TOPICS else next(iter(_TOPICS))
+    chosen = st.segmented_control("Topic", _TOPICS, format_func=_TOPICS.__getitem__, key="topic", required=True)
+    topic = chosen or next(iter(_TOPICS))
+    if st.query_params.get("topic") != topic:
+        st.query_params["topic"] = topic
+    _start()
+    try:
+        # A topic imports the layers, and they TensorFlow.
+        import_module(f"ui.topics.{topic}").show()
+    except CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
