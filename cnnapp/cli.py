@@ -21,6 +21,7 @@ from rich.table import Table
 from cnnapp.answering import write_file
 from cnnapp.check_command import check
 from cnnapp.consoles import DataDir, err, out
+from cnnapp.export_command import export
 from cnnapp.train_commands import train_app
 from pipelines.config import DetectionConfig
 from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError, unknown
@@ -333,6 +334,7 @@ def list_models() -> None:
 
 
 app.command()(check)
+app.command()(export)
 
 
 @app.command()

@@ -251,6 +251,10 @@ class ServedModel:
         """Call a signature by its name, with tensors in and out."""
         return self._signatures[signature](**inputs)
 
+    def signature(self, name: str) -> Any:
+        """Return a signature by its name, as TensorFlow loaded it."""
+        return self._signatures[name]
+
 
 def _load(directory: Path) -> Any:
     tf = import_tensorflow()
