@@ -21,6 +21,7 @@ from rich.table import Table
 from cnnapp.answering import write_file
 from cnnapp.check_command import check
 from cnnapp.consoles import DataDir, err, out
+from cnnapp.export_command import export
 from cnnapp.serve_command import serve
 from cnnapp.train_commands import train_app
 from pipelines.config import DetectionConfig
@@ -341,6 +342,7 @@ def list_models() -> None:
 
 app.command()(check)
 app.command()(serve)
+app.command()(export)
 
 
 @app.command()

@@ -263,6 +263,10 @@ class ServedModel:
         """Return the network's weights, in the order of ``keras.Model.weights``."""
         return self._signatures.weights()
 
+    def signature(self, name: str) -> Any:
+        """Return a signature by its name, as TensorFlow loaded it."""
+        return self._signatures[name]
+
 
 def _load(directory: Path) -> Any:
     tf = import_tensorflow()

@@ -6,9 +6,11 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
-__all__ = ["import_tensorflow"]
+__all__ = ["hushed", "import_tensorflow"]
 
 # Written by C++ before any Python could ask it not to; TF_CPP_MIN_LOG_LEVEL does not reach these lines.
 _CHATTER = re.compile(rb"absl::InitializeLog|oneDNN custom operations|Could not find cuda drivers|cpu_feature_guard")
@@ -33,3 +35,17 @@ def import_tensorflow() -> ModuleType:
                 if not _CHATTER.search(line):
                     os.write(2, line)
     return tensorflow
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep from the user what C++ writes to standard error meanwhile; what it says of an error is in the exception."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,75 @@
+"""The command that writes a saved model in another format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnnapp.consoles import out
+from pipelines.errors import ConfigError, unknown
+
+if TYPE_CHECKING:
+    from pipelines.artifact import ServedModel
+    from pipelines.exported_file import ExportedFile
+
+__all__ = ["export"]
+
+_FOLDER = Path("exports")
+_MIB = 2**20
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A name under saved_models/, name/version, or a path.", metavar="MODEL")],
+    format_: Annotated[str, typer.Option("--format", help="onnx or litert.")],
+    to: Annotated[
+        Path | None, typer.Option(help="The file.", show_default="exports/NAME-VERSION.onnx, or .tflite")
+    ] = None,
+    float16: Annotated[
+        bool | None,
+        typer.Option("--float16/--float32", help="What LiteRT stores weights as.", show_default="float16"),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Store the large weights for LiteRT in 8 bits.")] = False,
+) -> None:
+    """Write a saved model as ONNX or for LiteRT, once the file is shown to give the same answers.
+
+    What is written is the signature `pixels`: from upright images, uint8 of any number and size, to the named outputs
+    of the task. Resizing, the pyramid and suppression of a detector, and class names are inside.
+    """
+    if format_ not in _FORMATS:
+        raise ConfigError(unknown("format", format_, _FORMATS))
+    if int8 and float16 is not None:
+        raise ConfigError("--int8: does not go with --float16 or --float32; choose one")
+    if format_ == "onnx" and (int8 or float16):
+        raise ConfigError("--format onnx: is written in float32; --float16 and --int8 are for litert")
+    weights = "int8" if int8 else "float32" if float16 is False or format_ == "onnx" else "float16"
+    from cnnapp import saved_models
+    from pipelines.artifact import ServedModel
+
+    served = ServedModel(saved_models.resolve(model))
+    written = _FORMATS[format_](served, to, weights)
+    out.print(
+        f"{written.path}: {written.size / _MIB:.2f} MiB, weights in {written.weights}; "
+        f"the saved model has {written.before / _MIB:.2f} MiB",
+        markup=False,
+        soft_wrap=True,
+    )
+    out.print(f"against the saved model: {written.agreement}", markup=False, soft_wrap=True)
+
+
+def _onnx(served: ServedModel, to: Path | None, weights: str) -> ExportedFile:
+    from pipelines.onnx_format import write_onnx
+
+    return write_onnx(served, to or _FOLDER / f"{served.card.name}-{served.card.version}.onnx")
+
+
+def _litert(served: ServedModel, to: Path | None, weights: str) -> ExportedFile:
+    from pipelines.litert_format import write_litert
+
+    path = to or _FOLDER / f"{served.card.name}-{served.card.version}-{weights}.tflite"
+    return write_litert(served, path, weights)
+
+
+_FORMATS: dict[str, Callable[..., ExportedFile]] = {"litert": _litert, "onnx": _onnx}
