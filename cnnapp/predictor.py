@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from PIL import Image
 from cnnapp.large import LargeSegmentation
 from cnnapp.results import Answer, Classification, Detections, Segmentation
 from cnnapp.saved_models import resolve
+from cnnapp.undecodable import undecodable
 from pipelines import intake, memory
 from pipelines.artifact import ModelCard, ServedModel
 from pipelines.errors import ConfigError, DataError, ModelError, unknown
@@ -25,6 +26,9 @@ from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.by_pieces import Advance
+    from cnnapp.explanations import Explanation
+    from cnnapp.feature_maps import FeatureMaps
+    from cnnapp.inside import Inside
     from cnnapp.verification import TilingDifference
     from pipelines.certificate import Certificate
 
@@ -214,7 +218,7 @@ class Predictor:
         except tf.errors.InvalidArgumentError as error:
             # The error of a batch does not say which image is at fault; one at a time, it does.
             if len(images) == 1:
-                return [DataError(f"{images[0].name}: the image cannot be decoded: {_reason(error)}")]
+                return [undecodable(images[0].name, error)]
             return [answer for image in images for answer in self._answer([image], options)]
         classes = tuple(self.card.classes)
         names = [image.name for image in images]
@@ -325,7 +329,53 @@ class Predictor:
         try:
             return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise DataError(f"{intake.name_of(image)}: the image cannot be decoded: {_reason(error)}") from None
+            raise undecodable(intake.name_of(image), error) from None
+
+    def explain(self, image: ImageInput, class_name: str | None = None, *, name: str | None = None) -> Explanation:
+        """Say where in an image the evidence for a class is.
+
+        Args:
+            image: as for :meth:`predict`.
+            class_name: the class; that of the answer by default.
+            name: how to call the image; its path by default.
+
+        Returns:
+            The evidence, and what it covers of the image.
+
+        Raises:
+            ConfigError: if there is no such class.
+            ModelError: if the model was saved by a version that did not explain.
+            DataError: if the image cannot be read, or is too large.
+        """
+        from cnnapp import explanations
+
+        return explanations.explain(self._served, image, class_name, name or intake.name_of(image))
+
+    def features(self, image: ImageInput, *, name: str | None = None) -> FeatureMaps:
+        """Return the maps of every layer for an image, in the order in which the layers run.
+
+        Args:
+            image: as for :meth:`predict`.
+            name: how to call it; its path by default.
+
+        Raises:
+            ModelError: if the model was saved by a version that did not give them.
+            DataError: if the image cannot be read, or its maps would not fit into memory.
+        """
+        from cnnapp import feature_maps
+
+        return feature_maps.features(self.inside, image, name or intake.name_of(image))
+
+    @cached_property
+    def inside(self) -> Inside:
+        """The network itself, built again to look inside: its layers, its filters, what its units see.
+
+        Raises:
+            ModelError: if this version cannot build it.
+        """
+        from cnnapp.inside import Inside
+
+        return Inside(self._served)
 
     def certify(self) -> Certificate:
         """Show that looking at every window at once gives what each window gives alone.
@@ -388,11 +438,3 @@ def _size(image: ImageInput, name: str) -> tuple[int, int]:
     if isinstance(image, Image.Image):
         return image.height, image.width
     return tuple(image.shape[:2]) if isinstance(image, np.ndarray) and image.ndim > 1 else (0, 0)
-
-
-def _reason(error: Exception) -> str:
-    """Return the line of TensorFlow's message that speaks of the image."""
-    lines = [re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*?\]", "", line).strip() for line in str(error).splitlines()]
-    noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
-    telling = [line for line in lines if line and not line.startswith(noise)]
-    return telling[0] if telling else "TensorFlow refuses it"
