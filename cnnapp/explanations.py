@@ -124,7 +124,12 @@ class Explanation:
         }
 
     def draw(
-        self, image: ImageInput | None = None, opacity: float = 0.6, side: int = 960, scale: bool = True
+        self,
+        image: ImageInput | None = None,
+        opacity: float = 0.6,
+        side: int = 960,
+        scale: bool = True,
+        largest: int | None = None,
     ) -> Image.Image:
         """Lay the evidence over the image.
 
@@ -134,6 +139,7 @@ class Explanation:
             side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by
                 whole pixels.
             scale: whether the colours are explained below.
+            largest: as of :func:`cnnapp.heat.draw_heat`.
 
         Returns:
             A picture of mode RGB: what the evidence covers is coloured, the rest is grey.
@@ -143,7 +149,9 @@ class Explanation:
         """
         picture = intake.open_rgb(self.source if image is None else image)
         unit = "evidence" if self.limits[1] != 1.0 or self.limits[0] else self.how.split()[0]
-        return draw_heat(picture, self.evidence, self.region, self.limits, opacity, side, unit if scale else None)
+        return draw_heat(
+            picture, self.evidence, self.region, self.limits, opacity, side, unit if scale else None, largest
+        )
 
 
 def explain(served: ServedModel, image: ImageInput, class_name: str | None, name: str) -> Explanation:

@@ -49,7 +49,7 @@ class Filters:
         return float(np.abs(self.kernel).max()) or 1.0
 
     def draw(self, columns: int = 8, width: int = 960) -> Image.Image:
-        """Draw the filters, all on one scale, with grey for 0.
+        """Draw the filters, all on one scale.
 
         Args:
             columns: filters in a row.
@@ -57,8 +57,8 @@ class Filters:
 
         Returns:
             A picture of mode RGB; of more than 64 filters the first 64, and how many are left out. Of a grey image
-            weights below 0 are blue and those above 0 vermilion; of a coloured one a filter has the colour that it
-            answers most to.
+            weights below 0 are blue, those near 0 white and those above 0 vermilion; of a coloured one a filter has the
+            colour that it answers most to, and grey stands for 0.
         """
         high, wide, channels, count = self.kernel.shape
         kernels = np.moveaxis(self.kernel, -1, 0)[:MOST]

@@ -7,10 +7,11 @@ from PIL import Image, ImageDraw
 
 from cnnapp.shown import Box
 
-__all__ = ["colours", "draw_heat"]
+__all__ = ["colours", "draw_heat", "fitted"]
 
 _AGAINST, _FOR = (0, 114, 178), (213, 94, 0)
 """Blue and vermilion, told apart by the colour-blind too (Okabe, Ito 2008)."""
+_NEUTRAL = 240
 _SCALE, _TEXT = 14, 22
 
 
@@ -22,6 +23,7 @@ def draw_heat(
     opacity: float = 0.6,
     side: int = 960,
     unit: str | None = None,
+    largest: int | None = None,
 ) -> Image.Image:
     """Lay numbers in colours over an image in grey, each on the rectangle that it belongs to.
 
@@ -38,6 +40,7 @@ def draw_heat(
         side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by whole
             pixels.
         unit: if given, a scale with the limits and this word is drawn below.
+        largest: if given, images with a longer side are made smaller, to this many pixels.
 
     Returns:
         A picture of mode RGB.
@@ -47,11 +50,12 @@ def draw_heat(
         >>> picture.size, picture.getpixel((3, 0)), sum(picture.getpixel((0, 0))) > 600
         ((4, 4), (0, 0, 4), True)
     """
-    factor = max(1, side // max(image.size))
-    size = (image.width * factor, image.height * factor)
-    grey = np.asarray(image.convert("L").resize(size, Image.Resampling.NEAREST), np.float32)[..., None]
-    rows = _cells(size[1], factor, region[1], region[3], values.shape[0])
-    columns = _cells(size[0], factor, region[0], region[2], values.shape[1])
+    large = fitted(image, side, largest)
+    grey = np.asarray(large.convert("L"), np.float32)[..., None]
+    if limits[0] < 0:
+        grey = 100 + 0.55 * grey  # pale, so that dark places show the colours too
+    rows = _cells(large.height, image.height, region[1], region[3], values.shape[0])
+    columns = _cells(large.width, image.width, region[0], region[2], values.shape[1])
     covered = (rows >= 0)[:, None] & (columns >= 0)
     table, shares = _table(values, limits)
     share = opacity * np.where(covered, shares[rows[:, None], columns], 0.0)[..., None]
@@ -61,7 +65,7 @@ def draw_heat(
 
 
 def colours(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """Return numbers as colours alone, where nothing lies below them but grey.
+    """Return numbers as colours alone, where nothing lies below them: nearly white at 0, where they are of both signs.
 
     Args:
         values: float32 of any shape.
@@ -72,15 +76,35 @@ def colours(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
     Example:
         >>> colours(np.array([-2.0, 0.0, 2.0]), (-2.0, 2.0)).tolist()
-        [[0, 114, 178], [128, 128, 128], [213, 94, 0]]
+        [[0, 114, 178], [240, 240, 240], [213, 94, 0]]
     """
     table, shares = _table(values, limits)
-    return np.rint(128 * (1 - shares[..., None]) + table * shares[..., None]).astype(np.uint8)
+    return np.rint(_NEUTRAL * (1 - shares[..., None]) + table * shares[..., None]).astype(np.uint8)
 
 
-def _cells(count: int, factor: int, first: float, end: float, cells: int) -> np.ndarray:
+def fitted(image: Image.Image, side: int, largest: int | None = None) -> Image.Image:
+    """Bring an image to a size for looking at.
+
+    Args:
+        image: of any mode.
+        side: a tiny one is enlarged by whole pixels, until its longer side has nearly so many.
+        largest: one with a longer side is made smaller, to this many pixels.
+
+    Example:
+        >>> fitted(Image.new("L", (4, 3)), 10).size, fitted(Image.new("L", (400, 300)), 10, 100).size
+        ((8, 6), (100, 75))
+    """
+    longest = max(image.size)
+    if largest is not None and longest > largest:
+        size = tuple(max(1, round(part * largest / longest)) for part in image.size)
+        return image.resize((size[0], size[1]), Image.Resampling.BOX)
+    factor = max(1, side // longest)
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _cells(count: int, size: int, first: float, end: float, cells: int) -> np.ndarray:
     """Return the number of the cell that each pixel of a drawing lies in by its middle, -1 for none."""
-    middles = (np.arange(count) + 0.5) / factor
+    middles = (np.arange(count) + 0.5) * size / count
     found = np.floor((middles - first) / (end - first) * cells).astype(int)
     return np.where((found >= 0) & (found < cells), found, -1)
 

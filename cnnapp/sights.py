@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cnnapp.heat import draw_heat
+from cnnapp.heat import draw_heat, fitted
 from cnnapp.shown import Box
 from pipelines import intake
 from pipelines.intake import ImageInput
@@ -67,7 +67,12 @@ class Sight:
         return (int(reached.argmax()) + 1) / inside.size
 
     def draw(
-        self, image: ImageInput, opacity: float = 0.8, side: int = 960, point: tuple[float, float] | None = None
+        self,
+        image: ImageInput,
+        opacity: float = 0.8,
+        side: int = 960,
+        point: tuple[float, float] | None = None,
+        largest: int | None = None,
     ) -> Image.Image:
         """Lay the influence over the image, with the receptive field around it.
 
@@ -76,6 +81,7 @@ class Sight:
             opacity: of the colour, 0 to 1, where the influence is largest; where there is none the image shows.
             side: as of :func:`cnnapp.heat.draw_heat`.
             point: x and y in pixels of the image, marked by a cross.
+            largest: likewise.
 
         Returns:
             A picture of mode RGB.
@@ -84,15 +90,20 @@ class Sight:
             DataError: if the image cannot be read.
         """
         picture = intake.open_rgb(image)
-        largest = float(self.influence.max()) or 1.0
+        most = float(self.influence.max()) or 1.0
         # The square root, so that what is weak shows as well.
-        shown = np.sqrt(self.influence / largest)
-        heat = draw_heat(picture, shown, self.region, (-1.0, 1.0), opacity, side)
+        shown = np.sqrt(self.influence / most)
+        heat = draw_heat(picture, shown, self.region, (-1.0, 1.0), opacity, side, largest=largest)
         return _with_boxes(heat, heat.width / picture.width, [], self.box, point)
 
 
 def draw_boxes(
-    image: ImageInput, earlier: Sequence[Box], box: Box, point: tuple[float, float] | None = None, side: int = 960
+    image: ImageInput,
+    earlier: Sequence[Box],
+    box: Box,
+    point: tuple[float, float] | None = None,
+    side: int = 960,
+    largest: int | None = None,
 ) -> Image.Image:
     """Draw receptive fields on an image: that of a layer, and thinner those of the layers before it.
 
@@ -102,6 +113,7 @@ def draw_boxes(
         box: of the layer.
         point: x and y in pixels of the image, marked by a cross.
         side: as of :func:`cnnapp.heat.draw_heat`.
+        largest: likewise.
 
     Returns:
         A picture of mode RGB.
@@ -110,18 +122,18 @@ def draw_boxes(
         DataError: if the image cannot be read.
     """
     picture = intake.open_rgb(image)
-    factor = max(1, side // max(picture.size))
-    large = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    return _with_boxes(large, factor, earlier, box, point)
+    large = fitted(picture, side, largest)
+    return _with_boxes(large, large.width / picture.width, earlier, box, point)
 
 
 def _with_boxes(
     picture: Image.Image, factor: float, earlier: Sequence[Box], box: Box, point: tuple[float, float] | None
 ) -> Image.Image:
     pen = ImageDraw.Draw(picture)
-    width = max(2, round(max(picture.size) / 240))
+    width = max(2, round(max(picture.size) / 200))
     for each in earlier:
         _outline(pen, picture.size, each, factor, _EARLIER, max(1, width // 2))
+    _outline(pen, picture.size, box, factor, "black", width + 2)
     _outline(pen, picture.size, box, factor, _OUTLINE, width)
     if point is not None:
         x, y = point[0] * factor, point[1] * factor
@@ -133,11 +145,10 @@ def _with_boxes(
 
 
 def _outline(pen: ImageDraw.ImageDraw, size: tuple[int, int], box: Box, factor: float, colour: str, width: int) -> None:
-    """Draw a rectangle just around its pixels, or along the border of the picture where it reaches over that."""
+    """Draw a rectangle just inside its pixels, or along the border of the picture where it reaches over that."""
     left, top, right, bottom = (place * factor for place in box)
     left, top = max(0.0, left), max(0.0, top)
     right, bottom = min(size[0], right) - 1, min(size[1], bottom) - 1
     if right <= left or bottom <= top:
         return
-    pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="black", width=width + 2)
     pen.rectangle((left, top, right, bottom), outline=colour, width=width)
