@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from pipelines.progress import Reporter
 if TYPE_CHECKING:
     from cnnapp.answerer import Answerer
 
-__all__ = ["Answering", "write_file"]
+__all__ = ["Answering", "find_images", "stem", "write_file"]
 
 
 class Answering:
@@ -51,7 +53,7 @@ class Answering:
                 if not isinstance(answer, DataError):
                     self._draw(number, name, answer)
                     if self._masks is not None and isinstance(answer, Segmentation):
-                        write_file(self._masks / f"{_stem(number, name)}.png", answer.mask_png())
+                        write_file(self._masks / f"{stem(number, name)}.png", answer.mask_png())
                 yield name, answer
 
     def by_pieces(self, tile: int, blend: bool, options: dict[str, Any], scratch: Path) -> Iterator[tuple[str, Any]]:
@@ -81,14 +83,14 @@ class Answering:
         assert isinstance(self._predictor, Predictor)
         with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
             if self._predictor.card.task == "segmentation":
-                path = masks / f"{_stem(number, name)}.tif"
+                path = masks / f"{stem(number, name)}.tif"
                 return self._predictor.segment_to(name, path, tile, blend=blend, advance=meter.reach, **options)
             return self._predictor.predict_by_pieces(name, tile, blend=blend, advance=meter.reach, **options)
 
     def _draw(self, number: int, name: str, answer: Any) -> None:
         if self._pictures is None:
             return
-        path = self._pictures / f"{_stem(number, name)}.png"
+        path = self._pictures / f"{stem(number, name)}.png"
         try:
             picture = answer.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,8 @@ class Answering:
             self.undrawn.append(f"{path}: cannot be written: {error.strerror or error}")
 
 
-def _stem(number: int, name: str) -> str:
+def stem(number: int, name: str) -> str:
+    """Return how files made of an image are called: by its number, since names may be the same, and its name."""
     return f"{number:04d}-{Path(name).stem}"
 
 
@@ -114,3 +117,27 @@ def write_file(path: Path, content: str | bytes) -> None:
         path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def find_images(paths: list[str]) -> Iterator[str]:
+    """Give the files that paths, folders and globs stand for; a name that stands for nothing is passed on to fail.
+
+    Raises:
+        DataError: if a folder holds no image, or a pattern matches no file.
+    """
+    from pipelines.intake import EXTENSIONS
+
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in EXTENSIONS)
+            if not inside:
+                raise DataError(f"{text}: the folder holds no image")
+            yield from map(str, inside)
+        elif not path.exists() and glob.has_magic(text):
+            matches = sorted(p for p in glob.glob(text, recursive=True) if os.path.isfile(p))
+            if not matches:
+                raise DataError(f"{text}: no file matches")
+            yield from matches
+        else:
+            yield text

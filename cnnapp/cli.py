@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import glob
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +16,10 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from cnnapp.answering import write_file
+from cnnapp.answering import find_images, write_file
 from cnnapp.check_command import check
 from cnnapp.consoles import DataDir, err, out
+from cnnapp.explain_command import explain
 from cnnapp.export_command import export
 from cnnapp.serve_command import serve
 from cnnapp.train_commands import train_app
@@ -143,7 +142,7 @@ def predict(
     from cnnapp.answering import Answering
     from pipelines.progress import Reporter
 
-    files = list(_find_images(paths))
+    files = list(find_images(paths))
     if server is not None and tile is not None:
         raise ConfigError("--tile: pieces are cut by whoever has the network; a service answers for whole images alone")
     loaded = predictor.load(model) if server is None else remote.connect(server, model)
@@ -193,26 +192,6 @@ def _in_a_line(answer: Any, top: int) -> str:
     if hasattr(answer, "top"):
         return f"{answer.source}: " + ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
     return str(answer)
-
-
-def _find_images(paths: list[str]) -> Iterator[str]:
-    """Give the files that paths, folders and globs stand for; a name that stands for nothing is passed on to fail."""
-    from pipelines.intake import EXTENSIONS
-
-    for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in EXTENSIONS)
-            if not inside:
-                raise DataError(f"{text}: the folder holds no image")
-            yield from map(str, inside)
-        elif not path.exists() and glob.has_magic(text):
-            matches = sorted(p for p in glob.glob(text, recursive=True) if os.path.isfile(p))
-            if not matches:
-                raise DataError(f"{text}: no file matches")
-            yield from matches
-        else:
-            yield text
 
 
 def _write_json(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any, masks: bool) -> None:
@@ -343,6 +322,7 @@ def list_models() -> None:
 app.command()(check)
 app.command()(serve)
 app.command()(export)
+app.command()(explain)
 
 
 @app.command()

@@ -82,7 +82,8 @@ def inspect(name: str, input_size: tuple[int, ...] | None = None) -> Inspection:
 
     Args:
         name: a saved model, by name or by path, or the path of a `.keras` file.
-        input_size: height and width of the images to reckon with; None for the model's own.
+        input_size: height and width of the images to reckon with; None for the model's own: of a detector its window,
+            of segmentation what it was trained on at a time.
 
     Raises:
         ModelError: if there is no such model, or it cannot be read or built again.
@@ -94,8 +95,10 @@ def inspect(name: str, input_size: tuple[int, ...] | None = None) -> Inspection:
     if not (directory / CARD).is_file():
         raise ModelError(f"{directory}: has no {CARD}, which says how the network is built; give its .keras file")
     card = read_card(directory)
-    model = _rebuild(directory, card, input_size)
-    return _inspection(model, f"{card.name}/{card.version}", input_size, read_golden(directory).inputs[0])
+    model, size = _rebuild(card, input_size)
+    # Of a network for any size the example would have to be squeezed into the one that is reckoned with.
+    example = read_golden(directory).inputs[0] if card.task == "classification" else None
+    return _inspection(model, f"{card.name}/{card.version}", size, example)
 
 
 def parse_size(text: str) -> tuple[int, ...]:
@@ -127,25 +130,37 @@ def _load_keras(path: Path) -> Any:
         raise ModelError(f"{path}: Keras cannot load it: {reason}") from None
 
 
-def _rebuild(directory: Path, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
-    """Build the network again from its card: a saved model holds its operations, but no longer its layers."""
-    if card.task != "classification":
-        raise ModelError(f"{directory}: is for {card.task}, whose network cannot be built again from its card yet")
+def _rebuild(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
+    """Build the network again from its card; return it, and the size to reckon with, None for the network's own."""
     import_tensorflow()
+    from pipelines import renewal
+
+    model = renewal.unweighted(card)
+    if card.task == "detection":
+        return model, input_size or tuple(card.input["window"])
+    if card.task == "segmentation":
+        return model, _filled(card, input_size)
+    return _of_size(model, card, input_size), input_size
+
+
+def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the size of what a segmentation network was trained on, or check the one asked for."""
+    multiple = int(card.input["multiple"])
+    if input_size is None:
+        return tuple(-(-side // multiple) * multiple for side in card.training["crop"])
+    if any(side % multiple for side in input_size):
+        received = "x".join(map(str, input_size))
+        raise ConfigError(f"input-size: received {received}; {card.name} is shown multiples of {multiple}")
+    return input_size
+
+
+def _of_size(model: Any, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
+    """Build a classifier's network for images of another size than its own, where it can take them."""
     from pipelines import classification
     from pipelines.config import ClassificationConfig
     from pipelines.images import ImageSpec
 
-    try:
-        config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
-    except (ConfigError, TypeError) as error:
-        raise ModelError(f"{directory}: its card is of another version: {error}") from None
-    model = classification.build(config, spec, len(card.classes))
-    if model.count_params() != card.parameters:
-        raise ModelError(
-            f"{directory}: this version builds {config.model} with {model.count_params():,} parameters, not the "
-            f"{card.parameters:,} of the card; inspect it with the version that made it"
-        )
+    config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
     if input_size is None or tuple(input_size) == spec.shape[:2]:
         return model
     try:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,9 @@ from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.by_pieces import Advance
+    from cnnapp.explanations import Explanation
+    from cnnapp.feature_maps import FeatureMaps
+    from cnnapp.inside import Inside
     from cnnapp.verification import TilingDifference
     from pipelines.certificate import Certificate
 
@@ -253,6 +257,52 @@ class Predictor(Answerer):
             return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
         except tf.errors.InvalidArgumentError as error:
             raise DataError(f"{intake.name_of(image)}: {undecodable(error)}") from None
+
+    def explain(self, image: ImageInput, class_name: str | None = None, *, name: str | None = None) -> Explanation:
+        """Say where in an image the evidence for a class is.
+
+        Args:
+            image: as for :meth:`predict`.
+            class_name: the class; that of the answer by default.
+            name: how to call the image; its path by default.
+
+        Returns:
+            The evidence, and what it covers of the image.
+
+        Raises:
+            ConfigError: if there is no such class.
+            ModelError: if the model was saved by a version that did not explain.
+            DataError: if the image cannot be read, or is too large.
+        """
+        from cnnapp import explanations
+
+        return explanations.explain(self._served, image, class_name, name or intake.name_of(image))
+
+    def features(self, image: ImageInput, *, name: str | None = None) -> FeatureMaps:
+        """Return the maps of every layer for an image, in the order in which the layers run.
+
+        Args:
+            image: as for :meth:`predict`.
+            name: how to call it; its path by default.
+
+        Raises:
+            ModelError: if the model was saved by a version that did not give them.
+            DataError: if the image cannot be read, or its maps would not fit into memory.
+        """
+        from cnnapp import feature_maps
+
+        return feature_maps.features(self.inside, image, name or intake.name_of(image))
+
+    @cached_property
+    def inside(self) -> Inside:
+        """The network itself, built again to look inside: its layers, its filters, what its units see.
+
+        Raises:
+            ModelError: if this version cannot build it.
+        """
+        from cnnapp.inside import Inside
+
+        return Inside(self._served)
 
     def certify(self) -> Certificate:
         """Show that looking at every window at once gives what each window gives alone.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from cnnapp.heat import draw_heat
 from cnnapp.predictor import Predictor
 
 __all__ = ["draw_score_map"]
@@ -26,16 +27,8 @@ def draw_score_map(model: Predictor, image: Image.Image, class_id: int, side: in
     Raises:
         ModelError: if the model is no detector.
     """
-    from matplotlib import colormaps
-
     scores = model.score_map(np.asarray(image))[..., class_id]
-    scale, stride = float(model.card.training["scale"]), int(model.card.input["stride"])
-    factor = max(1, side // max(image.size))
-    size = (image.width * factor, image.height * factor)
     # A window's score belongs to the square of `stride` network pixels around its centre.
-    step = stride / scale * factor
-    columns = np.minimum((np.arange(size[0]) / step).astype(int), scores.shape[1] - 1)
-    rows = np.minimum((np.arange(size[1]) / step).astype(int), scores.shape[0] - 1)
-    heat = colormaps["inferno"](scores)[rows[:, None], columns][..., :3] * 255
-    grey = np.asarray(image.convert("L").resize(size, Image.Resampling.NEAREST), float)[..., None]
-    return Image.fromarray(np.round(0.4 * grey + 0.6 * heat).astype(np.uint8))
+    step = int(model.card.input["stride"]) / float(model.card.training["scale"])
+    region = (0.0, 0.0, scores.shape[1] * step, scores.shape[0] * step)
+    return draw_heat(image, scores, region, (0.0, 1.0), side=side)

@@ -15,7 +15,7 @@ from layers.geometry import ConvGeometry
 from layers.graph import Call, calls, data_format_of
 from layers.windows import Reads, reads_of
 
-__all__ = ["AxisField", "LayerField", "receptive_fields", "unit_support"]
+__all__ = ["AxisField", "LayerField", "receptive_fields", "unit_support", "unit_supports"]
 
 
 @dataclass(frozen=True)
@@ -148,29 +148,70 @@ def unit_support(
         >>> unit_support(model, "conv", (0, 4))
         (slice(0, 3, None), slice(2, 7, None))
     """
+    return unit_supports(model, {layer: position}, input_sizes=input_sizes, geometries=geometries)[layer]
+
+
+def unit_supports(
+    model: Any,
+    positions: Mapping[str, Sequence[int]],
+    *,
+    input_sizes: Sequence[int] | None = None,
+    geometries: Mapping[type, ConvGeometry] | None = None,
+) -> dict[str, tuple[slice, ...]]:
+    """Return `unit_support` of one unit of each of several layers, for which the model is read once.
+
+    Args:
+        model: as of `unit_support`.
+        positions: of the units, by the layers' names.
+        input_sizes: as of `unit_support`.
+        geometries: likewise.
+
+    Returns:
+        The boxes, by the layers' names.
+
+    Raises:
+        ValueError: as `unit_support`.
+
+    Example:
+        >>> import keras
+        >>> from layers.receptive_field import unit_supports
+        >>> convolutions = [keras.layers.Conv2D(6, 3, name=name) for name in ("first", "second")]
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), *convolutions])
+        >>> unit_supports(model, {"first": (0, 0), "second": (1, 0)})["second"]
+        (slice(1, 6, None), slice(0, 5, None))
+    """
     found, data_format = _traced(model, input_sizes)
-    target = _named(found, layer)
     shape = spatial(found[0].output_shapes[0], data_format)
     if None in shape:
         raise ValueError(f"The sizes of the input must be known: pass `input_sizes`. Received: input shape {shape}.")
+    reads = [reads_of(call, data_format, geometries or {}) if call.inputs else () for call in found]
+    return {
+        layer: _support(found, reads, _named(found, layer), position, data_format)
+        for layer, position in positions.items()
+    }
+
+
+def _support(
+    found: list[Call],
+    reads: list[tuple[tuple[Reads, ...] | None, ...]],
+    target: int,
+    position: Sequence[int],
+    data_format: str,
+) -> tuple[slice, ...]:
     needed = {found[target].outputs[0]: _unit(found[target], position, data_format)}
-    for call in reversed(found[: target + 1]):
+    for call, windows in reversed(list(zip(found[: target + 1], reads, strict=False))):
         wanted = needed.get(call.outputs[0])
         if wanted is None or not call.inputs:
             continue
-        for number, sizes, axes in zip(
-            call.inputs,
-            (spatial(shape, data_format) for shape in call.input_shapes),
-            reads_of(call, data_format, geometries or {}),
-            strict=True,
-        ):
+        shapes = (spatial(shape, data_format) for shape in call.input_shapes)
+        for number, sizes, axes in zip(call.inputs, shapes, windows, strict=True):
             indices = _indices(wanted, axes, sizes)
             if all(len(index) for index in indices):
                 old = needed.get(number, indices)
                 needed[number] = tuple(np.union1d(a, b) for a, b in zip(old, indices, strict=True))
     boxes = [needed[call.outputs[0]] for call in found if not call.inputs and call.outputs[0] in needed]
     if not boxes:
-        return (slice(0, 0),) * len(shape)
+        return (slice(0, 0),) * len(spatial(found[0].output_shapes[0], data_format))
     return tuple(
         slice(int(min(a[0] for a in axis)), int(max(a[-1] for a in axis)) + 1) for axis in zip(*boxes, strict=True)
     )

@@ -48,12 +48,14 @@ class ClassEvidence:
         grids: where the cells lie, for rows and columns.
         run: from float32 pixels (batch, height, width, channels) and int64 class ids (batch,), -1 for the class of the
             answer, to float32 maps (batch, rows, columns) and logits (batch, classes).
+        both: from the same pixels to the maps of the layer and the logits made of these.
     """
 
     how: str
     layer: str
     grids: tuple[Grid, Grid]
     run: ClassMap
+    both: keras.Model
 
 
 def feature_maps(model: keras.Model) -> keras.Model:
@@ -120,8 +122,9 @@ def class_evidence(model: keras.Model) -> ClassEvidence:
     both = keras.Model(model.input, [maps[name], next(reversed(outputs.values()))])
     dense = _pooled_head(model)
     if dense is None:
-        return ClassEvidence("Grad-CAM", name, _grids(model, name, maps[name].shape), _gradients(both))
-    return ClassEvidence("class activation map", name, _grids(model, name, maps[name].shape), _activations(both, dense))
+        return ClassEvidence("Grad-CAM", name, _grids(model, name, maps[name].shape), _gradients(both), both)
+    run = _activations(both, dense)
+    return ClassEvidence("class activation map", name, _grids(model, name, maps[name].shape), run, both)
 
 
 def _pooled_head(model: keras.Model) -> keras.layers.Dense | None:

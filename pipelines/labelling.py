@@ -11,7 +11,16 @@ import tensorflow as tf
 from pipelines import images
 from pipelines.resample import resample
 
-__all__ = ["LabelSpec", "filled", "interpolate", "label", "network_pixels", "piece_scores", "scores"]
+__all__ = [
+    "LabelSpec",
+    "filled",
+    "interpolate",
+    "label",
+    "logits_at",
+    "network_pixels",
+    "piece_scores",
+    "scores",
+]
 
 
 @dataclass(frozen=True)
@@ -161,12 +170,31 @@ def piece_scores(
         float32 of shape (batch, rows, columns, classes).
     """
     logits = network(_network_pixels(piece, size, offset, start, window, spec))
+    return tf.nn.softmax(logits_at(logits, size, start, first, count, spec))
+
+
+def logits_at(
+    logits: tf.Tensor, size: tf.Tensor, start: tf.Tensor, first: tf.Tensor, count: tf.Tensor, spec: LabelSpec
+) -> tf.Tensor:
+    """Return the logits at pixels of an image, from those at the network's positions.
+
+    Args:
+        logits: float32 of shape (batch, rows, columns, classes), what a network gives for a window of the scaled image.
+        size: as of :func:`piece_scores`, as all that follow.
+        start: likewise.
+        first: likewise.
+        count: likewise.
+        spec: how the network looks.
+
+    Returns:
+        float32 of shape (batch, rows, columns, classes).
+    """
     if spec.scale == 1.0 and spec.stride == 1:
         at = first - start
-        return tf.nn.softmax(logits[:, at[0] : at[0] + count[0], at[1] : at[1] + count[1]])
+        return logits[:, at[0] : at[0] + count[0], at[1] : at[1] + count[1]]
     whole = tf.cast(images.scaled(size, spec.scale), tf.float64)
     steps = whole / tf.cast(size, tf.float64) / float(spec.stride)
-    return tf.nn.softmax(interpolate(logits, count, steps, first, start // spec.stride))
+    return interpolate(logits, count, steps, first, start // spec.stride)
 
 
 def label(probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,11 +10,12 @@ import streamlit as st
 # Streamlit runs this file as a script, whose own folder is then all that it finds modules in.
 sys.path[:0] = [path for path in [str(Path(__file__).resolve().parent.parent)] if path not in sys.path]
 
-from ui import layers_page, predict  # noqa: E402
+from ui import explain, layers_page, predict  # noqa: E402
 
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
 pages = [
     st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict"),
+    st.Page(explain.page, title="Explain", icon=":material/lightbulb:", url_path="explain"),
     st.Page(layers_page.page, title="Layers", icon=":material/layers:", url_path="layers"),
 ]
 st.navigation(pages).run()

@@ -1,0 +1,88 @@
+"""A picture that can be clicked on."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import altair as alt
+import streamlit as st
+from PIL import Image
+
+from pipelines import intake
+
+__all__ = ["clickable"]
+
+_SIDE = 328
+"""Of the picture, in the browser's pixels, which is what a phone has room for."""
+_CELLS = 64
+
+
+def clickable(
+    picture: Image.Image, size: tuple[int, int], label: str, key: str, on_click: Callable[[int, int], None]
+) -> None:
+    """Show a picture, and tell where it is clicked.
+
+    Args:
+        picture: what is drawn of an image.
+        size: height and width of the image, in pixels.
+        label: what a screen reader says.
+        key: of the element.
+        on_click: called with x and y, in pixels of the image. Of a large image they are the middle of one of 64 places
+            along its longer side.
+    """
+
+    def clicked() -> None:
+        spots = st.session_state[key]["selection"].get("spot", [])
+        if spots:
+            on_click(int(spots[0]["x"]), int(spots[0]["y"]))
+
+    height, width = size
+    wide, high = (max(1.0, _SIDE * side / max(size)) for side in (width, height))
+    url = "data:image/png;base64," + base64.b64encode(intake.encode(picture)).decode()
+    background = (
+        alt.Chart(alt.Data(values=[{"url": url}]))
+        .mark_image(width=wide, height=high, aspect=False)
+        .encode(url="url:N", x=alt.value(wide / 2), y=alt.value(high / 2))
+    )
+    spot = alt.selection_point(name="spot", fields=["x", "y"], toggle=False, on="click", clear=False)
+    cells = (
+        alt.Chart(alt.Data(values=_cells(height, width)))
+        .mark_rect(fillOpacity=0.001, strokeOpacity=0, cursor="crosshair")
+        .encode(
+            x=alt.X("left:Q", axis=None, scale=alt.Scale(domain=[0, width], nice=False)),
+            x2="right:Q",
+            y=alt.Y("top:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False)),
+            y2="bottom:Q",
+            tooltip=["x:Q", "y:Q"],
+        )
+        .add_params(spot)
+    )
+    chart = (background + cells).properties(
+        width=wide, height=high, description=label, padding={"left": 0, "top": 0, "right": 0, "bottom": 0}
+    )
+    st.altair_chart(
+        chart.configure_view(stroke=None),
+        width="content",
+        theme=None,
+        key=key,
+        on_select=clicked,
+        selection_mode="spot",
+    )
+
+
+def _cells(height: int, width: int) -> list[dict[str, int]]:
+    """Return the places that can be told apart, each with the pixel in its middle."""
+    step = -(-max(height, width) // _CELLS)
+    return [
+        {
+            "left": left,
+            "top": top,
+            "right": min(left + step, width),
+            "bottom": min(top + step, height),
+            "x": (left + min(left + step, width)) // 2,
+            "y": (top + min(top + step, height)) // 2,
+        }
+        for top in range(0, height, step)
+        for left in range(0, width, step)
+    ]

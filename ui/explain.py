@@ -1,0 +1,300 @@
+"""The page that shows why: evidence over the image, filters, feature maps, and what the network sees at a point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+import cnnapp
+from cnnapp import saved_models
+from cnnapp.decisions import Decision
+from cnnapp.explanations import Explanation
+from cnnapp.feature_maps import FeatureMaps
+from cnnapp.heat import fitted
+from cnnapp.inside import Unit
+from cnnapp.shown import Shown
+from cnnapp.sights import draw_boxes
+from pipelines import intake
+from pipelines.artifact import read_golden
+from ui.clickable import clickable
+
+__all__ = ["page"]
+
+_TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
+_LARGEST = 1600
+"""The longest side of what is sent to the browser, in pixels."""
+_ANSWER = "what is decided"
+_POINT = "explain point"
+
+
+@st.cache_resource(show_spinner="loading the model", max_entries=4)
+def _load(directory: str, changed: float) -> cnnapp.Predictor:
+    """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
+    return cnnapp.load(directory)
+
+
+def page() -> None:
+    """Choose a model and an image, and look at why it is answered as it is."""
+    st.title("Why this answer?")
+    model = _choose_model()
+    if model is None:
+        return
+    image = _choose_image(model)
+    if image is None:
+        st.info("Upload an image, or take an example.", icon=":material/upload:")
+        return
+    views = {
+        "Evidence": _show_evidence,
+        "Filters": _show_filters,
+        "Feature maps": _show_maps,
+        "What it sees": _show_sight,
+    }
+    first = "Feature maps" if "layer" in st.query_params else "Evidence"
+    _remembered("view", list(views), first)
+    view = st.segmented_control("Look at", list(views), key="explain view") or first
+    st.query_params["view"] = view
+    try:
+        views[view](model, *image)
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _remembered(name: str, options: Sequence[str], default: str) -> None:
+    """Begin a choice with what the address of the page says, unless it was made before."""
+    key = f"explain {name}"
+    if key not in st.session_state or st.session_state[key] not in options:
+        asked = st.query_params.get(name, default)
+        st.session_state[key] = asked if asked in options else default
+
+
+def _choose_model() -> cnnapp.Predictor | None:
+    names = [f"{name}/{number}" for name, numbers in saved_models.names().items() for number in reversed(numbers)]
+    if not names:
+        st.warning("There is no saved model yet. Run `make demo`, or `cnnapp train`.")
+        return None
+    asked = st.query_params.get("model", names[0])
+    start = next((i for i, name in enumerate(names) if asked in (name, name.split("/")[0])), 0)
+    _remembered("model", names, names[start])
+    name = st.selectbox("Model", names, key="explain model", help="A saved model and its version.")
+    st.query_params["model"] = name
+    try:
+        directory = saved_models.resolve(name)
+        return _load(str(directory), (directory / "model_card.json").stat().st_mtime)
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def _choose_image(model: cnnapp.Predictor) -> tuple[str, bytes] | None:
+    """Return name and bytes of the image: the first example, as long as nothing else is chosen."""
+    uploaded = st.file_uploader("Image", type=_TYPES)
+    if uploaded is not None:
+        return uploaded.name, uploaded.getvalue()
+    try:
+        golden = read_golden(model.served.directory)
+    except cnnapp.ModelError as error:
+        st.error(str(error))
+        return None
+    names = [f"example {number}" for number in range(1, len(golden.names) + 1)]
+    if model.card.task == "classification":
+        classes = [str(name) for name in golden.outputs["class_names"]]
+        # The browser tells choices apart by what they are called.
+        seen = [classes[: index + 1].count(each) for index, each in enumerate(classes)]
+        names = [f"{each} ({count})" if count > 1 else each for each, count in zip(classes, seen, strict=True)]
+    chosen = st.pills("Or an example", range(len(names)), format_func=names.__getitem__, default=0,
+                      key=f"explain example {model.served.directory}")  # fmt: skip
+    return None if chosen is None else (golden.names[chosen], golden.inputs[chosen])
+
+
+def _choose_class(model: cnnapp.Predictor) -> str | None:
+    """Return the name of the class to look at, None for that of the answer."""
+    options = ["", *model.card.classes]
+    _remembered("class", options, "")
+    chosen = st.selectbox("Class", options, key="explain class", format_func=lambda name: name or _ANSWER)
+    if chosen:
+        st.query_params["class"] = chosen
+    else:
+        st.query_params.pop("class", None)
+    return chosen or None
+
+
+def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
+    left, right = st.columns(2)
+    with left:
+        class_name = _choose_class(model)
+    opacity = right.slider("Opacity", 0.0, 1.0, 0.6, 0.05, help="Of the colours over the image.")
+    found = _explanation(model, str(model.served.directory), name, data, class_name)
+    st.subheader(f"{found.class_name} · {found.score:.1%}")
+    left, right = st.columns(2)
+    left.image(
+        found.draw(data, opacity, largest=_LARGEST),
+        caption=f"evidence for {found.class_name}: {found.how}",
+        width="stretch",
+    )
+    right.image(_picture(data), caption=name, width="stretch")
+    st.markdown(found.meaning)
+
+
+def _show_filters(model: cnnapp.Predictor, name: str, data: bytes) -> None:
+    filters = model.inside.filters()
+    maps = _maps(model, str(model.served.directory), name, data)
+    left, right = st.columns(2)
+    meaning = "the colour it answers most to; grey is 0" if filters.kernel.shape[2] == 3 else (
+        "vermilion adds, blue takes away, white is 0"
+    )  # fmt: skip
+    left.image(
+        filters.draw(columns=4, width=480),
+        caption=f"the {len(filters)} filters of the first convolution: {meaning}",
+        width="stretch",
+    )
+    right.image(
+        maps.draw(filters.layer, columns=4, width=480),
+        caption=f"what each of them gives on {name}: dark is its least, bright its most",
+        width="stretch",
+    )
+    st.markdown(
+        "The first convolution lays each filter on every place of the image, multiplies and adds up. Where the image "
+        "looks like the filter its map is bright. The numbers are the same on both sides."
+    )
+
+
+def _show_maps(model: cnnapp.Predictor, name: str, data: bytes) -> None:
+    maps = _maps(model, str(model.served.directory), name, data)
+    layer = _choose_layer(list(maps), {layer: " × ".join(map(str, maps[layer].shape)) for layer in maps})
+    st.image(
+        maps.draw(layer),
+        caption=f"the maps of {layer} for {name}, each from its least (dark) to its most (bright)",
+        width="stretch",
+    )
+    st.markdown(
+        "Each map shows where something was found, of a kind that training chose and nobody named. Early layers find "
+        "edges and spots, later ones larger parts, on coarser maps. Each has a scale of its own: brightness cannot be "
+        "compared from map to map."
+    )
+
+
+def _choose_layer(layers: list[str], sizes: dict[str, str]) -> str:
+    _remembered("layer", layers, layers[0])
+    layer = st.selectbox(
+        "Layer",
+        layers,
+        key="explain layer",
+        format_func=lambda each: f"{each}  ({sizes[each]})",
+        help="In the order in which they run; rows, columns and channels.",
+    )
+    st.query_params["layer"] = layer
+    return layer
+
+
+def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
+    inside = model.inside
+    key = str(model.served.directory)
+    shown = _shown(model, key, name, data)
+    height, width = shown.size
+    _remembered("layer", inside.layers, inside.layers[-1])
+    layer = st.select_slider(
+        "Layer", inside.layers, key="explain layer", help="From the first to the last: what a unit sees grows."
+    )
+    st.query_params["layer"] = layer
+    _begin_point(width, height)
+    left, right = st.columns(2)
+    with left:
+        place = st.container()
+        columns = st.columns(2)
+        x = columns[0].number_input("x", 0, width - 1, key="explain x", help="Pixels from the left.")
+        y = columns[1].number_input("y", 0, height - 1, key="explain y", help="Pixels from the top.")
+    st.session_state[_POINT] = (x, y)
+    point = (x + 0.5, y + 0.5)
+    boxes = inside.growth(shown, *point)
+    earlier = list(boxes.values())[: inside.layers.index(layer)]
+    unit = _unit(model, key, name, data, layer, *point)
+    with place:
+        picture = draw_boxes(data, earlier, boxes[layer], point, largest=_LARGEST)
+        clickable(picture, shown.size, f"{name}, to click on; x and y say the same", "explain picture", _click)
+        st.caption(
+            f"Click on the image. Yellow: what the unit of {layer} nearest to the cross sees. Blue: what those of the "
+            "layers before it see."
+        )
+    with right:
+        st.image(unit.sight.draw(data, point=point, largest=_LARGEST), caption=_sight_caption(unit), width="stretch")
+    _show_decision(model, name, data, point)
+
+
+def _begin_point(width: int, height: int) -> None:
+    """Begin in the middle of an image, or where the last one was looked at, if it has that place."""
+    x, y = st.session_state.get(_POINT, (width // 2, height // 2))
+    for name, place, size in (("explain x", x, width), ("explain y", y, height)):
+        st.session_state[name] = min(st.session_state.get(name, place), size - 1)
+
+
+def _click(x: int, y: int) -> None:
+    st.session_state["explain x"], st.session_state["explain y"] = x, y
+
+
+def _sight_caption(unit: Unit) -> str:
+    left, top, right, bottom = unit.sight.box
+    row, column = unit.position
+    sees = f"The unit in row {row}, column {column} sees {right - left:.0f} × {bottom - top:.0f} pixels"
+    share = unit.sight.share()
+    if not share:
+        return f"{sees}; it is silent here, so nothing nearby changes it."
+    return f"{sees}; in effect 90 % of what moves it comes from {share:.0%} of them (coloured)."
+
+
+def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple[float, float]) -> None:
+    st.subheader("What is decided here")
+    class_name = _choose_class(model)
+    found = _decision(model, str(model.served.directory), name, data, *point, class_name)
+    left, right = st.columns(2, vertical_alignment="center")
+    left.image(
+        found.sight.draw(data, point=point, largest=_LARGEST),
+        caption=f"which pixels move {found.class_name} at {found.what}",
+        width="stretch",
+    )
+    right.markdown(f"**{found.class_name} · {found.score:.1%}**: {found.what}")
+    for label, score in found.top():
+        right.progress(score, f"{label}  {score:.1%}")
+    right.caption(_DECISIONS[model.card.task])
+
+
+_DECISIONS = {
+    "classification": "The scores are those of the image. Coloured is what changes the class through this unit alone.",
+    "detection": "A window's scores do not add up to 1: each class is judged alone. Low scores mean background.",
+    "segmentation": "The probabilities of all classes at this pixel. Coloured is what would change them most.",
+}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _picture(data: bytes) -> bytes:
+    return intake.encode(fitted(intake.open_rgb(data), 960, _LARGEST))
+
+
+@st.cache_resource(show_spinner="looking for evidence", max_entries=16)
+def _explanation(
+    _model: cnnapp.Predictor, directory: str, name: str, data: bytes, class_name: str | None
+) -> Explanation:
+    return _model.explain(data, class_name, name=name)
+
+
+@st.cache_resource(show_spinner="making the maps", max_entries=4)
+def _maps(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> FeatureMaps:
+    return _model.features(data, name=name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _shown(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> Shown:
+    return _model.inside.shown(data, name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _unit(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, layer: str, x: float, y: float) -> Unit:
+    shown = _shown(_model, directory, name, data)
+    return _model.inside.unit(shown, layer, _model.inside.nearest(shown, layer, x, y))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _decision(
+    _model: cnnapp.Predictor, directory: str, name: str, data: bytes, x: float, y: float, class_name: str | None
+) -> Decision:
+    return _model.inside.decide(_shown(_model, directory, name, data), x, y, class_name)
