@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnapp.answer_files import numbered_stem
 from pipelines.errors import DataError
 from pipelines.progress import Reporter
 
@@ -51,7 +52,7 @@ class Answering:
                 if not isinstance(answer, DataError):
                     self._draw(number, name, answer)
                     if self._masks is not None and isinstance(answer, Segmentation):
-                        write_file(self._masks / f"{_stem(number, name)}.png", answer.mask_png())
+                        write_file(self._masks / f"{numbered_stem(number, name)}.png", answer.mask_png())
                 yield name, answer
 
     def by_pieces(self, tile: int, blend: bool, options: dict[str, Any], scratch: Path) -> Iterator[tuple[str, Any]]:
@@ -78,14 +79,14 @@ class Answering:
     def _one(self, number: int, name: str, tile: int, blend: bool, options: dict[str, Any], masks: Path) -> Any:
         with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
             if self._predictor.card.task == "segmentation":
-                path = masks / f"{_stem(number, name)}.tif"
+                path = masks / f"{numbered_stem(number, name)}.tif"
                 return self._predictor.segment_to(name, path, tile, blend=blend, advance=meter.reach, **options)
             return self._predictor.predict_by_pieces(name, tile, blend=blend, advance=meter.reach, **options)
 
     def _draw(self, number: int, name: str, answer: Any) -> None:
         if self._pictures is None:
             return
-        path = self._pictures / f"{_stem(number, name)}.png"
+        path = self._pictures / f"{numbered_stem(number, name)}.png"
         try:
             picture = answer.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,10 +95,6 @@ class Answering:
             self.undrawn.append(f"{path}: cannot be drawn: {error}")
         except OSError as error:
             self.undrawn.append(f"{path}: cannot be written: {error.strerror or error}")
-
-
-def _stem(number: int, name: str) -> str:
-    return f"{number:04d}-{Path(name).stem}"
 
 
 def write_file(path: Path, content: str | bytes) -> None:

@@ -20,7 +20,7 @@ from cnnapp.results import Answer, Classification, Detections, Segmentation
 from cnnapp.saved_models import resolve
 from pipelines import intake, memory
 from pipelines.artifact import ModelCard, ServedModel
-from pipelines.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.errors import ConfigError, DataError, ImageTooLargeError, ModelError, unknown
 from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Predictor:
         """Refuse an image whose answer would not fit into memory."""
         needed, free = self._needed(size, options), memory.available()
         if needed > _SHARE * free:
-            raise DataError(
+            raise ImageTooLargeError(
                 f"{name}: {size[1]} x {size[0]} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
                 f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
             )
