@@ -165,8 +165,8 @@ def _compare_objects(first: Detections, second: Detections) -> ObjectDifference:
     # The pairs that fit best first, so that what is found does not depend on which model is named first.
     for flat in np.argsort(-shares, axis=None, kind="stable"):
         row, column = divmod(int(flat), len(others))
-        if shares[row, column] < _FOUND:
-            break
+        if shares[row, column] < _FOUND:  # or one of the two has its counterpart already
+            continue
         pairs.append((row, column))
         shares[row, :] = shares[:, column] = 0.0
     rows, columns = {row for row, _ in pairs}, {column for _, column in pairs}

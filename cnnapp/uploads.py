@@ -77,9 +77,7 @@ def gather(files: Iterable[tuple[str, bytes]], limits: Limits | None = None) -> 
         images += found.images
         notes += found.notes
     if len(images) > limits.images:
-        notes.append(
-            f"{len(images):,} images are more than are taken at once; the first {limits.images:,} are answered"
-        )
+        notes.append(f"of {len(images):,} images the first {limits.images:,} are answered, the most at once")
         images = images[: limits.images]
     return Uploaded(_numbered(images), notes)
 
@@ -120,12 +118,12 @@ def _sorted_out(
     name: str, entries: Sequence[zipfile.ZipInfo], limits: Limits
 ) -> tuple[list[zipfile.ZipInfo], list[str]]:
     kept = [entry for entry in entries if not _is_junk(entry.filename)]
-    wanted = [entry for entry in kept if PurePosixPath(entry.filename).suffix.lower() in EXTENSIONS]
+    wanted = [entry for entry in kept if PurePosixPath(_inside(entry.filename)).suffix.lower() in EXTENSIONS]
     if not wanted:
         raise DataError(f"{name}: holds no image; expected files that end in {', '.join(sorted(EXTENSIONS))}")
     notes = []
     if len(kept) > len(wanted):
-        first = next(entry.filename for entry in kept if entry not in wanted)
+        first = next(_inside(entry.filename) for entry in kept if entry not in wanted)
         others = len(kept) - len(wanted)
         notes.append(f"{name}: {others:,} {'files are' if others > 1 else 'file is'} no image, such as {first}")
     if len(wanted) > limits.images:
@@ -137,10 +135,10 @@ def _sorted_out(
 
 
 def _is_junk(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
+    parts = _inside(path).split("/")
+    hidden = any(part.startswith(".") for part in parts)
     folders = {part.lower() for part in parts[:-1]}
-    return hidden or bool(folders & _JUNK_FOLDERS) or (parts[-1].lower() if parts else "") in _JUNK_FILES
+    return hidden or bool(folders & _JUNK_FOLDERS) or parts[-1].lower() in _JUNK_FILES
 
 
 def _read_all(
@@ -163,7 +161,7 @@ def _read_all(
 
 
 def _inside(path: str) -> str:
-    """Return a path as it is shown: nothing that leads out of the zip, whatever its entry says."""
+    """Return a path with slashes, as it is shown: nothing leads out of the zip, whatever its entry says."""
     parts = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in ("/", "..", ".")]
     return "/".join(parts)
 
