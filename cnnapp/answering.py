@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnapp.answer_files import numbered_stem
 from pipelines.errors import DataError
 from pipelines.progress import Reporter
 
 if TYPE_CHECKING:
     from cnnapp.answerer import Answerer
 
-__all__ = ["Answering", "find_images", "stem", "write_file"]
+__all__ = ["Answering", "find_images", "write_file"]
 
 
 class Answering:
@@ -53,7 +54,7 @@ class Answering:
                 if not isinstance(answer, DataError):
                     self._draw(number, name, answer)
                     if self._masks is not None and isinstance(answer, Segmentation):
-                        write_file(self._masks / f"{stem(number, name)}.png", answer.mask_png())
+                        write_file(self._masks / f"{numbered_stem(number, name)}.png", answer.mask_png())
                 yield name, answer
 
     def by_pieces(self, tile: int, blend: bool, options: dict[str, Any], scratch: Path) -> Iterator[tuple[str, Any]]:
@@ -83,14 +84,14 @@ class Answering:
         assert isinstance(self._predictor, Predictor)
         with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
             if self._predictor.card.task == "segmentation":
-                path = masks / f"{stem(number, name)}.tif"
+                path = masks / f"{numbered_stem(number, name)}.tif"
                 return self._predictor.segment_to(name, path, tile, blend=blend, advance=meter.reach, **options)
             return self._predictor.predict_by_pieces(name, tile, blend=blend, advance=meter.reach, **options)
 
     def _draw(self, number: int, name: str, answer: Any) -> None:
         if self._pictures is None:
             return
-        path = self._pictures / f"{stem(number, name)}.png"
+        path = self._pictures / f"{numbered_stem(number, name)}.png"
         try:
             picture = answer.draw()
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,11 +100,6 @@ class Answering:
             self.undrawn.append(f"{path}: cannot be drawn: {error}")
         except OSError as error:
             self.undrawn.append(f"{path}: cannot be written: {error.strerror or error}")
-
-
-def stem(number: int, name: str) -> str:
-    """Return how files made of an image are called: by its number, since names may be the same, and its name."""
-    return f"{number:04d}-{Path(name).stem}"
 
 
 def write_file(path: Path, content: str | bytes) -> None:

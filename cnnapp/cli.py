@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from cnnapp.answer_files import coco_text, csv_text, json_text
 from cnnapp.answering import find_images, write_file
 from cnnapp.check_command import check
 from cnnapp.consoles import DataDir, err, out
@@ -172,13 +172,12 @@ def predict(
                 answers.append(answer)
                 out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
         if json_file is not None:
-            _write_json(json_file, answers, failures, loaded.card, masks is not None)
+            # Where masks went to no folder of the user's, they are about to be removed.
+            write_file(json_file, json_text(answers, failures, loaded.card, mask_paths=masks is not None))
         if csv_file is not None:
-            _write_csv(csv_file, answers, failures, loaded.card)
+            write_file(csv_file, csv_text(answers, failures, loaded.card).removesuffix("\n"))
         if coco is not None:
-            from cnnapp.results import to_coco
-
-            write_file(coco, json.dumps(to_coco(answers)))
+            write_file(coco, coco_text(answers))
     if answering.undrawn:
         more = f" (and {len(answering.undrawn) - 1} more)" if len(answering.undrawn) > 1 else ""
         err.print(f"[red]failed[/red] {escape(answering.undrawn[0] + more)}", soft_wrap=True)
@@ -192,24 +191,6 @@ def _in_a_line(answer: Any, top: int) -> str:
     if hasattr(answer, "top"):
         return f"{answer.source}: " + ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
     return str(answer)
-
-
-def _write_json(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any, masks: bool) -> None:
-    records = [answer.to_json() for answer in answers]
-    if not masks:  # where there is one, it is about to be removed
-        records = [{key: value for key, value in record.items() if key != "mask"} for record in records]
-    content = {"model": f"{card.name}/{card.version}", "answers": records, "failed": failures}
-    write_file(path, json.dumps(content, indent=1))
-
-
-def _write_csv(path: Path, answers: list[Any], failures: list[dict[str, str]], card: Any) -> None:
-    from io import StringIO
-
-    from cnnapp.results import to_rows
-
-    buffer = StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(to_rows(answers, failures, card.classes, card.task))
-    write_file(path, buffer.getvalue().removesuffix("\n"))
 
 
 @app.command()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from cnnapp.answering import find_images, stem, write_file
+from cnnapp.answer_files import numbered_stem
+from cnnapp.answering import find_images, write_file
 from cnnapp.consoles import err, out
 from pipelines.errors import ConfigError, DataError, unknown
 
@@ -53,7 +54,7 @@ def explain(
             out.print(str(found), markup=False, soft_wrap=True)
             records.append(found.to_json())
             if draw is not None:
-                _draw(loaded, found, draw / stem(number, name), features)
+                _draw(loaded, found, draw / numbered_stem(number, name), features)
         except DataError as error:
             failures.append({"source": name, "error": str(error)})
             err.print(f"[red]failed[/red] {escape(str(error))}", soft_wrap=True)

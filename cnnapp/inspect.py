@@ -15,10 +15,13 @@ from pipelines.artifact import CARD, ModelCard, read_card, read_golden
 from pipelines.errors import ConfigError, ModelError
 from pipelines.quiet import import_tensorflow
 
-__all__ = ["COLUMNS", "OPTIONAL", "Inspection", "inspect", "parse_size"]
+__all__ = ["COLUMNS", "OPTIONAL", "UNIQUE_COLUMNS", "Inspection", "inspect", "parse_size"]
 
 COLUMNS = ("layer", "type", "output", "parameters", "%", "multiply-adds", "%", "memory", "sees", "jump", "centre")
 """The columns of `Inspection.rows`."""
+
+UNIQUE_COLUMNS = (*COLUMNS[:4], "% of parameters", "multiply-adds", "% of multiply-adds", *COLUMNS[7:])
+"""The same, each named differently, for tables that ask for that."""
 
 OPTIONAL = (1, 6, 4, 10, 7)
 """Those that a narrow window can do without, the first to go first."""

@@ -22,7 +22,7 @@ from cnnapp.results import Answer, Detections, Segmentation
 from cnnapp.saved_models import resolve
 from pipelines import intake, memory
 from pipelines.artifact import ModelCard, ServedModel
-from pipelines.errors import DataError, ModelError
+from pipelines.errors import DataError, ImageTooLargeError, ModelError
 from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Predictor(Answerer):
         """Refuse an image whose answer would not fit into memory."""
         needed, free = memory.needed_by(self.card, size, options), memory.available()
         if needed > memory.SHARE * free:
-            raise DataError(
+            raise ImageTooLargeError(
                 f"{name}: {size[1]} x {size[0]} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
                 f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
             )

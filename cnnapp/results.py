@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,12 +16,11 @@ from cnnapp.large import LargeSegmentation
 from cnnapp.segmented import Segmentation
 from pipelines import intake
 from pipelines.intake import ImageInput
+from pipelines.palette import class_colours, ink_on
 from pipelines.rasters import is_too_large, open_raster, reduced
 
 __all__ = ["Answer", "Classification", "Detection", "Detections", "Segmentation", "to_coco", "to_rows"]
 
-_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
-"""Of boxes by class, told apart by the colour-blind too (Okabe, Ito 2008)."""
 _LARGE_SIDE = 2048
 
 
@@ -194,6 +193,11 @@ class Detections:
         ):
             yield Detection(tuple(box), class_id, self.class_names[class_id], score)
 
+    def counts(self) -> dict[str, int]:
+        """Return how many objects of each class were found, in the order of the classes; those without are left out."""
+        names = [each.class_name for each in self]
+        return {name: names.count(name) for name in self.class_names if name in names}
+
     def above(self, score: float) -> Detections:
         """Return those with at least this score."""
         kept = self.scores >= score
@@ -218,7 +222,13 @@ class Detections:
         rows = "".join(f"<tr><td>{html.escape(each.class_name)}</td><td>{each.score:.1%}</td></tr>" for each in self)
         return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
 
-    def draw(self, image: ImageInput | None = None, side: int = 960) -> Image.Image:
+    def draw(
+        self,
+        image: ImageInput | None = None,
+        side: int = 960,
+        shown: Collection[int] | None = None,
+        opacity: float = 1.0,
+    ) -> Image.Image:
         """Draw the boxes on the image, each with its class and score.
 
         Args:
@@ -226,6 +236,8 @@ class Detections:
             side: the longer side of the drawing, in pixels, unless the image is larger; tiny images are enlarged by
                 whole pixels. Of an image too large to be decoded at once a small version is drawn on, no side of which
                 is longer than 2,048 pixels.
+            shown: class ids whose boxes are drawn; all by default.
+            opacity: of the boxes, 0 to 1.
 
         Returns:
             A picture of mode RGB.
@@ -243,20 +255,30 @@ class Detections:
             times = max(1, side // max(picture.size))
             picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
             factor = float(times)
-        pen = ImageDraw.Draw(picture)
-        width = max(1, round(max(picture.size) / 400))
+        boxes = picture if opacity >= 1 else picture.copy()
+        table = class_colours(self.class_names)
         # The surest last, on top of all others.
         for each in reversed(list(self)):
-            colour = _COLOURS[each.class_id % len(_COLOURS)]
-            left, top, right, bottom = (factor * place for place in each.box)
-            pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
-            text = f"{each.class_name} {each.score:.0%}"
-            around = pen.textbbox((left, top), text, font_size=14)
-            height = around[3] - around[1] + 6
-            above = top - height if top >= height else top
-            pen.rectangle((left, above, left + around[2] - around[0] + 6, above + height), fill=colour)
-            pen.text((left + 3, above), text, fill="white" if colour not in _COLOURS[4:] else "black", font_size=14)
-        return picture
+            if shown is None or each.class_id in shown:
+                _draw_box(boxes, each, factor, tuple(table[each.class_id].tolist()))
+        return boxes if opacity >= 1 else Image.blend(picture, boxes, opacity)
+
+
+def _draw_box(picture: Image.Image, each: Detection, factor: float, colour: tuple[int, int, int]) -> None:
+    """Draw a box and what is in it; the text is as large as the picture lets it be read on a small screen."""
+    pen = ImageDraw.Draw(picture)
+    longest = max(picture.size)
+    width, size = max(1, round(longest / 300)), max(14, round(longest / 45))
+    left, top, right, bottom = (factor * place for place in each.box)
+    pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
+    text = f"{each.class_name} {each.score:.0%}"
+    around = pen.textbbox((0, 0), text, font_size=size)
+    across, height = around[2] - around[0] + 6, around[3] + 4
+    # Above the box where there is room, and nowhere beyond the picture.
+    above = top - height if top >= height else top
+    start = max(0.0, min(left, picture.width - across))
+    pen.rectangle((start, above, start + across, above + height), fill=colour)
+    pen.text((start + 3, above + 1), text, fill=ink_on(colour), font_size=size)
 
 
 Answer = Classification | Detections | Segmentation

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.artifact import CARD, versions
 from pipelines.errors import ModelError, unknown
 
-__all__ = ["VARIABLE", "names", "resolve", "root"]
+__all__ = ["VARIABLE", "listed", "names", "resolve", "root"]
 
 VARIABLE = "CNNAPP_SAVED_MODELS"
 """The environment variable that names another folder of saved models."""
@@ -34,6 +34,15 @@ def names(folder: Path | None = None) -> dict[str, list[int]]:
         return {}
     found = {path.name: versions(path) for path in sorted(folder.iterdir()) if path.is_dir()}
     return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def listed(folder: Path | None = None) -> list[str]:
+    """Return every version of every saved model as ``name/version``: by name, the newest version first.
+
+    Args:
+        folder: of the saved models; :func:`root` by default.
+    """
+    return [f"{name}/{number}" for name, numbers in names(folder).items() for number in reversed(numbers)]
 
 
 def resolve(name: str | os.PathLike, folder: Path | None = None) -> Path:

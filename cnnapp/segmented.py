@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from cnnapp.class_areas import ClassAreas
 from pipelines import intake
 from pipelines.intake import ImageInput
-from pipelines.masks import colours, to_png
+from pipelines.masks import to_png
+from pipelines.palette import class_colours, is_background
 
 __all__ = ["Segmentation"]
 
@@ -129,11 +130,10 @@ class Segmentation(ClassAreas):
             DataError: if the image cannot be read.
         """
         if shown is None:
-            named = self.class_names[0].lower() in ("background", "void")
-            shown = [i for i in range(len(self.class_names)) if not (i == 0 and named)]
+            shown = range(int(is_background(self.class_names)), len(self.class_names))
         every = self._every(largest)
         picture = intake.open_rgb(self.source if image is None else image)
-        overlay = _enlarged(_mixed(np.asarray(picture)[every], self.class_map[every], opacity, shown), side)
+        overlay = _enlarged(self._mixed(np.asarray(picture)[every], self.class_map[every], opacity, shown), side)
         return self._with_legend(overlay, shown) if legend else overlay
 
     def draw_confidence(self, side: int = 480, largest: int | None = None) -> Image.Image:
@@ -153,9 +153,20 @@ class Segmentation(ClassAreas):
         step = 1 if largest is None else max(1, -(-max(self.size) // largest))
         return slice(None, None, step), slice(None, None, step)
 
+    def _mixed(self, pixels: np.ndarray, class_map: np.ndarray, opacity: float, shown: Collection[int]) -> np.ndarray:
+        """Lay colours over uint8 pixels (height, width, 3), some rows at a time."""
+        table, shares = class_colours(self.class_names).astype(np.float32), np.zeros((256, 1), np.float32)
+        shares[list(shown)] = opacity
+        mixed = np.empty(pixels.shape, np.uint8)
+        for top in range(0, len(pixels), _ROWS):
+            rows = slice(top, top + _ROWS)
+            share = shares[class_map[rows]]
+            mixed[rows] = np.rint(pixels[rows] * (1 - share) + table[class_map[rows]] * share)
+        return mixed
+
     def _with_legend(self, overlay: Image.Image, shown: Collection[int]) -> Image.Image:
         entries = [(name, share) for name, _, share in self.areas() if self.class_names.index(name) in set(shown)]
-        table = colours(256)
+        table = class_colours(self.class_names)
         pen = ImageDraw.Draw(overlay)
         texts = [f"{name} {share:.1%}" for name, share in entries]
         places, x, y = [], 8, 6
@@ -174,18 +185,6 @@ class Segmentation(ClassAreas):
             pen.rectangle((left, top, left + 16, top + 16), fill=fill, outline="#222222")
             pen.text((left + 22, top), text, fill="#222222", font_size=14)
         return canvas
-
-
-def _mixed(pixels: np.ndarray, class_map: np.ndarray, opacity: float, shown: Collection[int]) -> np.ndarray:
-    """Lay colours over uint8 pixels (height, width, 3), some rows at a time."""
-    table, shares = colours(256).astype(np.float32), np.zeros((256, 1), np.float32)
-    shares[list(shown)] = opacity
-    mixed = np.empty(pixels.shape, np.uint8)
-    for top in range(0, len(pixels), _ROWS):
-        rows = slice(top, top + _ROWS)
-        share = shares[class_map[rows]]
-        mixed[rows] = np.rint(pixels[rows] * (1 - share) + table[class_map[rows]] * share)
-    return mixed
 
 
 def _enlarged(pixels: np.ndarray, side: int) -> Image.Image:

@@ -4,6 +4,7 @@
 
     CnnAppError
     ├── DataError     a data set or an image: names the file and the field
+    │   └── ImageTooLargeError   an image that is only answered for piece by piece
     ├── ModelError    a saved model that cannot be trusted or read
     ├── ConfigError   an option that does not exist or does not fit
     └── ServiceError  a service that does not answer, or not as it should
@@ -17,7 +18,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CnnAppError", "ConfigError", "DataError", "ModelError", "ServiceError", "unknown"]
+__all__ = [
+    "CnnAppError",
+    "ConfigError",
+    "DataError",
+    "ImageTooLargeError",
+    "ModelError",
+    "ServiceError",
+    "unknown",
+]
 
 
 class CnnAppError(Exception):
@@ -26,6 +35,10 @@ class CnnAppError(Exception):
 
 class DataError(CnnAppError):
     """A data set or an image that cannot be used as it is."""
+
+
+class ImageTooLargeError(DataError):
+    """An image that is too large to be answered for at once, but can be piece by piece."""
 
 
 class ModelError(CnnAppError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines.errors import DataError
+from pipelines.errors import DataError, ImageTooLargeError
 
 __all__ = [
     "EXTENSIONS",
@@ -103,13 +103,13 @@ def _open(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
-        raise DataError(
+        raise ImageTooLargeError(
             f"{name}: at most {MAX_PIXELS:,} pixels are decoded at once, and the image has more; {_BY_PIECES}"
         ) from None
     except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
         raise _NoImage(f"{name}: is not an image that can be read") from None
     if image.width * image.height > MAX_PIXELS:
-        raise DataError(
+        raise ImageTooLargeError(
             f"{name}: {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded at once; {_BY_PIECES}"
         )
     return image

@@ -97,7 +97,8 @@ def classification_figures(labels: np.ndarray, scores: np.ndarray, classes: tupl
 
     Returns:
         ``images``, ``accuracy``, ``accuracy_95`` (Wilson), ``log_loss``, ``expected_calibration_error``, ``macro_f1``,
-        ``classes`` (precision, recall, F1 and support by name) and ``confusion`` (rows: truth, columns: answer).
+        ``calibration`` (``confidence``, ``accuracy`` and ``images`` by bin, None where a bin is empty), ``classes``
+        (precision, recall, F1 and support by name) and ``confusion`` (rows: truth, columns: answer).
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -105,13 +106,19 @@ def classification_figures(labels: np.ndarray, scores: np.ndarray, classes: tupl
     answers = scores.argmax(axis=1)
     right = int((answers == labels).sum())
     precision, recall, f1, support = precision_recall_fscore_support(labels, answers, labels=numbers, zero_division=0.0)
+    bins = calibration(labels, scores)
     true_scores = np.clip(scores[np.arange(len(labels)), labels], 1e-12, 1.0)
     return {
         "images": len(labels),
         "accuracy": right / len(labels),
         "accuracy_95": list(wilson_interval(right, len(labels))),
         "log_loss": float(-np.log(true_scores).mean()),
-        "expected_calibration_error": calibration(labels, scores).error,
+        "expected_calibration_error": bins.error,
+        "calibration": {
+            "confidence": _plain(bins.confidence),
+            "accuracy": _plain(bins.accuracy),
+            "images": bins.count.tolist(),
+        },
         "macro_f1": float(np.mean(f1)),
         "classes": {
             name: {
@@ -124,3 +131,8 @@ def classification_figures(labels: np.ndarray, scores: np.ndarray, classes: tupl
         },
         "confusion": confusion_matrix(labels, answers, labels=numbers).tolist(),
     }
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    """Return numbers for JSON, which has no NaN."""
+    return [None if math.isnan(value) else float(value) for value in values]

@@ -153,8 +153,8 @@ def test_the_page_gives_them_one_answer(shared_data: Path, monkeypatch: pytest.M
 
     from ui import predict
 
-    kept: list[str] = []
-    monkeypatch.setattr(predict.st, "download_button", lambda label, data, *rest, **more: kept.append(data))
+    offered: dict = {}
+    monkeypatch.setattr(predict.st, "download_button", lambda label, data, *rest, **more: offered.update({label: data}))
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
     page = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=120)
     page.query_params["model"] = SAME_FOR_ALL
@@ -163,6 +163,6 @@ def test_the_page_gives_them_one_answer(shared_data: Path, monkeypatch: pytest.M
     paths = landscapes(shared_data)
     page.file_uploader[0].set_value([(path.name, path.read_bytes(), "image/jpeg") for path in paths]).run()
     assert not page.exception
-    rows = list(csv.DictReader(io.StringIO(kept[-1])))
+    rows = list(csv.DictReader(io.StringIO(offered["Download CSV"]())))
     classes = read_card(ROOT / "saved_models" / SAME_FOR_ALL).classes
     assert orientation_scores([{label: float(row[label]) for label in classes} for row in rows]) <= 1e-3

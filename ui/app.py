@@ -10,12 +10,14 @@ import streamlit as st
 # Streamlit runs this file as a script, whose own folder is then all that it finds modules in.
 sys.path[:0] = [path for path in [str(Path(__file__).resolve().parent.parent)] if path not in sys.path]
 
-from ui import explain, layers_page, predict  # noqa: E402
+from ui import compare, explain, layers_page, model, predict  # noqa: E402
 
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
 pages = [
-    st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict"),
+    st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict", default=True),
     st.Page(explain.page, title="Explain", icon=":material/lightbulb:", url_path="explain"),
+    st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
+    st.Page(model.page, title="Model", icon=":material/id_card:", url_path="model"),
     st.Page(layers_page.page, title="Layers", icon=":material/layers:", url_path="layers"),
 ]
-st.navigation(pages).run()
+st.navigation(pages, position="top").run()

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 import cnnapp
 from cnnapp.segmented import Segmentation
-from pipelines.masks import colours
+from pipelines.palette import class_colours
 
 
 def answer(class_map, names=("background", "disc", "cross"), confidence=1.0) -> Segmentation:
@@ -68,10 +68,10 @@ def test_an_overlay_colours_what_is_shown():
     found = answer(np.diag([0, 1, 2, 1]))
     plain = np.asarray(found.draw(picture, opacity=1.0, side=4, legend=False))
     assert plain[0, 0].tolist() == [100, 100, 100]  # background stays
-    assert plain[1, 1].tolist() == [128, 0, 0]
+    assert plain[1, 1].tolist() == [213, 94, 0]
     only = np.asarray(found.draw(picture, opacity=1.0, shown=[2], side=4, legend=False))
     assert only[1, 1].tolist() == [100, 100, 100]
-    assert only[2, 2].tolist() == [0, 128, 0]
+    assert only[2, 2].tolist() == [0, 114, 178]
     assert found.draw(picture, side=400).height > 400  # with a legend below
 
 
@@ -82,7 +82,9 @@ def test_colours_are_mixed_as_the_formula_says(opacity: float):
     class_map = dice.integers(0, 3, (600, 33)).astype(np.uint8)
     drawn = np.asarray(answer(class_map).draw(pixels, opacity, side=1, legend=False))
     share = opacity * (class_map > 0)[..., None]
-    np.testing.assert_allclose(drawn, pixels * (1 - share) + colours(256)[class_map] * share, atol=0.501)
+    np.testing.assert_allclose(
+        drawn, pixels * (1 - share) + class_colours(["background", "disc", "cross"])[class_map] * share, atol=0.501
+    )
 
 
 @pytest.mark.parametrize("size", [(400, 300), (301, 7), (100, 60), (1, 1)])

@@ -1,58 +1,27 @@
-"""The page in a real Chromium: upload, answer, download."""
+"""The page Predict in a real Chromium: upload, answer, threshold, download, camera."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-import shutil
-import socket
+import json
 import subprocess
 import sys
 import textwrap
-import time
-import urllib.request
+import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import ROOT, draw_shape
+from page_server import chromium, download, keep, needs_chromium, open_page, served, wait_for_pictures
 from PIL import Image
 
 import cnnapp
 from pipelines.data import scenes
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARTIFACTS = ROOT / "artifacts"
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
-
-
-@contextmanager
-def served(log_file: Path) -> Iterator[str]:
-    """Serve the page on a free port of this machine, and stop it again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "cnnapp.cli", "ui", "--port", str(port), "--no-browser"]
-    with open(log_file, "w") as log:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, log_file.read_text()
-                assert time.monotonic() < deadline, "the page did not start"
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(timeout=20)
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -72,12 +41,8 @@ def shipped_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def browser() -> Iterator:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
+    with chromium() as started:
+        yield started
 
 
 def test_upload_answer_download(address: str, browser, tmp_path: Path):
@@ -86,29 +51,28 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
         paths.append(tmp_path / f"{kind}.png")
         draw_shape(kind, number).save(paths[-1])
     (tmp_path / "broken.png").write_bytes(paths[0].read_bytes()[:70])
-    page = browser.new_page(viewport={"width": 1000, "height": 1400})
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.goto(address + "?model=shapes")
-    page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
-    page.set_input_files("input[type=file]", [paths[0], tmp_path / "broken.png", paths[1]])
+    with zipfile.ZipFile(tmp_path / "folder.zip", "w") as archive:
+        archive.write(paths[1], "folder/cross.png")
+        archive.writestr("__MACOSX/folder/._cross.png", b"junk")
+        archive.writestr("folder/notes.txt", b"no image")
+    page, trouble = open_page(browser, address + "?model=shapes")
+    page.set_input_files("input[type=file]", [paths[0], tmp_path / "broken.png", tmp_path / "folder.zip"])
     page.get_by_text("All results").wait_for(timeout=60_000)
     page.get_by_text("broken.png: the image cannot be decoded").wait_for()
-    pictures = "[...document.querySelectorAll('[data-testid=stImage] img')]"
-    page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length == 2")
-    with page.expect_download() as download:
-        page.get_by_text("Download as CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    page.get_by_text("folder.zip: 1 file is no image, such as folder/notes.txt").wait_for()
+    wait_for_pictures(page, 2)
+    rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode())))
     expected = cnnapp.load("shapes").predict(paths)
-    for row, answer in zip(rows, expected, strict=False):
-        assert row["source"] == Path(answer.source).name
+    for row, name, answer in zip(rows, ("disc.png", "folder/cross.png"), expected, strict=False):
+        assert row["source"] == name
         assert row["class_name"] == answer.class_name
         assert float(row["score"]) == pytest.approx(answer.score, abs=1e-5)
         shown = page.get_by_role("heading", name=f"{answer.class_name} · {answer.score:.1%}")
         assert shown.count() >= 1
     assert rows[2]["error"].startswith("broken.png")
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "page.png", full_page=True)
+    record = json.loads(download(page, "Download JSON"))
+    assert [answer["source"] for answer in record["answers"]] == ["disc.png", "folder/cross.png"]
+    keep(page, "predict-classes.png")
     assert not trouble
 
 
@@ -118,35 +82,31 @@ def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(shipped_address: st
     path.write_bytes(drawn.image)
     expected = cnnapp.load(ROOT / "saved_models" / "digit-scenes").predict([path])[0]
     assert len(expected) >= 1
-    page = browser.new_page(viewport={"width": 1000, "height": 1400})
-    trouble: list[str] = []
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.goto(shipped_address + "?model=digit-scenes")
-    page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
+    page, trouble = open_page(browser, shipped_address + "?model=digit-scenes")
     page.set_input_files("input[type=file]", [path])
-    digits = sorted(each.class_name for each in expected)
-    found = ", ".join(f"{digits.count(name)} × {name}" for name in dict.fromkeys(digits))
+    found = ", ".join(f"{count} × {name}" for name, count in expected.counts().items())
     page.get_by_role("heading", name=found).wait_for(timeout=60_000)
+    assert len(json.loads(download(page, "Download COCO"))) == len(expected)
+    digit = expected.class_names[expected.class_ids[0]]
     page.get_by_role("combobox", name="Score map").click()
-    page.get_by_role("option", name=digits[0], exact=True).click()
-    page.get_by_text(f"score of {digits[0]} at every window").wait_for(timeout=60_000)
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "page-boxes.png", full_page=True)
+    page.get_by_role("option", name=digit, exact=True).click()
+    page.get_by_text(f"score of {digit} at every window").first.wait_for(timeout=60_000)
+    wait_for_pictures(page, 2)
+    keep(page, "predict-boxes.png")
     page.get_by_role("slider", name="Smallest score").press("End")
     page.get_by_role("heading", name="nothing found").wait_for(timeout=60_000)
+    assert json.loads(download(page, "Download COCO")) == []
     assert not trouble
 
 
-def test_an_example_is_answered_on_a_narrow_screen(address: str, browser):
-    page = browser.new_page(viewport={"width": 390, "height": 844})
-    page.goto(address)
-    page.get_by_text("Or an example").wait_for(timeout=90_000)
-    page.get_by_role("radio").first.click()
+def test_a_photograph_is_answered_once_the_camera_is_chosen(address: str, browser):
+    page, trouble = open_page(browser, address)
+    assert page.get_by_role("button", name="Take Photo").count() == 0
+    page.get_by_text("Camera", exact=True).click()
+    page.get_by_role("button", name="Take Photo").click(timeout=30_000)
     page.get_by_text("All results").wait_for(timeout=60_000)
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=ARTIFACTS / "page-narrow.png")
+    page.get_by_text("photograph.jpg").first.wait_for()
+    assert not trouble
 
 
 def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
@@ -168,23 +128,21 @@ def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
     assert len(np.unique(expected)) > 1
 
     with served(tmp_path / "page.log") as address:
-        page = browser.new_page(viewport={"width": 1000, "height": 1600})
-        trouble: list[str] = []
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.goto(address + "?model=painted")
-        page.get_by_text("Upload images, or take an example").wait_for(timeout=90_000)
+        page, trouble = open_page(browser, address + "?model=painted")
         page.set_input_files("input[type=file]", [path])
-        page.get_by_role("button", name="Download the mask").wait_for(timeout=60_000)
-        pictures = "[...document.querySelectorAll('[data-testid=stImage] img')]"
-        page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length == 2")
+        wait_for_pictures(page, 2)
         for pieces in (False, True):
             if pieces:
                 page.get_by_text("Piece by piece").click()
                 page.wait_for_timeout(3000)
-            with page.expect_download() as download:
-                page.get_by_role("button", name="Download the mask").click()
-            with Image.open(download.value.path()) as mask:
+            with Image.open(io.BytesIO(download(page, "Download the mask"))) as mask:
                 np.testing.assert_array_equal(np.asarray(mask), expected)
-        ARTIFACTS.mkdir(exist_ok=True)
-        page.screenshot(path=ARTIFACTS / "segmentation.png", full_page=True)
+        with zipfile.ZipFile(io.BytesIO(download(page, "Download masks"))) as archive:
+            (name,) = archive.namelist()
+            with Image.open(io.BytesIO(archive.read(name))) as mask:
+                assert mask.mode == "P"
+                np.testing.assert_array_equal(np.asarray(mask), expected)
+        with zipfile.ZipFile(io.BytesIO(download(page, "Download pictures"))) as archive:
+            assert archive.namelist() == [name]
+        keep(page, "predict-areas.png")
     assert not trouble

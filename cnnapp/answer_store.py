@@ -1,0 +1,151 @@
+"""Answers for images that are asked for again and again, as a page does: what was answered is kept while it fits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.errors import CnnAppError, DataError, ImageTooLargeError
+
+if TYPE_CHECKING:
+    from cnnapp.predictor import Predictor
+    from cnnapp.results import Answer
+
+__all__ = ["AnswerStore", "Answered"]
+
+TILE = 1024
+"""Side of the pieces, in pixels, where an image is too large to be answered for at once."""
+
+_TOGETHER = {"classification": 16}
+"""Images in one call: few, so that the first answers come soon. Of other tasks one, which is no slower."""
+
+Advance = Callable[[str, int, int], object]
+"""Called with the name of an image, how many of its pieces are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What became of an image.
+
+    Args:
+        name: of the image.
+        answer: or why there is none.
+        pieces: whether it was answered piece by piece.
+    """
+
+    name: str
+    answer: Answer | DataError
+    pieces: bool = False
+
+
+class AnswerStore:
+    """Gives answers as they come, and keeps them for the next time.
+
+    Args:
+        most_bytes: that are kept. What does not fit is answered anew each time.
+
+    Example:
+        >>> AnswerStore().size
+        0
+    """
+
+    def __init__(self, most_bytes: int = 512 * 2**20) -> None:
+        self._most_bytes = most_bytes
+        self._kept: dict[tuple, Answered] = {}
+
+    @property
+    def size(self) -> int:
+        """How many bytes are kept."""
+        return sum(map(_size, self._kept.values()))
+
+    def __len__(self) -> int:
+        """Return how many answers are kept."""
+        return len(self._kept)
+
+    def clear(self) -> None:
+        """Forget all answers."""
+        self._kept.clear()
+
+    def answer(
+        self,
+        model: Predictor,
+        images: Sequence[tuple[str, bytes]],
+        options: dict[str, Any] | None = None,
+        tile: int | None = None,
+        advance: Advance = lambda name, done, count: None,
+    ) -> Iterator[Answered]:
+        """Answer for images, one after another.
+
+        An image that is refused as too large for memory is answered piece by piece, where the task allows that.
+        Answers for other images than these are forgotten; those for these with other options are kept while they fit.
+
+        Args:
+            model: answers.
+            images: (name, encoded bytes); every name is another.
+            options: of the model, as for :meth:`cnnapp.Predictor.predict`.
+            tile: answer all of them in pieces of this side, in pixels.
+            advance: is called behind each piece.
+
+        Yields:
+            What became of each, in order.
+        """
+        options = options or {}
+        contents = [(name, hashlib.sha256(data).hexdigest()) for name, data in images]
+        asked = (str(model.served.directory), model.card.created, tuple(sorted(options.items())), tile)
+        keys = [(*content, *asked) for content in contents]
+        present = set(contents)
+        self._kept = {key: found for key, found in self._kept.items() if key[:2] in present}
+        missing = [image for image, key in zip(images, keys, strict=True) if key not in self._kept]
+        whole = self._whole(model, missing if tile is None else [], options)
+        for (name, data), key in zip(images, keys, strict=True):
+            if key not in self._kept:
+                found = next(whole) if tile is None else _in_pieces(model, name, data, options, tile, advance)
+                if isinstance(found.answer, ImageTooLargeError) and model.card.task != "classification":
+                    found = _in_pieces(model, name, data, options, TILE, advance)
+                if not isinstance(found.answer, DataError):
+                    self._keep(key, found, set(keys))
+                yield found
+            else:
+                # What was used last is behind all others, which are forgotten first.
+                self._kept[key] = self._kept.pop(key)
+                yield self._kept[key]
+
+    def _whole(
+        self, model: Predictor, images: Sequence[tuple[str, bytes]], options: dict[str, Any]
+    ) -> Iterator[Answered]:
+        names, together = [name for name, _ in images], _TOGETHER.get(model.card.task, 1)
+        found = model.predict_each([data for _, data in images], together, names=names, **options)
+        return (Answered(name, answer) for name, answer in found)
+
+    def _keep(self, key: tuple, found: Answered, wanted: set[tuple]) -> None:
+        """Keep an answer; forget old ones for that, but none that is wanted now, lest all be answered for ever anew."""
+        room = self._most_bytes - self.size - _size(found)
+        for old in [old for old in self._kept if old not in wanted]:
+            if room >= 0:
+                break
+            room += _size(self._kept.pop(old))
+        if room >= 0:
+            self._kept[key] = found
+
+
+def _in_pieces(
+    model: Predictor, name: str, data: bytes, options: dict[str, Any], tile: int, advance: Advance
+) -> Answered:
+    def step(done: int, count: int) -> None:
+        advance(name, done, count)
+
+    try:
+        return Answered(name, model.predict_by_pieces(data, tile, name=name, advance=step, **options), pieces=True)
+    except DataError as error:
+        return Answered(name, error)
+    except CnnAppError as error:
+        return Answered(name, DataError(f"{name}: {error}"))
+
+
+def _size(found: Answered) -> int:
+    values = (getattr(found.answer, field.name) for field in fields(found.answer))  # type: ignore[arg-type]
+    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))

@@ -1,0 +1,109 @@
+"""The pages Compare and Model in a real Chromium, and all of them on a narrow screen and in the dark."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from page_server import chromium, keep, needs_chromium, open_page, served, wait_for_pictures
+
+from pipelines.artifact import read_card
+from pipelines.data import digits, scenes
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The pages with the models that ship, one of them twice."""
+    root = tmp_path_factory.mktemp("saved_models")
+    for name in ("digits", "fashion", "digit-scenes", "digit-segmentation"):
+        shutil.copytree(ROOT / "saved_models" / name, root / name)
+    second = Path(shutil.copytree(root / "digits" / "1", root / "digits" / "2"))
+    card = read_card(second).model_copy(update={"version": 2})
+    (second / "model_card.json").write_text(card.model_dump_json())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNAPP_SAVED_MODELS", str(root))
+        with served(root / "page.log") as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with chromium() as started:
+        yield started
+
+
+def test_two_models_are_compared_and_labels_say_who_is_right(address: str, browser, tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "labelled.zip", "w") as archive:
+        for number, example in zip(range(6), digits.load(0).test.examples(), strict=False):
+            archive.writestr(f"labelled/{example.label}/{number}.png", example.image)
+    page, trouble = open_page(browser, address + "compare?model=digits/1&with=digits/2")
+    page.set_input_files("input[type=file]", [tmp_path / "labelled.zip"])
+    page.get_by_role("heading", name="They agree on 6 of 6 images").wait_for(timeout=60_000)
+    page.get_by_text("first right: 6 of 6, second right: 6 of 6").wait_for()
+    wait_for_pictures(page, 6)
+    keep(page, "compare.png")
+    assert not trouble
+
+
+@pytest.mark.parametrize("name", ["digits", "digit-scenes", "digit-segmentation"])
+def test_a_card_is_shown_and_verified(name: str, address: str, browser):
+    page, trouble = open_page(browser, address + f"model?model={name}")
+    page.get_by_role("heading", name="What it should not be used for").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Verify files and golden examples").click(timeout=60_000)
+    page.get_by_text("files have the hashes on the card").wait_for(timeout=60_000)
+    keep(page, f"model-{name}.png")
+    assert not trouble
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("path", "done"),
+    [
+        ("?model=digit-segmentation", "All results"),
+        ("?model=digits", "All results"),
+        ("model?model=fashion", "Versions"),
+    ],
+)
+def test_a_narrow_screen_needs_no_scrolling_sideways(path: str, done: str, scheme: str, address: str, browser):
+    page, trouble = open_page(browser, address + path, viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    if done == "All results":
+        page.get_by_text("Examples", exact=True).click()
+        page.get_by_role("button", name="example 1" if "segmentation" in path else "0", exact=True).first.click()
+    page.get_by_text(done).first.wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)
+    name = "".join(letter if letter.isalnum() else "-" for letter in path).strip("-")
+    keep(page, f"narrow-{scheme}-{name}.png")
+    dark = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    assert (sum(map(int, dark.strip("rgb()").split(","))) < 200) == (scheme == "dark")
+    assert not trouble
+
+
+def test_the_keyboard_reaches_what_there_is(address: str, browser):
+    page, _ = open_page(browser, address + "?model=digit-scenes")
+    page.get_by_text("Examples", exact=True).click()
+    page.get_by_role("button", name="example 1", exact=True).click()
+    page.get_by_text("All results").wait_for(timeout=60_000)
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.innerText")
+        )
+    assert {"Smallest score", "Largest overlap", "Opacity"} <= reached
+    assert any("Download CSV" in text for text in reached if text)
+
+
+def test_all_pictures_are_described(address: str, browser, tmp_path: Path):
+    path = tmp_path / "scene.png"
+    path.write_bytes(next(scenes.load(0).test.examples()).image)
+    page, _ = open_page(browser, address + "?model=digit-segmentation")
+    page.set_input_files("input[type=file]", [path])
+    wait_for_pictures(page, 2)
+    texts = page.eval_on_selector_all("[data-testid=stImage] img", "all => all.map(one => one.alt)")
+    assert all("scene.png" in text for text in texts)
