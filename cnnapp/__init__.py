@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError
+from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError, ServiceError
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor, load
+    from cnnapp.remote import RemotePredictor, connect
     from cnnapp.results import Classification, Detections
     from cnnapp.segmented import Segmentation
 
@@ -30,7 +31,10 @@ __all__ = [
     "Detections",
     "ModelError",
     "Predictor",
+    "RemotePredictor",
     "Segmentation",
+    "ServiceError",
+    "connect",
     "load",
 ]
 
@@ -38,7 +42,9 @@ _LAZY = {
     "Classification": "cnnapp.results",
     "Detections": "cnnapp.results",
     "Predictor": "cnnapp.predictor",
+    "RemotePredictor": "cnnapp.remote",
     "Segmentation": "cnnapp.segmented",
+    "connect": "cnnapp.remote",
     "load": "cnnapp.predictor",
 }
 

@@ -10,7 +10,7 @@ from pipelines.errors import DataError
 from pipelines.progress import Reporter
 
 if TYPE_CHECKING:
-    from cnnapp.predictor import Predictor
+    from cnnapp.answerer import Answerer
 
 __all__ = ["Answering", "write_file"]
 
@@ -30,7 +30,7 @@ class Answering:
     """
 
     def __init__(
-        self, predictor: Predictor, files: list[str], masks: Path | None, pictures: Path | None, reporter: Reporter
+        self, predictor: Answerer, files: list[str], masks: Path | None, pictures: Path | None, reporter: Reporter
     ) -> None:
         self._predictor, self._files, self._reporter = predictor, files, reporter
         self._masks, self._pictures = masks, pictures
@@ -76,6 +76,9 @@ class Answering:
                 yield name, answer
 
     def _one(self, number: int, name: str, tile: int, blend: bool, options: dict[str, Any], masks: Path) -> Any:
+        from cnnapp.predictor import Predictor
+
+        assert isinstance(self._predictor, Predictor)
         with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
             if self._predictor.card.task == "segmentation":
                 path = masks / f"{_stem(number, name)}.tif"

@@ -129,17 +129,23 @@ def predict(
     blend: Annotated[
         bool, typer.Option("--blend", help="With --tile, where the network sees the whole image: fade between pieces.")
     ] = False,
+    server: Annotated[
+        str | None,
+        typer.Option(help="Ask a service at this URL: `cnnapp serve`, or TensorFlow Serving.", metavar="URL"),
+    ] = None,
 ) -> None:
     """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1.
 
     With --tile, masks are written piece by piece; the same command goes on where one before was stopped.
     """
-    from cnnapp import predictor
+    from cnnapp import predictor, remote
     from cnnapp.answering import Answering
     from pipelines.progress import Reporter
 
     files = list(_find_images(paths))
-    loaded = predictor.load(model)
+    if server is not None and tile is not None:
+        raise ConfigError("--tile: pieces are cut by whoever has the network; a service answers for whole images alone")
+    loaded = predictor.load(model) if server is None else remote.connect(server, model)
     task = loaded.card.task
     if coco is not None and task == "classification":
         raise ConfigError(f"--coco: {loaded.card.name} is for {task}; COCO's results are boxes and masks")

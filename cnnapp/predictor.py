@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from cnnapp.answerer import Answerer, Option
 from cnnapp.large import LargeSegmentation
 from cnnapp.outputs import to_answers, undecodable
 from cnnapp.results import Answer, Detections, Segmentation
 from cnnapp.saved_models import resolve
 from pipelines import intake, memory
 from pipelines.artifact import ModelCard, ServedModel
-from pipelines.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.errors import DataError, ModelError
 from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Predictor", "load"]
 
-Option = float | tuple[float, ...]
 _TASKS = ("classification", "detection", "segmentation")
 
 
@@ -62,7 +62,7 @@ def load(name: str | os.PathLike) -> Predictor:
     return Predictor(resolve(name))
 
 
-class Predictor:
+class Predictor(Answerer):
     """A saved model that answers.
 
     Args:
@@ -88,32 +88,6 @@ class Predictor:
         """The saved model itself, from bytes to named arrays."""
         return self._served
 
-    def predict(
-        self, images: ImageInput | Iterable[ImageInput], batch_size: int = 32, **options: Option
-    ) -> list[Answer]:
-        """Answer for images.
-
-        Args:
-            images: one or many of: a path, encoded bytes, an array (uint8 of shape (H, W), (H, W, 3) or (H, W, 4)), a
-                Pillow image.
-            batch_size: how many are answered in one call; of images too large for that together it is fewer.
-            **options: optional inputs of the model: for detection ``score_threshold``, ``overlap_threshold``,
-                ``soft_nms_sigma``, ``scales``.
-
-        Returns:
-            One answer an image, in order; also for a single image.
-
-        Raises:
-            DataError: naming the first image that cannot be read. :meth:`predict_each` goes on behind it.
-        """
-        single = isinstance(images, (str, os.PathLike, bytes, np.ndarray)) or hasattr(images, "getbands")
-        answers = []
-        for _, answer in self.predict_each([images] if single else images, batch_size, **options):  # type: ignore[arg-type,list-item]
-            if isinstance(answer, DataError):
-                raise answer
-            answers.append(answer)
-        return answers
-
     def predict_each(
         self,
         images: Iterable[ImageInput],
@@ -134,7 +108,7 @@ class Predictor:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
-        self._check_options(options)
+        self.check_options(options)
         images = iter(images)
         calls = None if names is None else iter(names)
         with ThreadPoolExecutor(max_workers=4) as pool:
@@ -144,12 +118,6 @@ class Predictor:
                 )
                 read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
                 yield from zip(called, self._answers(read, options), strict=True)
-
-    def _check_options(self, options: dict[str, Option]) -> None:
-        known = self.card.input.get("options", {})
-        for option in options:
-            if option not in known:
-                raise ConfigError(unknown("option", option, known))
 
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> _Read | DataError:
         try:
@@ -220,7 +188,7 @@ class Predictor:
         """
         from cnnapp import by_pieces
 
-        self._check_options(options)
+        self.check_options(options)
         return by_pieces.answer(self._served, image, tile, blend, name or intake.name_of(image), advance, options)
 
     def segment_to(
@@ -257,7 +225,7 @@ class Predictor:
         """
         from cnnapp import by_pieces
 
-        self._check_options(options)
+        self.check_options(options)
         return by_pieces.write(self._served, image, Path(path), tile, blend, name or intake.name_of(image), advance)
 
     def score_map(self, image: ImageInput, scale: float | None = None) -> np.ndarray:

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -52,12 +51,14 @@ class Gateway:
         figures = [Route(path, self._figures) for path in ("/metrics", "/monitoring/prometheus/metrics")]
         health = [Route(path, self._health) for path in ("/healthz", "/-/healthz")]
         self.application = Starlette(
-            routes=[*figures, *health, Route("/v1/{rest:path}", self._serve, methods=["GET", "POST"])],
-            exception_handlers={404: _not_found, 405: _not_found},
+            routes=[*figures, *health, Route("/{rest:path}", self._serve, methods=["GET", "POST"])],
+            exception_handlers={405: _not_found},
         )
 
     async def _serve(self, request: Request) -> Response:
         path = request.scope["path"]
+        if not path.lower().startswith("/v1/"):
+            return await _not_found(request)
         asked = (_ASK if request.method == "POST" else _TELL).fullmatch(path)
         try:
             if asked is None:
@@ -73,8 +74,7 @@ class Gateway:
         if not name:
             raise Refusal(400, f"Missing model name in request; there is: {', '.join(self._models)}")
         if label is not None:
-            raise Refusal(400, f"Unrecognized servable version label: {unquote(label)}; versions have numbers here")
-        name = unquote(name)
+            raise Refusal(400, f"Unrecognized servable version label: {label}; versions have numbers here")
         there = sorted(self._models.get(name, ()))
         if not there or (version is not None and int(version) not in there):
             known = ", ".join(f"{one}/{number}" for one in self._models for number in sorted(self._models[one]))
@@ -186,7 +186,7 @@ class Gateway:
         return Response(self.metrics.page(), headers={"content-type": CONTENT_TYPE})
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
+async def _not_found(request: Request, error: Exception | None = None) -> Response:
     return _response(404, write_error(f"Not Found: {request.method} {request.scope['path']}"))
 
 

@@ -256,15 +256,8 @@ def write_outputs(outputs: Mapping[str, np.ndarray], row: bool) -> bytes:
         raise Refusal(400, f"has inconsistent batch size: rows of outputs are {told}; ask in columns: 'inputs'")
     if len(columns) == 1:
         return to_json({"predictions": next(iter(columns.values()))})
-    rows = zip(*(_each(values) for values in columns.values()), strict=True)
+    rows = zip(*columns.values(), strict=True)
     return to_json({"predictions": [dict(zip(columns, values, strict=True)) for values in rows]})
-
-
-def _each(values: Any) -> list[Any]:
-    if isinstance(values, orjson.Fragment):
-        values = json.loads(bytes(values.contents))
-        return [orjson.Fragment(json.dumps(one)) for one in values]
-    return list(values)
 
 
 def _plain(values: np.ndarray, as_bytes: bool) -> Any:
@@ -278,8 +271,10 @@ def _plain(values: np.ndarray, as_bytes: bool) -> Any:
         return _nested(values, write)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         # JSON has no such numbers; TensorFlow Serving writes NaN and Infinity, as Python's own module does.
-        shortest = np.vectorize(lambda one: float(str(one)), otypes=[float])
-        return orjson.Fragment(json.dumps(shortest(values).tolist()))
+        return _nested(
+            values.astype(str).astype(np.float64),
+            lambda one: one if np.isfinite(one) else orjson.Fragment(json.dumps(one)),
+        )
     return np.ascontiguousarray(values) if values.ndim else values[()]
 
 

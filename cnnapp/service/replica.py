@@ -23,6 +23,9 @@ from pipelines.quiet import import_tensorflow
 
 __all__ = ["ModelReplica", "Reply"]
 
+_AT_ONCE: Any = serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
+"""Waits for nobody: those that are to be answered together have gathered before."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -123,8 +126,7 @@ class ModelReplica:
             raise found
         return found
 
-    # It waits for nobody: whoever is to be answered together has gathered before.
-    @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
+    @_AT_ONCE
     async def _together(self, requests: list[Request], untils: list[float]) -> list[Any]:
         """Answer requests that came together, those of a kind in one call."""
         found: list[Any] = [Refusal(504, "the time for the request was over before its turn came")] * len(requests)

@@ -49,7 +49,7 @@ class Service:
     address: str = "127.0.0.1"
     port: int = 8501
     replicas: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=Limits.parse)
 
     def __post_init__(self) -> None:
         """Look at the models, so that what is wrong with one is said before anything is started."""
@@ -142,6 +142,8 @@ def _ray() -> Iterator[None]:
         ray.serve.start(proxy_location="Disabled", logging_config=_QUIET)
         yield
     finally:
+        for number in handlers:
+            signal.signal(number, signal.SIG_IGN)  # a second one must not leave half of Ray behind
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -156,14 +158,14 @@ def _deploy(service: Service) -> dict[tuple[str, int], Any]:
     threads = max(1, (os.cpu_count() or 1) // service.replicas)
     targets = []
     for (name, version), directory in models.items():
-        deployment = serve.deployment(ModelReplica).options(
+        deployment = serve.deployment(
             name=f"{name}-{version}",
             num_replicas=service.replicas,
             # Queues are kept, and limited, in front of Ray's.
             max_ongoing_requests=10 * service.limits.queue,
             graceful_shutdown_timeout_s=1.0,
             ray_actor_options={"num_cpus": 0},
-        )
+        )(ModelReplica)
         application = deployment.bind(str(directory.resolve()), service.limits, threads)
         targets.append(serve.RunTarget(application, f"{name}-{version}", route_prefix=None, logging_config=_QUIET))
     try:
