@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -205,12 +206,11 @@ class RemotePredictor(Answerer):
         if _LABELS in self._signatures:
             return tuple(self._labels())
         count = self._count(task)
-        try:
-            local = read_card(saved_models.resolve(f"{name}/{version}"))
-        except ModelError:
-            local = None
-        if local is not None and local.task == task and count in (0, len(local.classes)):
-            return tuple(local.classes)
+        for local in (f"{name}/{version}", name):
+            with contextlib.suppress(ModelError):
+                card = read_card(saved_models.resolve(local))
+                if card.task == task and count in (0, len(card.classes)):
+                    return tuple(card.classes)
         return tuple(f"class {number}" for number in range(count))
 
     def _labels(self) -> Iterator[str]:
@@ -238,13 +238,14 @@ class RemotePredictor(Answerer):
 
     def _class_names(self, outputs: Mapping[str, np.ndarray]) -> list[str]:
         """Return the names of the classes; those that nobody told have their numbers."""
-        ids = outputs["class_map" if self.card.task == "segmentation" else "class_ids"].astype(int)
+        maps = self.card.task == "segmentation"
+        ids = outputs.get("class_map" if maps else "class_ids", np.zeros(0)).astype(int)
         names = list(self.card.classes)
         most = (
             int(ids[ids != IGNORED].max(initial=-1)) if self.card.task == "segmentation" else int(ids.max(initial=-1))
         )
         names += [f"class {number}" for number in range(len(names), most + 1)]
-        if "class_names" in outputs:
+        if "class_names" in outputs and "class_ids" in outputs:
             told = zip(ids.ravel().tolist(), outputs["class_names"].ravel().tolist(), strict=True)
             for number, name in told:
                 if name:  # behind the last detection there is none

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+import requests
+from conftest import ROOT, RunningService, running_service
 from PIL import Image, ImageOps
 
 import cnnapp
@@ -173,19 +175,44 @@ def _send(folder: Path) -> None:
         (folder / f"{name}.sent").write_bytes(intake.read(folder / name))
 
 
-WAYS: list[Callable[[str, Path], dict[str, dict[str, np.ndarray]]]] = [
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """One for all tasks."""
+    directories = [served(task).directory for task in MODELS]
+    with running_service(tmp_path_factory.mktemp("service") / "log.txt", *directories) as running:
+        yield running
+
+
+def by_http_service(task: str, folder: Path, service: RunningService) -> dict[str, dict[str, np.ndarray]]:
+    """The files as they are, whatever their format, each in a request of its own."""
+    name, _, version = MODELS[task].partition("/")
+    found = {}
+    for file, data in FILES.items():
+        content = {"inputs": {"image_bytes": [{"b64": base64.b64encode(data).decode()}]}}
+        answer = requests.post(f"{service.url}/v1/models/{name}/versions/{version}:predict", json=content, timeout=60)
+        assert answer.status_code == 200, f"{file}: {answer.text[:500]}"
+        like = _expected(task)[file]
+        found[file] = {part: np.array(values, like[part].dtype) for part, values in answer.json()["outputs"].items()}
+    return found
+
+
+WAYS: list[Callable[..., dict[str, dict[str, np.ndarray]]]] = [
     by_python,
     by_tensorflow_alone,
     by_saved_model_cli,
+    by_http_service,
 ]
 
 
 @pytest.mark.parametrize("task", MODELS)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_every_way_in_gives_the_answer_for_the_pixels(way, task: str, tmp_path: Path):
+def test_every_way_in_gives_the_answer_for_the_pixels(way, task: str, tmp_path: Path, request: pytest.FixtureRequest):
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)
-    for name, found in way(task, tmp_path).items():
+    more = (request.getfixturevalue("service"),) if way is by_http_service else ()
+    answers = way(task, tmp_path, *more)
+    assert set(answers) == set(FILES)
+    for name, found in answers.items():
         _compare(task, name, found)
 
 

@@ -127,15 +127,18 @@ def _ray() -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="cnnapp-", dir="/tmp" if os.path.isdir("/tmp") else None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        ray.init(
-            num_cpus=1,
-            include_dashboard=False,
-            log_to_driver=True,
-            logging_level=logging.ERROR,
-            object_store_memory=_STORE,
-            _temp_dir=folder,
-            _node_ip_address="127.0.0.1",
-        )
+        try:
+            ray.init(
+                num_cpus=1,
+                include_dashboard=False,
+                log_to_driver=True,
+                logging_level=logging.ERROR,
+                object_store_memory=_STORE,
+                _temp_dir=folder,
+                _node_ip_address="127.0.0.1",
+            )
+        except SystemExit:  # which Ray makes of SIGTERM
+            raise _Stopped from None
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray puts its own in their place
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
