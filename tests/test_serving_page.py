@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from typer.main import get_command
 
+from cnnapp.cli import app
+from cnnapp.service.limits import Limits
+from cnnapp.service.metrics import Metrics
 from pipelines.serving import ImageServing, MaskServing, ScanServing
 
 PAGE = (ROOT / "docs" / "serving.md").read_text()
@@ -54,3 +58,23 @@ def test_inputs_and_outputs_are_those_of_the_models(task: str):
 def test_warm_up_is_as_it_says():
     assert ImageServing.warmup_batches == (1, 8, 32)
     assert MaskServing.warmup_batches == ScanServing.warmup_batches == (1, 2)
+
+
+def test_limits_of_the_service_are_as_it_says():
+    rows = dict(re.findall(r"^\| `--([a-z]+)` \| ([\d,]+) \|", PAGE, flags=re.MULTILINE))
+    assert {name: float(value.replace(",", "")) for name, value in rows.items()} == Limits().model_dump()
+    options = get_command(app).commands["serve"].params  # type: ignore[attr-defined]
+    assert {option.name: option.default for option in options if option.name in rows} == Limits().model_dump()
+
+
+def test_figures_of_the_service_are_as_it_says():
+    rows = dict(re.findall(r"^\| `(cnnapp_[a-z_]+)` \| ([a-z, ]+) \|", PAGE, flags=re.MULTILINE))
+    metrics = Metrics()
+    metrics.answered("a", 1, "b", 200, 0.1, images=1, batch=1)
+    metrics.held("a", 1, 0)
+    metrics.described("a", 1, {"process": 1, "memory": 1})
+    found = {}
+    for name, labels in re.findall(r"^(cnnapp_\w+)\{(.*?)\}", metrics.page().decode(), flags=re.MULTILINE):
+        kept = set(re.findall(r"(\w+)=", labels)) - {"le"}
+        found[re.sub(r"_(bucket|sum|count)$", "", name)] = kept
+    assert {name: set(labels.split(", ")) for name, labels in rows.items()} == found
