@@ -62,6 +62,10 @@ class AnswerStore:
         """How many bytes are kept."""
         return sum(map(_size, self._kept.values()))
 
+    def __iter__(self) -> Iterator[Answered]:
+        """Give what is kept, what was used last behind all others."""
+        return iter(self._kept.values())
+
     def __len__(self) -> int:
         """Return how many answers are kept."""
         return len(self._kept)

@@ -146,6 +146,16 @@ class RemotePredictor(Answerer):
                 for name, data in zip(called, read, strict=True):
                     yield name, data if isinstance(data, DataError) else next(answers)
 
+    def outputs(self, image_bytes: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Return the named outputs of ``serving_default`` for encoded images, in one call, with the model's options.
+
+        Raises:
+            ServiceError: if the service cannot be reached, or refuses them.
+        """
+        given = {"image_bytes": [{"b64": base64.b64encode(data).decode()} for data in image_bytes]}
+        response = self._call("POST", f"{self._path}:predict", self._defaults(_DEFAULT) | given)
+        return self._outputs(self._tell(response), _DEFAULT)
+
     def _answers(self, images: Sequence[tuple[str, bytes]], options: dict[str, Option]) -> list[Answer | DataError]:
         if not images:
             return []
