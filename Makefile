@@ -60,4 +60,4 @@ bench: $(STAMP)  ## measure every speed claim; installs the peers, PyTorch and O
 	$(BIN)/python benchmarks/serve.py
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts exports

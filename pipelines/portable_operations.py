@@ -45,7 +45,8 @@ def stand_in(node: Any, shape: tf.TensorShape) -> Any | None:
     number, count = tf.TensorSpec([], tf.float32), tf.TensorSpec([], tf.int32)
     if node.op == "ScaleAndTranslate" and node.attr["kernel_type"].s == b"triangle" and node.attr["antialias"].b:
         size, place = tf.TensorSpec([2], tf.int32), tf.TensorSpec([2], tf.float32)
-        return _traced(triangle_resize, tf.TensorSpec([None] * 4, kind), size, place, place)
+        # Pixels are scaled as RGB, before they turn to grey. Behind a loop nothing else would tell converters so.
+        return _traced(triangle_resize, tf.TensorSpec([None, None, None, 3], kind), size, place, place)
     if node.op == "NonMaxSuppressionV5" and kind == tf.float32:
         boxes, scores = tf.TensorSpec([None, 4], tf.float32), tf.TensorSpec([None], tf.float32)
         return _traced(suppress, boxes, scores, count, number, number, number)

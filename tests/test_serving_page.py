@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,11 @@ def test_a_block_of_python_runs_without_the_project(number: int, tmp_path: Path)
     (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
     image = ROOT / "saved_models" / "digit-segmentation" / "1" / "golden" / "input-0.png"
     (tmp_path / "scene.png").write_bytes(image.read_bytes())
+    for name, extension in set(re.findall(r"exports/([a-z-]+)-1[a-z0-9-]*(\.[a-z]+)", BLOCKS[number])):
+        kind = {".onnx": "onnx", ".tflite": "litert"}[extension]
+        command = [sys.executable, "-m", "cnnapp.cli", "export", name, "--format", kind]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True)
     without = "import sys\nsys.modules.update(dict.fromkeys(('layers', 'pipelines', 'cnnapp', 'ui', 'keras')))\n"
     shown = "\nprint(len(globals().get('present', globals().get('boxes', ()))))"
     done = subprocess.run(

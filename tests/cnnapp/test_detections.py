@@ -171,3 +171,10 @@ def test_evaluate_check_and_list_know_detection(run, scattered: Path, tmp_path: 
 def test_wrong_training_options_are_said_at_once(run):
     status, text = run("train", "detection", "--data", "scenes", "--name", "x", "--conv", "unshared")
     assert (status, "conv" in text) == (2, True)
+
+
+def test_a_detector_of_today_is_written_for_litert(run):
+    status, out, _ = run("export", "scattered", "--format", "litert")
+    assert status == 0
+    assert "of a box" in out
+    assert Path("exports/scattered-1-float16.tflite").is_file()

@@ -247,3 +247,10 @@ def test_a_task_that_does_not_fit_is_said(run, painted: Path):
 def test_masks_are_for_segmentation_alone(run, models: Path, monkeypatch: pytest.MonkeyPatch):
     status, text = run("predict", "shapes", "x.png", "--masks", "masks")
     assert (status, "only segmentation gives masks" in text) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["litert", "onnx"])
+def test_a_segmentation_of_today_is_written_in_other_formats(run, kind: str):
+    status, out, _ = run("export", "painted", "--format", kind)
+    assert status == 0
+    assert "against the saved model: largest difference of a score" in out
