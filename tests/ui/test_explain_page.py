@@ -29,10 +29,15 @@ def open_page(**query: str) -> AppTest:
     return page
 
 
+def below_pictures(page: AppTest) -> list[str]:
+    return [caption for picture in page.image for caption in picture.captions]
+
+
 def captions(page: AppTest) -> str:
     """What is written below the pictures and elsewhere on the page."""
-    pictures = [picture.proto.imgs[0].caption for picture in page.get("imgs")]
-    return "\n".join([*pictures, *(text.value for text in [*page.markdown, *page.caption, *page.subheader])])
+    return "\n".join(
+        [*below_pictures(page), *(text.value for text in [*page.markdown, *page.caption, *page.subheader])]
+    )
 
 
 @pytest.mark.parametrize("name", ["digits", "digit-scenes", "digit-segmentation"])
@@ -40,9 +45,9 @@ def test_every_view_shows_pictures_with_captions_for_every_task(name: str):
     for view in VIEWS:
         page = open_page(model=name, view=view)
         assert not page.error, view
-        pictures = [picture for element in page.get("imgs") for picture in element.proto.imgs]
+        pictures = below_pictures(page)
         assert len(pictures) >= (1 if view == "Feature maps" else 2), view
-        assert all(picture.caption for picture in pictures), view
+        assert all(pictures), view
 
 
 def test_the_class_of_the_address_is_explained_and_another_can_be_chosen():
