@@ -36,7 +36,7 @@ def test_what_is_seen_follows_the_click(shipped_address: str, browser):  # noqa:
 
 
 def test_evidence_and_maps_on_a_narrow_dark_screen(shipped_address: str, browser):  # noqa: F811
-    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = browser.new_page(viewport={"width": 390, "height": 1900}, color_scheme="dark")
     page.goto(shipped_address + "explain?model=fashion&class=Coat")
     page.get_by_text("evidence for Coat").wait_for(timeout=120_000)
     ARTIFACTS.mkdir(exist_ok=True)

@@ -74,7 +74,10 @@ def test_the_layer_of_the_address_is_shown_and_kept_from_view_to_view():
     assert "the maps of stage2_conv1" in captions(page)
     page.button_group(key="explain view").set_value("What it sees").run()
     assert not page.exception
-    assert page.select_slider(key="explain layer").value == "stage2_conv1"
+    assert page.select_slider(key="explain sight").value == "stage2_conv1"
+    page.select_slider(key="explain sight").set_value("pool1").run()
+    page.button_group(key="explain view").set_value("Feature maps").run()
+    assert page.selectbox(key="explain layer").value == "pool1"
 
 
 def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
@@ -83,7 +86,7 @@ def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
     shown = model.inside.shown(data)
     page = open_page(model="digit-segmentation", layer="first_conv", view="What it sees")
     for layer in ("first_conv", "pool2"):
-        page.select_slider(key="explain layer").set_value(layer).run()
+        page.select_slider(key="explain sight").set_value(layer).run()
         page.number_input(key="explain x").set_value(60).run()
         page.number_input(key="explain y").set_value(40).run()
         left, top, right, bottom = model.inside.growth(shown, 60.5, 40.5)[layer]
