@@ -142,12 +142,10 @@ def _window(inside: Inside, shown: Shown, x: float, y: float, class_id: int | No
 
 def _unit(inside: Inside, shown: Shown, x: float, y: float, class_id: int | None) -> _Found:
     from cnnapp.influence import through_unit
-    from pipelines.explaining import class_evidence
 
-    evidence = class_evidence(inside.model)
-    layer = evidence.layer
+    layer = inside.evidence.layer
     position = inside.nearest(shown, layer, x, y)
-    scores, chosen, influence = through_unit(evidence.both, shown.pixels, position, class_id)
+    scores, chosen, influence = through_unit(inside.evidence.both, shown.pixels, position, class_id)
     what = f"the unit in row {position[0]}, column {position[1]} of {layer}"
     return what, scores, chosen, inside.sight(shown, inside.supports(shown, {layer: position})[layer], influence)
 

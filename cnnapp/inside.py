@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.decisions import Decision
+    from pipelines.explaining import ClassEvidence
 
 __all__ = ["Inside", "Unit"]
 
@@ -123,16 +124,25 @@ class Inside:
             ModelError: if the network has no such filters: kernels that differ from place to place are not the same
                 everywhere, and others do not read the image itself.
         """
+        import keras
+
         for name in self.layers:
             kernel = getattr(self._layer(name), "kernel", None)
             if kernel is None:
                 continue
             if len(kernel.shape) == 4 and kernel.shape[2] in (1, 3):
-                return Filters(name, np.array(kernel))
+                return Filters(name, keras.ops.convert_to_numpy(kernel))
             break
         raise ModelError(
             f"{self.served.directory}: the network does not begin with filters that are the same everywhere"
         )
+
+    @cached_property
+    def evidence(self) -> ClassEvidence:
+        """How a classifier's evidence for a class is found."""
+        from pipelines.explaining import class_evidence
+
+        return class_evidence(self.model)
 
     def _layer(self, name: str) -> Any:
         parts = [self.model, *(layer for layer in self.model.layers if hasattr(layer, "layers"))]

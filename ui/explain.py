@@ -60,9 +60,9 @@ def page() -> None:
         st.error(str(error), icon=":material/error:")
 
 
-def _remembered(name: str, options: Sequence[str], default: str) -> None:
+def _remembered(name: str, options: Sequence[str], default: str, key: str | None = None) -> None:
     """Begin a choice with what the address of the page says, unless it was made before."""
-    key = f"explain {name}"
+    key = key or f"explain {name}"
     if key not in st.session_state or st.session_state[key] not in options:
         asked = st.query_params.get(name, default)
         st.session_state[key] = asked if asked in options else default
@@ -192,9 +192,10 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     key = str(model.served.directory)
     shown = _shown(model, key, name, data)
     height, width = shown.size
-    _remembered("layer", inside.layers, inside.layers[-1])
+    # Another widget than that of the maps, which Streamlit keeps apart: the address hands the layer on.
+    _remembered("layer", inside.layers, inside.layers[-1], "explain sight")
     layer = st.select_slider(
-        "Layer", inside.layers, key="explain layer", help="From the first to the last: what a unit sees grows."
+        "Layer", inside.layers, key="explain sight", help="From the first to the last: what a unit sees grows."
     )
     st.query_params["layer"] = layer
     _begin_point(width, height)
@@ -239,7 +240,7 @@ def _sight_caption(unit: Unit) -> str:
     share = unit.sight.share()
     if not share:
         return f"{sees}; it is silent here, so nothing nearby changes it."
-    return f"{sees}; in effect 90 % of what moves it comes from {share:.0%} of them (coloured)."
+    return f"{sees}; in effect 90% of what moves it comes from {share:.0%} of them (coloured)."
 
 
 def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple[float, float]) -> None:
@@ -249,7 +250,7 @@ def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple
     left, right = st.columns(2, vertical_alignment="center")
     left.image(
         found.sight.draw(data, point=point, largest=_LARGEST),
-        caption=f"which pixels move {found.class_name} at {found.what}",
+        caption=f"which pixels move the decision for {found.class_name}",
         width="stretch",
     )
     right.markdown(f"**{found.class_name} · {found.score:.1%}**: {found.what}")

@@ -106,6 +106,25 @@ def test_the_size_is_asked_for_and_checked(keras_file: Path, models: Path):
     assert "height and a width" in run("shapes", "--input-size", "8x8x8", fails=ConfigError)
 
 
+def test_networks_for_any_size_are_reckoned_with_their_own(detectors: Path, detector, segmenter):
+    """For a detector it is the window, for segmentation what it was trained on at a time, filled up."""
+    found = inspect.inspect("scattered")
+    assert list(found.input_sizes) == detector.card.input["window"]
+    assert found.cost.layers[-1].output_shape[:2] == (1, 1)  # one window, one answer
+    assert found.cost.total.parameters == detector.card.parameters
+    assert found.fields is not None
+    assert [int(axis.size) for axis in found.fields[-1].axes] == detector.card.input["window"]
+    other = run("scattered", "--input-size", "96x128")
+    assert "96 x 128 x" in other
+    assert "does not take inputs" in run("scattered", "--input-size", "3", fails=ConfigError)
+
+    found = inspect.inspect(str(segmenter.path))
+    multiple, crop = segmenter.card.input["multiple"], segmenter.card.training["crop"]
+    assert list(found.input_sizes) == [-(-side // multiple) * multiple for side in crop]
+    assert found.cost.total.parameters == segmenter.card.parameters
+    assert f"multiples of {multiple}" in run(segmenter.path, "--input-size", f"{multiple + 1}", fails=ConfigError)
+
+
 def test_a_network_of_one_size_is_not_stretched(tmp_path: Path):
     import keras
 
@@ -157,7 +176,7 @@ def test_refuses_what_is_no_model(models: Path, trained, tmp_path: Path):
     card = json.loads((copy / "model_card.json").read_text())
     for change, message in (
         ({"parameters": 7}, "not the 7 of the card"),
-        ({"task": "segmentation"}, "is for segmentation"),
+        ({"task": "poetry"}, "this version knows"),
         ({"training": {"strange": 1}}, "its card is of another version"),
     ):
         (copy / "model_card.json").write_text(json.dumps(card | change))

@@ -1,0 +1,129 @@
+"""The page that shows why, driven by Streamlit's own test harness, with the models that ship."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from streamlit.testing.v1 import AppTest
+
+import cnnapp
+from pipelines.artifact import read_golden
+
+VIEWS = ("Evidence", "Filters", "Feature maps", "What it sees")
+PAGE = "from ui import explain; explain.page()"
+
+
+@pytest.fixture(autouse=True)
+def shipped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
+
+
+def open_page(**query: str) -> AppTest:
+    page = AppTest.from_string(PAGE, default_timeout=120)
+    for name, value in query.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    return page
+
+
+def below_pictures(page: AppTest) -> list[str]:
+    return [caption for picture in page.image for caption in picture.captions]
+
+
+def captions(page: AppTest) -> str:
+    """What is written below the pictures and elsewhere on the page."""
+    return "\n".join(
+        [*below_pictures(page), *(text.value for text in [*page.markdown, *page.caption, *page.subheader])]
+    )
+
+
+@pytest.mark.parametrize("name", ["digits", "digit-scenes", "digit-segmentation"])
+def test_every_view_shows_pictures_with_captions_for_every_task(name: str):
+    for view in VIEWS:
+        page = open_page(model=name, view=view)
+        assert not page.error, view
+        pictures = below_pictures(page)
+        assert len(pictures) >= (1 if view == "Feature maps" else 2), view
+        assert all(pictures), view
+
+
+def test_the_class_of_the_address_is_explained_and_another_can_be_chosen():
+    model = cnnapp.load("digits")
+    data = read_golden(model.served.directory).inputs[0]
+    page = open_page(model="digits", **{"class": "7"})
+    assert page.subheader[0].value == f"7 · {model.explain(data, '7').score:.1%}"
+    assert "class activation map" in captions(page)
+    assert "logits" in captions(page)
+    page.selectbox(key="explain class").set_value("3").run()
+    assert page.subheader[0].value == f"3 · {model.explain(data, '3').score:.1%}"
+    assert page.query_params["class"] in ("3", ["3"])
+    page.selectbox(key="explain class").set_value("").run()
+    found = model.explain(data)
+    assert page.subheader[0].value == f"{found.class_name} · {found.score:.1%}"
+    assert "class" not in page.query_params
+
+
+def test_the_layer_of_the_address_is_shown_and_kept_from_view_to_view():
+    page = open_page(model="digits", layer="pool1")
+    assert page.button_group(key="explain view").value == "Feature maps"
+    assert "the maps of pool1" in captions(page)
+    page.selectbox(key="explain layer").set_value("stage2_conv1").run()
+    assert "the maps of stage2_conv1" in captions(page)
+    page.button_group(key="explain view").set_value("What it sees").run()
+    assert not page.exception
+    assert page.select_slider(key="explain sight").value == "stage2_conv1"
+    page.select_slider(key="explain sight").set_value("pool1").run()
+    page.button_group(key="explain view").set_value("Feature maps").run()
+    assert page.selectbox(key="explain layer").value == "pool1"
+
+
+def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
+    model = cnnapp.load("digit-segmentation")
+    data = read_golden(model.served.directory).inputs[0]
+    shown = model.inside.shown(data)
+    page = open_page(model="digit-segmentation", layer="first_conv", view="What it sees")
+    for layer in ("first_conv", "pool2"):
+        page.select_slider(key="explain sight").set_value(layer).run()
+        page.number_input(key="explain x").set_value(60).run()
+        page.number_input(key="explain y").set_value(40).run()
+        left, top, right, bottom = model.inside.growth(shown, 60.5, 40.5)[layer]
+        assert f"sees {right - left:.0f} × {bottom - top:.0f} pixels" in captions(page)
+        found = model.inside.decide(shown, 60.5, 40.5)
+        assert f"{found.class_name} · {found.score:.1%}**: the pixel at x 60, y 40" in captions(page)
+    page.button_group(key="explain view").set_value("Evidence").run()
+    page.button_group(key="explain view").set_value("What it sees").run()
+    assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (60, 40)
+    # Another model's images are smaller: the point stays within.
+    page.selectbox(key="explain model").set_value("digits/1").run()
+    assert not page.exception
+    assert page.number_input(key="explain x").value == 7
+
+
+def test_an_upload_is_explained_and_a_bad_one_gets_one_line():
+    data = read_golden(ROOT / "saved_models" / "fashion" / "1").inputs[1]
+    page = open_page(model="fashion")
+    page.file_uploader[0].set_value([("coat.png", data, "image/png")]).run()
+    assert not page.exception
+    found = cnnapp.load("fashion").explain(data)
+    assert page.subheader[0].value == f"{found.class_name} · {found.score:.1%}"
+    page.file_uploader[0].set_value([("bad.png", b"no image", "image/png")]).run()
+    assert not page.exception
+    assert [error.value for error in page.error] == ["bad.png: is not an image that can be read"]
+
+
+def test_without_a_model_the_page_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
+    assert "make demo" in open_page().warning[0].value
+
+
+def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch: pytest.MonkeyPatch):
+    from pipelines.artifact import ServedModel
+
+    monkeypatch.setattr(ServedModel, "has", lambda model, signature: False)
+    import streamlit as st
+
+    st.cache_resource.clear()
+    assert "cnnapp export digits --format saved_model" in open_page(model="digits").error[0].value
