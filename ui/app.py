@@ -15,9 +15,9 @@ from ui import compare, model, predict  # noqa: E402
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
 st.navigation(
     [
-        # The page that the bare address opens has no other one, so that it is there twice: /predict is Predict as well.
-        st.Page(predict.page, title="cnnapp", default=True, visibility="hidden"),
-        st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict"),
+        st.Page(predict.page, title="Predict", icon=":material/image_search:", default=True),
+        # The page that the bare address opens has no other one, so that it is there twice.
+        st.Page(predict.page, title="Predict", url_path="predict", visibility="hidden"),
         st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
         st.Page(model.page, title="Model", icon=":material/id_card:", url_path="model"),
     ],
