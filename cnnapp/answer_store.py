@@ -56,11 +56,12 @@ class AnswerStore:
     def __init__(self, most_bytes: int = 512 * 2**20) -> None:
         self._most_bytes = most_bytes
         self._kept: dict[tuple, Answered] = {}
+        self._size = 0
 
     @property
     def size(self) -> int:
         """How many bytes are kept."""
-        return sum(map(_size, self._kept.values()))
+        return self._size
 
     def __iter__(self) -> Iterator[Answered]:
         """Give what is kept, what was used last behind all others."""
@@ -72,7 +73,11 @@ class AnswerStore:
 
     def clear(self) -> None:
         """Forget all answers."""
-        self._kept.clear()
+        for key in list(self._kept):
+            self._forget(key)
+
+    def _forget(self, key: tuple) -> None:
+        self._size -= _size(self._kept.pop(key))
 
     def answer(
         self,
@@ -101,8 +106,9 @@ class AnswerStore:
         contents = [(name, hashlib.sha256(data).hexdigest()) for name, data in images]
         asked = (str(model.served.directory), model.card.created, tuple(sorted(options.items())), tile)
         keys = [(*content, *asked) for content in contents]
-        present = set(contents)
-        self._kept = {key: found for key, found in self._kept.items() if key[:2] in present}
+        present, wanted = set(contents), set(keys)
+        for key in [key for key in self._kept if key[:2] not in present]:
+            self._forget(key)
         missing = [image for image, key in zip(images, keys, strict=True) if key not in self._kept]
         whole = self._whole(model, missing if tile is None else [], options)
         for (name, data), key in zip(images, keys, strict=True):
@@ -111,7 +117,7 @@ class AnswerStore:
                 if isinstance(found.answer, ImageTooLargeError) and model.card.task != "classification":
                     found = _in_pieces(model, name, data, options, TILE, advance)
                 if not isinstance(found.answer, DataError):
-                    self._keep(key, found, set(keys))
+                    self._keep(key, found, wanted)
                 yield found
             else:
                 # What was used last is behind all others, which are forgotten first.
@@ -127,13 +133,15 @@ class AnswerStore:
 
     def _keep(self, key: tuple, found: Answered, wanted: set[tuple]) -> None:
         """Keep an answer; forget old ones for that, but none that is wanted now, lest all be answered for ever anew."""
-        room = self._most_bytes - self.size - _size(found)
-        for old in [old for old in self._kept if old not in wanted]:
-            if room >= 0:
-                break
-            room += _size(self._kept.pop(old))
-        if room >= 0:
+        needed = _size(found)
+        if self._size + needed > self._most_bytes:
+            for old in [old for old in self._kept if old not in wanted]:
+                self._forget(old)
+                if self._size + needed <= self._most_bytes:
+                    break
+        if self._size + needed <= self._most_bytes:
             self._kept[key] = found
+            self._size += needed
 
 
 def _in_pieces(

@@ -29,7 +29,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-WIDTH, COLOURS = 1000, 128
+WIDTH = 1000
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,8 @@ def wait_for_pictures(page: Any, count: int) -> None:
     page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length >= {count}")
 
 
-def wait_for_the_card(page: Any) -> None:
-    """Wait until the card is drawn."""
-    page.get_by_role("heading", name="Versions and files").wait_for(timeout=60_000)
-
-
 PAGES = {
     "predict": Shot("page-predict.png", "?model=digit-segmentation", answer_scenes, 1150),
-    "model": Shot("page-model.png", "model?model=digit-scenes", wait_for_the_card, 1000),
 }
 
 
@@ -134,9 +128,8 @@ def main() -> None:
             path = options.out / shot.file
             page.screenshot(path=path)
             page.close()
-            # A palette: flat colours lose nothing by it, and a file in a repository should be small.
             with Image.open(path) as picture:
-                picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+                picture.convert("RGB").save(path, optimize=True)
             print(f"{path}: {path.stat().st_size:,} bytes")
         chromium.close()
 

@@ -14,7 +14,9 @@ from ui import compare, explain, layers_page, model, predict  # noqa: E402
 
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
 pages = [
-    st.Page(predict.page, title="Predict", icon=":material/image_search:", url_path="predict", default=True),
+    st.Page(predict.page, title="Predict", icon=":material/image_search:", default=True),
+    # The page that the bare address opens has no other one, so that it is there twice.
+    st.Page(predict.page, title="Predict", url_path="predict", visibility="hidden"),
     st.Page(explain.page, title="Explain", icon=":material/lightbulb:", url_path="explain"),
     st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
     st.Page(model.page, title="Model", icon=":material/id_card:", url_path="model"),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import streamlit as st
+from PIL import ImageOps
 
 import cnnapp
 from ui import classes
 
 __all__ = ["LARGEST", "show"]
 
-LARGEST = 2048
-"""The longest side of what is sent to the browser, in pixels; the mask is offered whole."""
+LARGEST = 1280
+"""The longest side of what is sent to the browser, in pixels, so that sliders are quick; the mask is offered whole."""
 
 
 def show(answer: cnnapp.Segmentation, image: bytes, opacity: float, shown: list[int]) -> None:
@@ -18,7 +19,8 @@ def show(answer: cnnapp.Segmentation, image: bytes, opacity: float, shown: list[
     left, right = st.columns(2)
     overlay = answer.draw(image, opacity, shown, legend=False, largest=LARGEST)
     left.image(overlay, caption=answer.source, width="stretch", alt=str(answer))
-    grey = answer.draw_confidence(largest=LARGEST)
+    # With a frame: where all is sure it is white, as the page may be.
+    grey = ImageOps.expand(answer.draw_confidence(largest=LARGEST), 2, 170)
     text = "confidence: dark is unsure, bright is sure"
     right.image(grey, caption=text, width="stretch", alt=f"{answer.source}: {text}")
     names = list(answer.class_names)

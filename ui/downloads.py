@@ -11,9 +11,11 @@ from PIL import Image
 from cnnapp import answer_files
 from cnnapp.results import Answer, Classification, Detections, Segmentation, to_rows
 from pipelines.artifact import ModelCard
-from ui.areas import LARGEST
 
 __all__ = ["files", "table"]
+
+_LARGEST = 2048
+"""The longest side of pictures of areas, in pixels."""
 
 
 def table(answers: list[Answer], failures: list[dict[str, str]], card: ModelCard) -> None:
@@ -66,4 +68,4 @@ def _draw(answer: Answer, images: dict[str, bytes], look: tuple[float, list[int]
     if isinstance(answer, Detections):
         return answer.draw(image, shown=shown, opacity=opacity)
     assert isinstance(answer, Segmentation)
-    return answer.draw(image, opacity, shown, largest=LARGEST)
+    return answer.draw(image, opacity, shown, largest=_LARGEST)

@@ -69,11 +69,11 @@ def _choose() -> str | None:
     asked = st.query_params.get("model")
     if asked is not None and asked != st.session_state.get(_ADDRESS):
         # The address is new: the page was opened by it, or the browser went back.
-        st.session_state[_WIDGET] = next((name for name in names if asked in (name, name.split("/")[0])), names[0])
-    elif st.session_state.get(_WIDGET) not in names:
-        # Another page was here in between, and the choice was made there.
-        kept = st.session_state.get(_CHOSEN)
-        st.session_state[_WIDGET] = kept if kept in names else names[0]
+        start = next((name for name in names if asked in (name, name.split("/")[0])), names[0])
+    else:
+        start = st.session_state.get(_WIDGET, st.session_state.get(_CHOSEN))
+    # Set in every run: what was chosen on another page is not this page's choice by itself.
+    st.session_state[_WIDGET] = start if start in names else names[0]
     name = st.selectbox("Model", names, key=_WIDGET, help="A saved model and its version.")
     st.session_state[_CHOSEN] = name
     st.session_state[_ADDRESS] = st.query_params["model"] = name

@@ -51,6 +51,17 @@ def test_two_models_are_compared_and_labels_say_who_is_right(address: str, brows
     assert not trouble
 
 
+def test_the_choice_of_a_model_goes_along_from_page_to_page(address: str, browser):
+    page, trouble = open_page(browser, address + "predict?model=fashion")
+    for name, path in (("Model", "/model"), ("Compare", "/compare"), ("Predict", "/")):
+        page.get_by_role("link", name=name).click()
+        page.wait_for_function(f"location.pathname == '{path}' && location.search.includes('fashion')")
+        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+        assert page.get_by_role("combobox", name="Model").input_value() == "fashion/1"
+    assert page.get_by_text("Page not found").count() == 0
+    assert not trouble
+
+
 @pytest.mark.parametrize("name", ["digits", "digit-scenes", "digit-segmentation"])
 def test_a_card_is_shown_and_verified(name: str, address: str, browser):
     page, trouble = open_page(browser, address + f"model?model={name}")

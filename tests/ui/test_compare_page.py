@@ -72,7 +72,7 @@ def test_a_model_agrees_with_its_copy(trained, doubled):
     page.file_uploader[0].set_value(uploads).run()
     assert not page.exception
     assert page.subheader[0].value == "They agree on 2 of 2 images"
-    assert page.query_params["with"] == ["shapes/2"]
+    assert page.query_params["with"] == "shapes/2"
 
 
 def turned(answer):

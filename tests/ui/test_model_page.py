@@ -63,7 +63,8 @@ def test_files_and_golden_examples_are_verified(shipped: Path):
     page = open_page("digits")
     page.button[0].click().run()
     assert not page.exception
-    assert "13 files have the hashes on the card" in page.success[0].value
+    files = read_card(shipped / "digits" / "1").files
+    assert f"{len(files)} files have the hashes on the card" in page.success[0].value
 
 
 def test_an_altered_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
