@@ -19,11 +19,12 @@ __all__ = ["export"]
 
 _FOLDER = Path("exports")
 _MIB = 2**20
+_RENEWED = "saved_model"
 
 
 def export(
     model: Annotated[str, typer.Argument(help="A name under saved_models/, name/version, or a path.", metavar="MODEL")],
-    format_: Annotated[str, typer.Option("--format", help="onnx or litert.")],
+    format_: Annotated[str, typer.Option("--format", help="onnx, litert or saved_model.")],
     to: Annotated[
         Path | None, typer.Option(help="The file.", show_default="exports/NAME-VERSION.onnx, or .tflite")
     ] = None,
@@ -37,9 +38,18 @@ def export(
 
     What is written is the signature `pixels`: from upright images, uint8 of any number and size, to the named outputs
     of the task. Resizing, the pyramid and suppression of a detector, and class names are inside.
+
+    `saved_model` writes the next version of a model that an earlier cnnapp saved, with the signatures of this one.
     """
-    if format_ not in _FORMATS:
-        raise ConfigError(unknown("format", format_, _FORMATS))
+    if format_ not in (*_FORMATS, _RENEWED):
+        raise ConfigError(unknown("format", format_, (*_FORMATS, _RENEWED)))
+    if format_ == _RENEWED:
+        if to is not None or int8 or float16 is not None:
+            raise ConfigError(
+                "--format saved_model: is written beside the other versions, in float32; leave the rest out"
+            )
+        _renew(model)
+        return
     if int8 and float16 is not None:
         raise ConfigError("--int8: does not go with --float16 or --float32; choose one")
     if format_ == "onnx" and (int8 or float16):
@@ -57,6 +67,23 @@ def export(
         soft_wrap=True,
     )
     out.print(f"against the saved model: {written.agreement}", markup=False, soft_wrap=True)
+
+
+def _renew(model: str) -> None:
+    from cnnapp import saved_models
+    from pipelines.artifact import ServedModel
+    from pipelines.renewal import renew
+
+    directory = saved_models.resolve(model)
+    # Beside the other versions, where the model lies among them; else where models are looked up.
+    home = directory.resolve().parent
+    root = home.parent if directory.name.isdecimal() else saved_models.root()
+    renewed = renew(ServedModel(directory), root)
+    out.print(
+        f"{renewed.directory}: the answers to the golden examples are those of {directory}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _onnx(served: ServedModel, to: Path | None, weights: str) -> ExportedFile:

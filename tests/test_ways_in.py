@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +16,7 @@ from conftest import ROOT, RunningService, running_service
 from PIL import Image, ImageOps
 
 import cnnapp
+from cnnapp import ways_in
 from pipelines import intake
 from pipelines.artifact import ServedModel, as_numpy
 from pipelines.data import scenes
@@ -118,61 +116,32 @@ def by_python(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
 
 
 def by_tensorflow_alone(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """None of the project's code: a fresh process that is given bytes as a client would send them."""
-    code = """
-        import json, pathlib, sys
-        import numpy as np
-        for name in ("layers", "pipelines", "cnnapp", "ui", "keras"):
-            sys.modules[name] = None
-        import tensorflow as tf
-        model, folder = sys.argv[1:3]
-        options = {name: tf.constant(value, tf.float32) for name, value in json.loads(sys.argv[3]).items()}
-        answer = tf.saved_model.load(model).signatures["serving_default"]
-        for path in sorted(pathlib.Path(folder).glob("*.sent")):
-            found = answer(image_bytes=tf.constant([path.read_bytes()]), **options)
-            np.savez(path.with_suffix(".npz"), **{name: tensor.numpy().astype(str) if tensor.dtype == tf.string
-                                                  else tensor.numpy() for name, tensor in found.items()})
-    """
-    _send(folder)
-    options = json.dumps(served(task).card.input.get("options", {}))
-    command = [sys.executable, "-c", textwrap.dedent(code), str(served(task).directory), str(folder), options]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return {name: dict(np.load(folder / f"{name}.npz")) for name in FILES}
+    return _cut(ways_in.by_tensorflow_alone(served(task), _sent(folder)), task)
 
 
 def by_saved_model_cli(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    """TensorFlow's own command line, one batch of all files; what is filled up for the largest is cut off."""
-    names, model = list(FILES), served(task)
-    np.save(folder / "image_bytes.npy", np.array([intake.read(folder / name) for name in names], object))
-    for option, value in model.card.input.get("options", {}).items():
-        np.save(folder / f"{option}.npy", np.array(value, np.float32))
-    given = [f"{path.stem}={path}" for path in folder.glob("*_*.npy")]
-    command = [
-        sys.executable, "-c", "from tensorflow.python.tools.saved_model_cli import main; main()",
-        "run", "--dir", str(model.directory), "--tag_set", "serve", "--signature_def", "serving_default",
-        "--inputs", ";".join(given), "--outdir", str(folder / "out"),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    batch = {path.stem: np.load(path, allow_pickle=True) for path in (folder / "out").iterdir()}
-    return {name: _one(batch, at, _expected(task)[name]) for at, name in enumerate(names)}
+    return _cut(ways_in.by_saved_model_cli(served(task), _sent(folder)), task)
 
 
-def _one(batch: dict[str, np.ndarray], at: int, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the answer for one of a batch, in the shape it has alone."""
+def by_the_page(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """The files as they are, uploaded together."""
+    return _cut(ways_in.by_the_page(served(task), list(FILES.values())), task)
+
+
+def _sent(folder: Path) -> list[bytes]:
+    """Return what a client sends who brings other formats to those that the graph reads."""
+    return [intake.read(folder / name) for name in FILES]
+
+
+def _cut(batch: dict[str, np.ndarray], task: str) -> dict[str, dict[str, np.ndarray]]:
+    """Return the answers of a batch one by one, in the shape that each has alone; what is filled up is cut off."""
     found = {}
-    for part, values in batch.items():
-        own = values[at : at + 1][tuple(slice(size) for size in like[part].shape)]
-        found[part] = (
-            np.array([text.decode() for text in own.ravel()], object).reshape(own.shape) if own.dtype == object else own
-        )
+    for at, name in enumerate(FILES):
+        like = _expected(task)[name]
+        found[name] = {
+            part: values[at : at + 1][tuple(slice(size) for size in like[part].shape)] for part, values in batch.items()
+        }
     return found
-
-
-def _send(folder: Path) -> None:
-    for name in FILES:
-        (folder / f"{name}.sent").write_bytes(intake.read(folder / name))
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +169,7 @@ WAYS: list[Callable[..., dict[str, dict[str, np.ndarray]]]] = [
     by_python,
     by_tensorflow_alone,
     by_saved_model_cli,
+    by_the_page,
     by_http_service,
 ]
 

@@ -287,16 +287,16 @@ def test_verify_compares_pieces_with_the_whole(
     run, detectors: Path, models: Path, segmenters: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(segmenters))
-    status, text = run("verify", "painted", "--tiling")
+    status, text = run("verify", "painted", "--quick", "--tiling")
     assert status == 0, text
     assert "413 x 397 pixels in pieces of 128" in text
     assert "0 pixels differ" in text
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(detectors))
-    status, text = run("verify", "scattered", "--tiling", "--tile", "96")
+    status, text = run("verify", "scattered", "--quick", "--tiling", "--tile", "96")
     assert status == 0, text
     assert "0 objects differ" in text
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(models))
-    status, text = run("verify", "shapes", "--tiling")
+    status, text = run("verify", "shapes", "--quick", "--tiling")
     assert (status, "whose answer is for the whole image" in text) == (2, True)
 
 

@@ -96,7 +96,7 @@ def test_all_windows_at_once_are_certified_to_be_each_window_alone(model, run):
     assert found.relative_difference < 1e-4
     assert found.size == (14, 18)
     assert found.compared == 14 * 18
-    status, text = run("verify", "scattered")
+    status, text = run("verify", "scattered", "--quick")
     assert (status, "speed-up" in text) == (0, True)
 
 
@@ -112,7 +112,7 @@ def test_a_scan_that_is_not_its_windows_is_no_success(model, run, monkeypatch: p
     monkeypatch.setattr(type(model._served), "run", blurred)
     with pytest.raises(cnnapp.ModelError, match="each window alone"):
         model.certify()
-    status, text = run("verify", "scattered")
+    status, text = run("verify", "scattered", "--quick")
     assert (status, "each window alone by" in text) == (1, True)
 
 

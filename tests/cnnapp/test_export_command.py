@@ -54,8 +54,12 @@ def test_a_file_that_cannot_be_written_is_an_error(run, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["shapes", "--format", "onxx"], "unknown format 'onxx'; there is: litert, onnx. Did you mean 'onnx'?"),
+        (
+            ["shapes", "--format", "onxx"],
+            "there is: litert, onnx, saved_model. Did you mean 'onnx'?",
+        ),
         (["shapes", "--format", "onnx", "--int8"], "is written in float32"),
+        (["shapes", "--format", "saved_model", "--int8"], "beside the other versions"),
         (["shapes", "--format", "onnx", "--float16"], "is written in float32"),
         (["shapes", "--format", "litert", "--int8", "--float32"], "choose one"),
     ],
@@ -78,3 +82,18 @@ def test_a_missing_extra_is_said(run, monkeypatch: pytest.MonkeyPatch):
     status, _, err = run("export", "shapes", "--format", "onnx")
     assert status == 2
     assert "pip install 'cnnapp[onnx]'" in err
+
+
+def test_a_saved_model_is_written_anew_beside_its_versions(models: Path, command_line, tmp_path: Path, monkeypatch):
+    import shutil
+
+    import cnnapp
+
+    root = tmp_path / "models"
+    shutil.copytree(models / "shapes" / "1", root / "shapes" / "1")
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(root))
+    status, out, _ = command_line("export", "shapes", "--format", "saved_model")
+    assert status == 0
+    assert f"{root / 'shapes' / '2'}: the answers" in out
+    assert cnnapp.load("shapes").card.version == 2
+    assert cnnapp.load("shapes").verify() <= 1e-5
