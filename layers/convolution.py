@@ -121,6 +121,8 @@ def _without_common_factor(x: Any, kernel: Any, geometry: ConvGeometry, factors:
     # that, a smaller tensor is copied.
     pads = [pair for pair in geometry.pads(sizes) if pair is not None]
     starts = tuple(-before % factor for (before, _), factor in zip(pads, factors, strict=True))
+    if any(start >= size for start, size in zip(starts, sizes, strict=True)):  # on an axis padding alone is read
+        return _in_tensorflow(subsample(pad(x, geometry), factors, (0,) * len(factors)), kernel, reduced)
     x = subsample(x, factors, starts)
     padding = []
     for axis, outputs in enumerate(geometry.output_sizes(sizes)):

@@ -117,7 +117,7 @@ def test_the_gradient_of_a_kernel_of_one_pixel(strides):
 @given(data=st.data())
 def test_zeros_around_are_padding(rank, data):
     axes = lambda low, high: data.draw(st.tuples(*[st.integers(low, high)] * rank))  # noqa: E731
-    sizes, kernel_size, strides, dilation_rate = axes(3, 8), axes(1, 3), axes(1, 4), axes(1, 4)
+    sizes, kernel_size, strides, dilation_rate = axes(1, 8), axes(1, 3), axes(1, 4), axes(1, 4)
     pairs = tuple(zip(axes(0, 3), axes(0, 3), strict=True))
     padding = data.draw(st.sampled_from(["same", pairs]))
     geometry = ConvGeometry(kernel_size, strides, dilation_rate, padding)
@@ -127,6 +127,14 @@ def test_zeros_around_are_padding(rank, data):
         return
     got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, padding)
     assert_close(got, reference(padded, kernel, strides, dilation_rate), "float32")
+
+
+@pytest.mark.parametrize(("size", "before"), [(1, 1), (2, 1), (1, 2), (2, 5)])
+def test_windows_that_read_padding_alone(size, before):
+    x, kernel = random_array((2, size, 5, 2)), random_array((1, 1, 2, 3), 1)
+    got = convolution.convolve(to_tensor(x), to_tensor(kernel), (3, 3), (1, 1), ((before, 0), (0, 0)))
+    padded = np.pad(x, [(0, 0), (before, 0), (0, 0), (0, 0)])
+    assert_close(got, reference(padded, kernel, (3, 3), (1, 1)), "float32")
 
 
 @pytest.mark.parametrize("sizes", [(6, 8), (5, 7), (6,), (4, 6, 8)])

@@ -65,8 +65,9 @@ def test_a_topic_is_chosen_and_linked_to_and_a_kernel_edited_by_keyboard(shipped
     page.wait_for_function("document.querySelectorAll('[data-testid=data-grid-canvas]').length == 1")
     page.get_by_text("kernels designed by hand").wait_for()
     page.get_by_test_id("data-grid-canvas").focus()
-    page.wait_for_timeout(500)  # for its first number to be selected
+    page.locator("[data-testid=data-grid-canvas] [aria-selected=true]").wait_for(state="attached")
     page.keyboard.type("5")
+    page.wait_for_function("document.activeElement.value == '5'")
     page.keyboard.press("Enter")
     page.get_by_text("They add up to 6.").wait_for(timeout=30_000)
     page.get_by_text("black, 255 and more is white").wait_for()
