@@ -244,7 +244,7 @@ class RunningService:
             self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)
         self.url = ""
 
-    def wait(self, seconds: float = 180.0) -> str:
+    def wait(self, seconds: float = 420.0) -> str:
         """Return the URL, once requests are taken."""
         until = time.monotonic() + seconds
         while "try it" not in self.log.read_text():

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 import cnnapp
-from cnnapp import saved_models
 from cnnapp.decisions import Decision
 from cnnapp.explanations import Explanation
 from cnnapp.feature_maps import FeatureMaps
@@ -16,7 +15,7 @@ from cnnapp.inside import Unit
 from cnnapp.shown import Shown
 from cnnapp.sights import draw_boxes
 from pipelines import intake
-from pipelines.artifact import read_golden
+from ui import images, models
 from ui.clickable import clickable
 
 __all__ = ["page"]
@@ -28,16 +27,10 @@ _ANSWER = "what is decided"
 _POINT = "explain point"
 
 
-@st.cache_resource(show_spinner="loading the model", max_entries=4)
-def _load(directory: str, changed: float) -> cnnapp.Predictor:
-    """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
-    return cnnapp.load(directory)
-
-
 def page() -> None:
     """Choose a model and an image, and look at why it is answered as it is."""
     st.title("Why this answer?")
-    model = _choose_model()
+    model = models.choose()
     if model is None:
         return
     image = _choose_image(model)
@@ -68,43 +61,16 @@ def _remembered(name: str, options: Sequence[str], default: str, key: str | None
         st.session_state[key] = asked if asked in options else default
 
 
-def _choose_model() -> cnnapp.Predictor | None:
-    names = [f"{name}/{number}" for name, numbers in saved_models.names().items() for number in reversed(numbers)]
-    if not names:
-        st.warning("There is no saved model yet. Run `make demo`, or `cnnapp train`.")
-        return None
-    asked = st.query_params.get("model", names[0])
-    start = next((i for i, name in enumerate(names) if asked in (name, name.split("/")[0])), 0)
-    _remembered("model", names, names[start])
-    name = st.selectbox("Model", names, key="explain model", help="A saved model and its version.")
-    st.query_params["model"] = name
-    try:
-        directory = saved_models.resolve(name)
-        return _load(str(directory), (directory / "model_card.json").stat().st_mtime)
-    except cnnapp.CnnAppError as error:
-        st.error(str(error), icon=":material/error:")
-        return None
-
-
 def _choose_image(model: cnnapp.Predictor) -> tuple[str, bytes] | None:
     """Return name and bytes of the image: the first example, as long as nothing else is chosen."""
     uploaded = st.file_uploader("Image", type=_TYPES)
     if uploaded is not None:
         return uploaded.name, uploaded.getvalue()
-    try:
-        golden = read_golden(model.served.directory)
-    except cnnapp.ModelError as error:
-        st.error(str(error))
-        return None
-    names = [f"example {number}" for number in range(1, len(golden.names) + 1)]
-    if model.card.task == "classification":
-        classes = [str(name) for name in golden.outputs["class_names"]]
-        # The browser tells choices apart by what they are called.
-        seen = [classes[: index + 1].count(each) for index, each in enumerate(classes)]
-        names = [f"{each} ({count})" if count > 1 else each for each, count in zip(classes, seen, strict=True)]
-    chosen = st.pills("Or an example", range(len(names)), format_func=names.__getitem__, default=0,
+    offered = images.examples(model)
+    names = list(offered)
+    chosen = st.pills("Or an example", names, default=next(iter(names), None),
                       key=f"explain example {model.served.directory}")  # fmt: skip
-    return None if chosen is None else (golden.names[chosen], golden.inputs[chosen])
+    return None if chosen is None else offered[chosen]
 
 
 def _choose_class(model: cnnapp.Predictor) -> str | None:

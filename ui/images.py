@@ -11,7 +11,7 @@ from cnnapp import uploads
 from pipelines import intake
 from pipelines.artifact import read_golden
 
-__all__ = ["choose", "picture"]
+__all__ = ["choose", "examples", "picture"]
 
 _FILES, _EXAMPLES, _CAMERA = "Files", "Examples", "Camera"
 _TYPES = [*sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS), "zip"]
@@ -63,19 +63,26 @@ def _upload() -> list[tuple[str, bytes]]:
     return kept[1].images
 
 
+def examples(model: cnnapp.Predictor) -> dict[str, tuple[str, bytes]]:
+    """Return the images that a model was shipped with, (name, bytes), each by a label of its own."""
+    try:
+        golden = read_golden(model.served.directory)
+    except cnnapp.ModelError as error:
+        st.error(str(error))
+        return {}
+    labels = [f"example {number}" for number in range(1, len(golden.names) + 1)]
+    if model.card.task == "classification":
+        classes = [str(name) for name in golden.outputs["class_names"]]
+        seen = [classes[: index + 1].count(each) for index, each in enumerate(classes)]
+        labels = [f"{each} ({count})" if count > 1 else each for each, count in zip(classes, seen, strict=True)]
+    return dict(zip(labels, zip(golden.names, golden.inputs, strict=True), strict=True))
+
+
 def _choose_examples(models: Sequence[cnnapp.Predictor]) -> list[tuple[str, bytes]]:
     offered: dict[str, tuple[str, bytes]] = {}
     for model in models:
-        try:
-            golden = read_golden(model.served.directory)
-        except cnnapp.ModelError as error:
-            st.error(str(error))
-            continue
         prefix = f"{model.card.name} " if len(models) > 1 else ""
-        named = [f"example {number}" for number in range(1, len(golden.names) + 1)]
-        if model.card.task == "classification":
-            named = [str(name) for name in golden.outputs["class_names"]]
-        for label, name, data in zip(named, golden.names, golden.inputs, strict=True):
+        for label, (name, data) in examples(model).items():
             offered.setdefault(f"{prefix}{label}", (f"{prefix}{name}", data))
     chosen = st.pills(
         "Examples",

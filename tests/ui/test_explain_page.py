@@ -97,7 +97,7 @@ def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
     page.button_group(key="explain view").set_value("What it sees").run()
     assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (60, 40)
     # Another model's images are smaller: the point stays within.
-    page.selectbox(key="explain model").set_value("digits/1").run()
+    page.selectbox(key="model choice").set_value("digits/1").run()
     assert not page.exception
     assert page.number_input(key="explain x").value == 7
 
