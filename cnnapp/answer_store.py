@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnnapp.predictor import Predictor
     from cnnapp.results import Answer
 
-__all__ = ["AnswerStore", "Answered"]
+__all__ = ["TILE", "AnswerStore", "Answered"]
 
 TILE = 1024
 """Side of the pieces, in pixels, where an image is too large to be answered for at once."""

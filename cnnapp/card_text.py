@@ -59,9 +59,8 @@ def _sees(card: ModelCard) -> str:
     if card.task == "detection":
         height, width = card.input["window"]
         scales = ", ".join(f"{scale:g}" for scale in card.input["options"]["scales"])
-        return (
-            f"windows of {height} x {width} pixels in {kind}, every {card.input['stride']}; images scaled by {scales}"
-        )
+        stride = card.input["stride"]
+        return f"windows of {height} x {width} pixels in {kind}, every {stride} pixels; images scaled by {scales}"
     return f"images of any size in {kind}, scaled by {card.input['scale']:g}"
 
 

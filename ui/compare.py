@@ -55,6 +55,7 @@ def _choose_second(card: ModelCard) -> cnnapp.Predictor | None:
     own = f"{card.name}/{card.version}"
     names = [name for name in models.offered(lambda other: other.task == card.task) if name != own]
     if not names:
+        st.query_params.pop("with", None)
         st.info(
             f"{own} is the only model for {card.task}. Train another with `cnnapp train {card.task}`, or "
             "choose another above.",

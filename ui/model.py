@@ -54,7 +54,7 @@ def _table(rows: list[tuple[str, str]]) -> None:
         f"<dd style='flex:1 1 16em;margin:0;overflow-wrap:anywhere'>{html.escape(value)}</dd></div>"
         for name, value in rows
     )
-    st.html(f"<dl style='margin:0'>{told}</dl>")
+    st.html(f"<dl style='margin:0;padding:0'>{told}</dl>")
 
 
 def _command(card: ModelCard) -> None:
