@@ -15,6 +15,9 @@ __all__ = ["TOLERANCES", "Agreement", "Answer", "agreement", "questions"]
 Answer = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 """From the named inputs of the signature ``pixels`` to its named outputs."""
 
+_Object = tuple[int, str, float, tuple[float, ...]]
+"""Class, its name, score and box."""
+
 _CUT = 5, 3
 _TINT = 1.0, 0.75, 0.5
 
@@ -98,12 +101,13 @@ def questions(served: ServedModel) -> list[dict[str, np.ndarray]]:
     return asked
 
 
-def agreement(served: ServedModel, answer: Answer) -> Agreement:
+def agreement(served: ServedModel, answer: Answer, slack: float = 1e-4) -> Agreement:
     """Compare the answers of another format with those of the saved model.
 
     Args:
         served: the saved model.
         answer: the other format's.
+        slack: by so much an object's score may exceed the smallest that is kept and the object be in one answer alone.
 
     Returns:
         The largest differences over all :func:`questions`.
@@ -113,12 +117,14 @@ def agreement(served: ServedModel, answer: Answer) -> Agreement:
     """
     import tensorflow as tf
 
-    compare = {"classification": _of_images, "detection": _of_objects, "segmentation": _of_pixels}[served.card.task]
+    by_task: dict[str, Callable[..., Agreement]]
+    by_task = {"classification": _of_images, "detection": _of_objects, "segmentation": _of_pixels}
     found = []
     for asked in questions(served):
         inputs = {name: tf.constant(value) for name, value in asked.items()}
         expected = as_numpy(served.run("pixels", **inputs))
-        found.append(compare(expected, _checked(expected, answer(asked)), asked))
+        lowest = float(asked.get("score_threshold", 0.0))
+        found.append(by_task[served.card.task](expected, _checked(expected, answer(asked)), lowest, slack))
     return Agreement(
         *(float(np.max([getattr(each, field) for each in found])) for field in ("score", "box", "classes"))
     )
@@ -141,12 +147,12 @@ def _largest(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).max(initial=0.0))
 
 
-def _of_images(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], _: dict[str, np.ndarray]) -> Agreement:
+def _of_images(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], *_: float) -> Agreement:
     differ = (expected["class_ids"] != found["class_ids"]) | (expected["class_names"] != found["class_names"])
     return Agreement(_largest(expected["scores"], found["scores"]), 0.0, float(differ.mean()))
 
 
-def _of_pixels(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], _: dict[str, np.ndarray]) -> Agreement:
+def _of_pixels(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], *_: float) -> Agreement:
     differ = float((expected["class_map"] != found["class_map"]).mean())
     if not np.array_equal(expected["sizes"], found["sizes"]):
         differ = 1.0
@@ -154,29 +160,28 @@ def _of_pixels(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], _:
 
 
 def _of_objects(
-    expected: dict[str, np.ndarray], found: dict[str, np.ndarray], asked: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray], found: dict[str, np.ndarray], lowest: float, slack: float
 ) -> Agreement:
-    score, box, alone, count = 0.0, 0.0, 0, 0
-    threshold = float(asked["score_threshold"])
+    apart: list[tuple[float, float]] = [(0.0, 0.0)]
+    alone, count, most = 0, 0, expected["scores"].shape[1]
     for one, other in zip(_objects(expected), _objects(found), strict=True):
         count += len(one)
         left = list(other)
         for each in one:
             same = [candidate for candidate in left if candidate[:2] == each[:2]]
             if not same:
-                alone += not _at_the_edge(each, other, threshold)
+                alone += not _at_the_edge(each, other, most, lowest, slack)
                 continue
             nearest = min(same, key=lambda candidate: _apart(each, candidate))
             left.remove(nearest)
-            score, box = max(score, abs(each[2] - nearest[2])), max(box, _apart(each, nearest))
-        alone += sum(not _at_the_edge(each, one, threshold) for each in left)
-    return Agreement(score, box, alone / max(count, 1))
+            apart.append((abs(each[2] - nearest[2]), _apart(each, nearest)))
+        alone += sum(not _at_the_edge(each, one, most, lowest, slack) for each in left)
+    # NumPy's maximum of what is not a number is not one either.
+    score, box = np.max(apart, axis=0)
+    return Agreement(float(score), float(box), alone / max(count, 1))
 
 
-Object = tuple[int, str, float, tuple[float, ...]]
-
-
-def _objects(answer: dict[str, np.ndarray]) -> list[list[Object]]:
+def _objects(answer: dict[str, np.ndarray]) -> list[list[_Object]]:
     """Return class, name, score and box of the objects of each image."""
     found = []
     for number, count in enumerate(answer["num_detections"]):
@@ -186,15 +191,11 @@ def _objects(answer: dict[str, np.ndarray]) -> list[list[Object]]:
     return found
 
 
-def _apart(one: Object, other: Object) -> float:
-    pairs = zip(one[3], other[3], strict=True)
-    return max(abs(a - b) / max(abs(a), 1.0) for a, b in pairs)
+def _apart(one: _Object, other: _Object) -> float:
+    corners = np.array(one[3])
+    return float((np.abs(corners - other[3]) / np.maximum(np.abs(corners), 1.0)).max())
 
 
-def _at_the_edge(one: Object, others: list[Object], threshold: float) -> bool:
-    """Return whether an object may be in one answer alone: its score is the smallest that is kept, or almost."""
-    lowest = min((other[2] for other in others), default=1.0) if len(others) >= _FULL else threshold
-    return one[2] <= lowest + TOLERANCES["detection"]["float32"].score
-
-
-_FULL = 100
+def _at_the_edge(one: _Object, others: list[_Object], most: int, lowest: float, slack: float) -> bool:
+    """Return whether an object may be in one answer alone: its score hardly exceeds the smallest that is kept."""
+    return one[2] <= slack + (min(other[2] for other in others) if len(others) == most else lowest)

@@ -102,7 +102,8 @@ def publish(
 
 
 def _proven(served: ServedModel, answer: Answer, weights: str) -> Agreement:
-    found, limit = agreement(served, answer), TOLERANCES[served.card.task][weights]
+    limit = TOLERANCES[served.card.task][weights]
+    found = agreement(served, answer, limit.score)
     if not found.within(limit):
         raise ModelError(
             f"{served.directory}: the conversion with weights in {weights} gives other answers: {found}; at most "

@@ -174,7 +174,7 @@ def test_wrong_training_options_are_said_at_once(run):
 
 
 def test_a_detector_of_today_is_written_for_litert(run):
-    status, out, _ = run("export", "scattered", "--format", "litert")
+    status, out = run("export", "scattered", "--format", "litert")
     assert status == 0
     assert "of a box" in out
     assert Path("exports/scattered-1-float16.tflite").is_file()

@@ -251,6 +251,6 @@ def test_masks_are_for_segmentation_alone(run, models: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", ["litert", "onnx"])
 def test_a_segmentation_of_today_is_written_in_other_formats(run, kind: str):
-    status, out, _ = run("export", "painted", "--format", kind)
+    status, out = run("export", "painted", "--format", kind)
     assert status == 0
     assert "against the saved model: largest difference of a score" in out

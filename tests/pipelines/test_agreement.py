@@ -69,6 +69,10 @@ def moved(found):
     found["boxes"][0, 0] += np.float32(7)
 
 
+def nowhere(found):
+    found["boxes"][0, 0, 0] = np.nan
+
+
 def lost(found):
     found["num_detections"][0] -= 1
 
@@ -80,7 +84,8 @@ def swapped(found):
 CHANGES = [
     ("classification", other_score), ("classification", other_class), ("classification", other_name),
     ("classification", no_number), ("segmentation", other_confidence), ("segmentation", other_pixels),
-    ("segmentation", other_sizes), ("detection", other_score), ("detection", moved), ("detection", lost),
+    ("segmentation", other_sizes), ("detection", other_score), ("detection", moved), ("detection", nowhere),
+    ("detection", lost),
     ("detection", swapped),
 ]  # fmt: skip
 
@@ -99,6 +104,19 @@ def test_objects_may_change_places(served):
                 found[name][number, :count] = found[name][number, :count][::-1]
 
     assert compared(served["detection"], turned) == Agreement(0.0, 0.0, 0.0)
+
+
+def test_an_object_that_is_hardly_sure_enough_may_be_missing(served):
+    model = served["detection"]
+
+    def answer(asked):
+        inputs = {name: tf.constant(value) for name, value in asked.items()}
+        found = as_numpy(model.run("pixels", **inputs))
+        found["num_detections"] -= found["num_detections"] > 0  # the last, which is the least sure
+        return found
+
+    assert agreement(model, answer).classes > 0.1
+    assert agreement(model, answer, slack=0.9).classes == 0.0
 
 
 def test_another_shape_or_kind_is_refused(served):

@@ -98,7 +98,9 @@ def test_constants_are_where_they_are_used():
     graph = portable(loaded.signatures["pixels"]).graph
     places: dict[bytes, int] = {}
     for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
-        read = {text.partition(":")[0] for node in nodes for text in node.input if node.op != "Identity"}
+        sources = {node.name: node.input[0].partition(":")[0] for node in nodes if node.op == "Identity"}
+        read = {text.partition(":")[0] for node in nodes if node.op != "Identity" for text in node.input}
+        read |= {sources[name] for name in read & set(sources)}
         for node in nodes:
             if node.op == "Const" and node.ByteSize() > 1024 and node.name in read:
                 assert "Conv2D" in {other.op for other in nodes}
