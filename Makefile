@@ -58,6 +58,7 @@ bench: $(STAMP)  ## measure every speed claim; installs the peers, PyTorch and O
 	$(BIN)/python benchmarks/segmentation.py
 	$(BIN)/python benchmarks/large_image.py
 	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/sessions.py
 
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts exports

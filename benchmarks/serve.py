@@ -29,10 +29,10 @@ from pipelines.artifact import read_golden
 CLIENTS = (1, 16)
 
 
-def start(model: str) -> tuple[subprocess.Popen, str, float]:
-    """Start a service; return its process, its URL and how long it took."""
+def start(*models: str) -> tuple[subprocess.Popen, str, float]:
+    """Start a service of some models; return its process, its URL and how long it took."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "cnnapp.cli", "serve", model, "--port", "0"]
+    command = [sys.executable, "-m", "cnnapp.cli", "serve", *models, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:

@@ -332,7 +332,10 @@ def demo(
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the page.")] = 8501,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port of the page.", show_default="the first that is free from 8501 on"),
+    ] = None,
     address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
 ) -> None:
@@ -344,11 +347,24 @@ def ui(
     assert found is not None
     assert found.origin is not None
     script = Path(found.origin).parent / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port or _free_port(address))]
     command += ["--server.address", address, "--server.headless", str(not browser).lower()]
     command += ["--browser.gatherUsageStats", "false", "--client.toolbarMode", "minimal"]
     # Become the server rather than start it: whoever stops this process stops the page.
     os.execv(sys.executable, command)
+
+
+def _free_port(address: str, first: int = 8501) -> int:
+    """Return a port that nothing listens on, such as a service beside the page."""
+    import socket
+
+    kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in range(first, first + 100):
+        with socket.socket(kind) as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+            return port
+    raise ConfigError(f"--port: none from {first} to {first + 99} is free on {address}; name one")
 
 
 def main() -> None:

@@ -67,6 +67,18 @@ def answer_scenes(page: Any) -> None:
     shutil.rmtree(folder)
 
 
+def see_why(page: Any) -> None:
+    """Look at what the network sees around the middle of a scene."""
+    page.get_by_text("the pixel at x 64, y 48").first.wait_for(timeout=120_000)
+    wait_for_pictures(page, 1)
+
+
+def see_connections(page: Any) -> None:
+    """Open the topic, and wait for its drawings."""
+    page.get_by_role("heading", level=1).wait_for(timeout=90_000)
+    page.get_by_text("Goodfellow").first.wait_for(timeout=90_000)
+
+
 def wait_for_pictures(page: Any, count: int) -> None:
     """Wait until so many pictures are there."""
     pictures = "[...document.querySelectorAll('[data-testid=stImage] img')]"
@@ -75,6 +87,8 @@ def wait_for_pictures(page: Any, count: int) -> None:
 
 PAGES = {
     "predict": Shot("page-predict.png", "?model=digit-segmentation", answer_scenes, 1150),
+    "explain": Shot("page-explain.png", "explain?model=digit-segmentation&layer=pool2&view=What+it+sees", see_why, 1150),
+    "layers": Shot("page-layers.png", "layers?topic=connectivity", see_connections, 1350),
 }
 
 
@@ -122,14 +136,14 @@ def main() -> None:
         for shot in (PAGES[name] for name in options.pages or PAGES):
             page = chromium.new_page(viewport={"width": WIDTH, "height": shot.height}, color_scheme="light")
             page.goto(address + shot.address)
-            page.get_by_role("combobox", name="Model").wait_for(timeout=90_000)
+            page.get_by_role("heading").first.wait_for(timeout=90_000)
             shot.use(page)
             page.wait_for_timeout(1500)  # for what fades in
             path = options.out / shot.file
             page.screenshot(path=path)
             page.close()
             with Image.open(path) as picture:
-                picture.convert("RGB").save(path, optimize=True)
+                picture.convert("RGB").quantize(256).save(path, optimize=True)
             print(f"{path}: {path.stat().st_size:,} bytes")
         chromium.close()
 
