@@ -85,9 +85,10 @@ def wait_for_pictures(page: Any, count: int) -> None:
     page.wait_for_function(f"{pictures}.filter(picture => picture.naturalWidth > 0).length >= {count}")
 
 
+_SEEN = "explain?model=digit-segmentation&layer=pool2&view=What+it+sees"
 PAGES = {
     "predict": Shot("page-predict.png", "?model=digit-segmentation", answer_scenes, 1150),
-    "explain": Shot("page-explain.png", "explain?model=digit-segmentation&layer=pool2&view=What+it+sees", see_why, 1150),
+    "explain": Shot("page-explain.png", _SEEN, see_why, 1150),
     "layers": Shot("page-layers.png", "layers?topic=connectivity", see_connections, 1350),
 }
 
