@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 
 from cnnapp.results import Answer
+from pipelines import intake
 from pipelines.errors import ConfigError, DataError, unknown
 from pipelines.intake import ImageInput
 
@@ -52,6 +55,13 @@ class Answerer(ABC):
         """What is known of the model."""
 
     @abstractmethod
+    def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> Any | DataError:
+        """Return what :meth:`_answers` takes of an image, or why it cannot be read."""
+
+    @abstractmethod
+    def _answers(self, read: Sequence[Any | DataError], options: dict[str, Option]) -> Iterator[Answer | DataError]:
+        """Answer for images that were read together; what could not be read is passed on."""
+
     def predict_each(
         self,
         images: Iterable[ImageInput],
@@ -69,7 +79,22 @@ class Answerer(ABC):
 
         Yields:
             (name, answer or ``DataError``), in order.
+
+        Raises:
+            ServiceError: if a service cannot be reached, or is too busy for long.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
+        self.check_options(options)
+        images = iter(images)
+        calls = None if names is None else iter(names)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            while chunk := list(islice(images, batch_size)):
+                called = (
+                    [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
+                )
+                read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
+                yield from zip(called, self._answers(read, options), strict=True)
 
     def predict(
         self, images: ImageInput | Iterable[ImageInput], batch_size: int = 32, **options: Option

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,37 +90,6 @@ class Predictor(Answerer):
         """The saved model itself, from bytes to named arrays."""
         return self._served
 
-    def predict_each(
-        self,
-        images: Iterable[ImageInput],
-        batch_size: int = 32,
-        names: Iterable[str] | None = None,
-        **options: Option,
-    ) -> Iterator[tuple[str, Answer | DataError]]:
-        """Answer for images as they come, and give a reason for those that cannot be read.
-
-        Args:
-            images: as for :meth:`predict`; they are read in batches, so there may be any number.
-            batch_size: as for :meth:`predict`.
-            names: how to call them in answers and reasons, one an image; their paths by default.
-            **options: as for :meth:`predict`.
-
-        Yields:
-            (name, answer or ``DataError``), in order.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
-        self.check_options(options)
-        images = iter(images)
-        calls = None if names is None else iter(names)
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            while chunk := list(islice(images, batch_size)):
-                called = (
-                    [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
-                )
-                read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
-                yield from zip(called, self._answers(read, options), strict=True)
-
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> _Read | DataError:
         try:
             image = _encoded(image)
@@ -144,7 +111,7 @@ class Predictor(Answerer):
                 f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
             )
 
-    def _answers(self, read: list[_Read | DataError], options: dict[str, Option]) -> Iterator[Answer | DataError]:
+    def _answers(self, read: Sequence[_Read | DataError], options: dict[str, Option]) -> Iterator[Answer | DataError]:
         good = [one for one in read if isinstance(one, _Read)]
         calls = memory.calls(good, lambda one: one.size, lambda size: memory.needed_by(self.card, size, options))
         answers = (answer for call in calls for answer in self._answer(call, options))

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -118,33 +116,18 @@ class RemotePredictor(Answerer):
         """What the service tells of the model."""
         return self._card
 
-    def predict_each(
-        self,
-        images: Iterable[ImageInput],
-        batch_size: int = 32,
-        names: Iterable[str] | None = None,
-        **options: Option,
-    ) -> Iterator[tuple[str, Answer | DataError]]:
-        """Answer for images as they come; see :meth:`Answerer.predict_each`.
+    def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> tuple[str, bytes] | DataError:
+        try:
+            return name, intake.read(image, name)
+        except DataError as error:
+            return error
 
-        Raises:
-            ServiceError: if the service cannot be reached, or is too busy for long.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size: received {batch_size}; expected at least 1")
-        self.check_options(options)
-        images = iter(images)
-        calls = None if names is None else iter(names)
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            while chunk := list(islice(images, batch_size)):
-                called = (
-                    [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
-                )
-                read = list(pool.map(_read, chunk, called))
-                good = [(name, data) for name, data in zip(called, read, strict=True) if isinstance(data, bytes)]
-                answers = iter(self._answers(good, options))
-                for name, data in zip(called, read, strict=True):
-                    yield name, data if isinstance(data, DataError) else next(answers)
+    def _answers(
+        self, read: Sequence[tuple[str, bytes] | DataError], options: dict[str, Option]
+    ) -> Iterator[Answer | DataError]:
+        answers = iter(self._ask([one for one in read if not isinstance(one, DataError)], options))
+        for one in read:
+            yield one if isinstance(one, DataError) else next(answers)
 
     def outputs(self, image_bytes: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Return the named outputs of ``serving_default`` for encoded images, in one call, with the model's options.
@@ -156,7 +139,7 @@ class RemotePredictor(Answerer):
         response = self._call("POST", f"{self._path}:predict", self._defaults(_DEFAULT) | given)
         return self._outputs(self._tell(response), _DEFAULT)
 
-    def _answers(self, images: Sequence[tuple[str, bytes]], options: dict[str, Option]) -> list[Answer | DataError]:
+    def _ask(self, images: Sequence[tuple[str, bytes]], options: dict[str, Option]) -> list[Answer | DataError]:
         if not images:
             return []
         given = {"image_bytes": [{"b64": base64.b64encode(data).decode()} for _, data in images]}
@@ -166,7 +149,7 @@ class RemotePredictor(Answerer):
             if len(images) == 1:
                 return [DataError(f"{images[0][0]}: {self._reason(response)}")]
             half = len(images) // 2
-            return self._answers(images[:half], options) + self._answers(images[half:], options)
+            return self._ask(images[:half], options) + self._ask(images[half:], options)
         outputs = self._outputs(self._tell(response), _DEFAULT)
         return list(to_answers(self.card.task, outputs, [name for name, _ in images], self._class_names(outputs)))
 
@@ -270,13 +253,6 @@ class RemotePredictor(Answerer):
             return {name: np.array(found[name], _dtype(spec["dtype"])) for name, spec in specs.items()}
         except (KeyError, TypeError, ValueError):
             raise ServiceError(f"{self._service}: answers, but not as its metadata says") from None
-
-
-def _read(image: ImageInput, name: str) -> bytes | DataError:
-    try:
-        return intake.read(image, name)
-    except DataError as error:
-        return error
 
 
 def _parse(response: requests.Response) -> Any:
