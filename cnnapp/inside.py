@@ -70,6 +70,8 @@ class Inside:
         self.served = served
         self.model: Any = renewal.network(served)
         self.maps: Any = feature_maps(self.model)
+        if self.maps is None:
+            raise ModelError(f"{served.directory}: no layer of the network gives maps; there is nothing to look at")
         self.layers: tuple[str, ...] = tuple(self.maps.output)
         self.fields = lru_cache(maxsize=8)(self._fields)
 
@@ -142,7 +144,10 @@ class Inside:
         """How a classifier's evidence for a class is found."""
         from pipelines.explaining import class_evidence
 
-        return class_evidence(self.model)
+        found = class_evidence(self.model)
+        if found is None:
+            raise ModelError(f"{self.served.directory}: no layer of the network has maps of more than one position")
+        return found
 
     def _layer(self, name: str) -> Any:
         parts = [self.model, *(layer for layer in self.model.layers if hasattr(layer, "layers"))]

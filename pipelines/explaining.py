@@ -58,7 +58,7 @@ class ClassEvidence:
     both: keras.Model
 
 
-def feature_maps(model: keras.Model) -> keras.Model:
+def feature_maps(model: keras.Model) -> keras.Model | None:
     """Return a model of the same input whose outputs are the maps of all layers, by their names.
 
     Args:
@@ -66,7 +66,7 @@ def feature_maps(model: keras.Model) -> keras.Model:
 
     Returns:
         From (batch, height, width, channels) to a dictionary of tensors (batch, rows, columns, channels), those of
-        every layer that gives maps but the input, in the order in which they run.
+        every layer that gives maps but the input, in the order in which they run; None where none does.
 
     Example:
         >>> import keras
@@ -75,7 +75,7 @@ def feature_maps(model: keras.Model) -> keras.Model:
         (None, 6, 6, 4)
     """
     found = {name: tensor for name, tensor in _outputs(model).items() if len(tensor.shape) == 4}
-    return keras.Model(model.input, found, name="feature_maps")
+    return keras.Model(model.input, found, name="feature_maps") if found else None
 
 
 def _outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
@@ -93,7 +93,7 @@ def _outputs(model: keras.Model) -> dict[str, keras.KerasTensor]:
     return found
 
 
-def class_evidence(model: keras.Model) -> ClassEvidence:
+def class_evidence(model: keras.Model) -> ClassEvidence | None:
     """Find the evidence of a classifier for a class, over the image.
 
     Where global average pooling and a dense layer end the network, it is the class activation map (Zhou 2016): the
@@ -105,10 +105,7 @@ def class_evidence(model: keras.Model) -> ClassEvidence:
         model: from images (batch, height, width, channels) to logits (batch, classes).
 
     Returns:
-        How it is found.
-
-    Raises:
-        ValueError: if no layer has maps.
+        How it is found; None where no layer has maps of more than one position.
 
     Reference:
         Zhou, Khosla, Lapedriza, Oliva, Torralba (2016), "Learning Deep Features for Discriminative Localization";
@@ -117,7 +114,7 @@ def class_evidence(model: keras.Model) -> ClassEvidence:
     outputs = _outputs(model)
     maps = {name: x for name, x in outputs.items() if len(x.shape) == 4 and x.shape[1] * x.shape[2] > 1}
     if not maps:
-        raise ValueError(f"model: expected one with maps of more than one position; received {model.name}")
+        return None
     name = next(reversed(maps))
     both = keras.Model(model.input, [maps[name], next(reversed(outputs.values()))])
     dense = _pooled_head(model)

@@ -34,7 +34,7 @@ class ServingModule(tf.Module):
     serve_bytes: Callable[..., dict[str, tf.Tensor]]
     serve_pixels: Callable[..., dict[str, tf.Tensor]]
     evidence: str
-    """What ``explain`` gives, in words."""
+    """What ``explain`` gives, in words; empty where it gives nothing."""
     warmup_batches: tuple[int, ...] = (1, 8, 32)
     """Sizes of the batches that TensorFlow Serving replays before it takes the model into service."""
 
@@ -50,6 +50,7 @@ class ServingModule(tf.Module):
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="image_bytes")])
         def features(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            assert maps is not None
             found = maps(self._seen(images.decode(image_bytes)), training=False)
             return {name: tf.cast(tensor[0], tf.float32) for name, tensor in found.items()}
 
@@ -74,7 +75,11 @@ class ServingModule(tf.Module):
             return {"class_names": tf.gather(names, tf.where(known, class_ids, count))}
 
         self._network = lambda pixels: network(pixels)
-        self.features, self.explain, self.class_names = features, explain, class_names
+        self.class_names = class_names
+        # A network without maps has none to show.
+        self._looks = {} if maps is None else {"features": features}
+        if self.evidence:
+            self._looks["explain"] = explain
         self.weights = [variable.value for variable in model.weights]
         self.labels = tf.saved_model.Asset(str(labels))
 
@@ -83,9 +88,8 @@ class ServingModule(tf.Module):
         return {
             "serving_default": self.serve_bytes,
             "pixels": self.serve_pixels,
-            "explain": self.explain,
-            "features": self.features,
             "labels": self.class_names,
+            **self._looks,
         }
 
     def _seen(self, image: tf.Tensor) -> tf.Tensor:
@@ -108,12 +112,12 @@ class ImageServing(ServingModule):
     """
 
     def __init__(self, model: keras.Model, labels: Path, spec: ImageSpec, decode: Decode) -> None:
+        found = class_evidence(model)
+        self.evidence = f"{found.how} of {found.layer}" if found else ""
         super().__init__(model, labels)
         self._spec, self._decode = spec, decode
-        found = class_evidence(model)
-        self.evidence = f"{found.how} of {found.layer}"
         # Not the record itself: TensorFlow would look into it for weights.
-        self._explained: Callable[[], ClassEvidence] = lambda: found
+        self._explained: Callable[[], ClassEvidence | None] = lambda: found
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -130,6 +134,7 @@ class ImageServing(ServingModule):
 
     def _evidence(self, image: tf.Tensor, class_id: tf.Tensor) -> dict[str, tf.Tensor]:
         explained = self._explained()
+        assert explained is not None
         maps, logits = explained.run(self._seen(image), class_id[None])
         scores = tf.nn.softmax(logits[0])
         chosen = tf.where(class_id < 0, tf.argmax(scores), class_id)

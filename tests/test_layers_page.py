@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -25,8 +26,18 @@ def test_every_picture_is_drawn_by_the_script(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     drawn = {path.name for path in tmp_path.glob("*.png")}
     assert drawn == set(re.findall(r"\]\(pictures/(.*?\.png)\)", PAGE))
-    others = {"segmentation.png"}  # by draw_segmentation.py, for the README
-    assert drawn | others == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+    shown = set(re.findall(r"\(docs/pictures/(.*?\.png)\)", (ROOT / "README.md").read_text()))
+    by_others = {"segmentation.png", *(shot.file for shot in _shots())}  # by draw_segmentation.py and draw_pages.py
+    assert shown == by_others
+    assert drawn | by_others == {path.name for path in (ROOT / "docs" / "pictures").glob("*.png")}
+
+
+def _shots():
+    spec = importlib.util.spec_from_file_location("draw_pages", ROOT / "docs" / "draw_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["draw_pages"] = module
+    spec.loader.exec_module(module)
+    return module.PAGES.values()
 
 
 def test_every_public_name_is_on_the_page():

@@ -132,11 +132,12 @@ def test_every_classifier_has_evidence_whose_cells_lie_in_the_image(model: str, 
         assert grid.stop - grid.start >= 16
 
 
-def test_a_network_without_maps_is_refused():
+def test_a_network_without_maps_has_none_and_no_evidence():
     import keras
 
-    with pytest.raises(ValueError, match="maps of more than one position"):
-        class_evidence(keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]))
+    flat = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    assert feature_maps(flat) is None
+    assert class_evidence(flat) is None
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -100,7 +100,8 @@ def test_constants_are_where_they_are_used():
     for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
         sources = {node.name: node.input[0].partition(":")[0] for node in nodes if node.op == "Identity"}
         read = {text.partition(":")[0] for node in nodes if node.op != "Identity" for text in node.input}
-        read |= {sources[name] for name in read & set(sources)}
+        while further := {sources[name] for name in read & set(sources)} - read:
+            read |= further
         for node in nodes:
             if node.op == "Const" and node.ByteSize() > 1024 and node.name in read:
                 assert "Conv2D" in {other.op for other in nodes}

@@ -15,7 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, draw_shape
-from page_server import chromium, download, keep, needs_chromium, open_page, served, wait_for_pictures
+from page_server import (  # noqa: F401  two are fixtures
+    browser,
+    download,
+    keep,
+    needs_chromium,
+    open_page,
+    served,
+    shipped_address,
+    wait_for_pictures,
+)
 from PIL import Image
 
 import cnnapp
@@ -29,20 +38,6 @@ def address(models: Path, tmp_path: Path) -> Iterator[str]:
     """The page with a classifier made here."""
     with served(tmp_path / "page.log") as url:
         yield url
-
-
-@pytest.fixture
-def shipped_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The page with the models that ship."""
-    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
-    with served(tmp_path / "page.log") as url:
-        yield url
-
-
-@pytest.fixture
-def browser() -> Iterator:
-    with chromium() as started:
-        yield started
 
 
 def test_upload_answer_download(address: str, browser, tmp_path: Path):

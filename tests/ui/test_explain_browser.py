@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from test_browser import ARTIFACTS, CHROMIUM, browser, shipped_address  # noqa: F401  fixtures
+from page_server import ARTIFACTS, browser, needs_chromium, shipped_address  # noqa: F401  fixtures
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+pytestmark = needs_chromium
 
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def test_what_is_seen_follows_the_click(shipped_address: str, browser):  # noqa: F811
+def test_what_is_seen_follows_the_click(shipped_address: str, browser):
     page = browser.new_page(viewport={"width": 1000, "height": 1700})
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
@@ -35,7 +35,7 @@ def test_what_is_seen_follows_the_click(shipped_address: str, browser):  # noqa:
     assert not trouble
 
 
-def test_evidence_and_maps_on_a_narrow_dark_screen(shipped_address: str, browser):  # noqa: F811
+def test_evidence_and_maps_on_a_narrow_dark_screen(shipped_address: str, browser):
     page = browser.new_page(viewport={"width": 390, "height": 1900}, color_scheme="dark")
     page.goto(shipped_address + "explain?model=fashion&class=Coat")
     page.get_by_text("evidence for Coat").wait_for(timeout=120_000)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from test_browser import ARTIFACTS, CHROMIUM, browser, shipped_address  # noqa: F401
+from page_server import ARTIFACTS, browser, needs_chromium, shipped_address  # noqa: F401  fixtures
 
 from cnnapp.playground import images, kernels
 from cnnapp.playground.grids import number
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")
+pytestmark = needs_chromium
 
 # A topic, the slider that is moved, the key, and what is then said.
 MOVES = [
@@ -30,7 +29,7 @@ def overflow(page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(shipped_address: str, browser):  # noqa: F811
+def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(shipped_address: str, browser):
     image = images.example("temple")
     # The row below the middle, where the slider begins.
     answer = kernels.filtered(image, kernels.kernel("sobel_x", 3))[image.shape[0] // 2, image.shape[1] // 2 - 1]
@@ -54,7 +53,7 @@ def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(shipped_addre
     assert not trouble
 
 
-def test_a_topic_is_chosen_and_linked_to_and_a_kernel_edited_by_keyboard(shipped_address: str, browser):  # noqa: F811
+def test_a_topic_is_chosen_and_linked_to_and_a_kernel_edited_by_keyboard(shipped_address: str, browser):
     page = browser.new_page(viewport={"width": 1000, "height": 1400}, color_scheme="dark")
     page.goto(f"{shipped_address}layers?topic=matrix")
     page.get_by_text("A matrix of 6 x 8").wait_for(timeout=90_000)
