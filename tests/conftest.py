@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 # JAX compiles every operation anew for every shape, so that each example costs it seconds.
-EXAMPLES = 8 if os.environ.get("KERAS_BACKEND") == "jax" else 40
+EXAMPLES = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 40
 hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES, print_blob=True)
 hypothesis.settings.load_profile("default")
 
@@ -34,6 +37,26 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real data sets are not beside this checkout")
     return SHARED
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Any]) -> Any:
+    """Return what is made in a folder, by the first of the processes that run tests; the others find it there.
+
+    Args:
+        factory: of temporary folders.
+        name: of the folder.
+        make: from the folder to what can be pickled.
+    """
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    kept = shared / f"{name}.pickle"
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            folder = shared / name
+            folder.mkdir()
+            kept.write_bytes(pickle.dumps(make(folder)))
+        return pickle.loads(kept.read_bytes())
 
 
 def draw_shape(kind: str, seed: int, size: tuple[int, int] = (20, 24)) -> Image.Image:
@@ -97,8 +120,10 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     """A classifier of the shapes, trained in seconds."""
     from pipelines import classification
 
-    root = tmp_path_factory.mktemp("saved_models")
-    return classification.train("shapes", root=root, reporter=quiet, data=str(shapes), epochs=25, image_size=16)
+    def make(root: Path) -> Any:
+        return classification.train("shapes", root=root, reporter=quiet, data=str(shapes), epochs=25, image_size=16)
+
+    return made_once(tmp_path_factory, "classifiers", make)
 
 
 @pytest.fixture
@@ -162,8 +187,10 @@ def detector(scattered: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     """A detector of discs and crosses, trained in seconds."""
     from pipelines import detection
 
-    root = tmp_path_factory.mktemp("saved_models")
-    return detection.train("scattered", root=root, reporter=quiet, data=str(scattered), epochs=20, batch_size=8)
+    def make(root: Path) -> Any:
+        return detection.train("scattered", root=root, reporter=quiet, data=str(scattered), epochs=20, batch_size=8)
+
+    return made_once(tmp_path_factory, "detectors", make)
 
 
 @pytest.fixture
@@ -200,8 +227,10 @@ def segmenter(painted: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     """A network that paints discs and crosses, trained in seconds."""
     from pipelines import segmentation
 
-    root = tmp_path_factory.mktemp("saved_models")
-    return segmentation.train("painted", root=root, reporter=quiet, data=str(painted), epochs=15, batch_size=8)
+    def make(root: Path) -> Any:
+        return segmentation.train("painted", root=root, reporter=quiet, data=str(painted), epochs=15, batch_size=8)
+
+    return made_once(tmp_path_factory, "segmenters", make)
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_saved_model_round_trip(family, known, tmp_path):
 
 @tensorflow_only
 @families
-@given(data=st.data(), examples=10)
+@given(data=st.data(), examples=6)
 def test_graph_equals_eager_with_sizes_unknown_and_one_trace(family, data):
     import tensorflow as tf
 
