@@ -138,14 +138,14 @@ def predict(
 
     With --tile, masks are written piece by piece; the same command goes on where one before was stopped.
     """
-    from cnnapp import predictor, remote
+    import cnnapp
     from cnnapp.answering import Answering
     from pipelines.progress import Reporter
 
     files = list(find_images(paths))
     if server is not None and tile is not None:
         raise ConfigError("--tile: pieces are cut by whoever has the network; a service answers for whole images alone")
-    loaded = predictor.load(model) if server is None else remote.connect(server, model)
+    loaded = cnnapp.load(model) if server is None else cnnapp.connect(server, model)
     task = loaded.card.task
     if coco is not None and task == "classification":
         raise ConfigError(f"--coco: {loaded.card.name} is for {task}; COCO's results are boxes and masks")
