@@ -93,9 +93,14 @@ def wait_for_pictures(page: Any, count: int) -> None:
     page.wait_for_function(f"{PICTURES}.filter(picture => picture.naturalWidth > 0).length == {count}", timeout=60_000)
 
 
+def wait_until_still(page: Any) -> None:
+    """Wait until the page is as it will be: what is drawn later would take the focus, or the click, away."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
+
+
 def download(page: Any, name: str) -> bytes:
     """Click a button that downloads a file, once the page is as it will be; return what is in it."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    wait_until_still(page)
     with page.expect_download(timeout=60_000) as found:
         page.get_by_role("button", name=name, exact=True).click()
     return Path(found.value.path()).read_bytes()

@@ -98,6 +98,8 @@ def test_a_photograph_is_answered_once_the_camera_is_chosen(address: str, browse
     page, trouble = open_page(browser, address)
     assert page.get_by_role("button", name="Take Photo").count() == 0
     page.get_by_text("Camera", exact=True).click()
+    # Before the camera's first picture, the button does nothing.
+    page.wait_for_function("document.querySelector('video')?.videoWidth > 0", timeout=60_000)
     page.get_by_role("button", name="Take Photo").click(timeout=30_000)
     page.get_by_text("All results").wait_for(timeout=60_000)
     page.get_by_text("photograph.jpg").first.wait_for()
