@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines import intake
 from pipelines.errors import CnnAppError, DataError, ImageTooLargeError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ __all__ = ["TILE", "AnswerStore", "Answered"]
 
 TILE = 1024
 """Side of the pieces, in pixels, where an image is too large to be answered for at once."""
+
+_LARGE = 4_000_000
+"""From so many pixels on an image is answered piece by piece, which takes little longer, and shows how far it is."""
 
 _TOGETHER = {"classification": 16}
 """Images in one call: few, so that the first answers come soon. Of other tasks one, which is no slower."""
@@ -89,7 +93,8 @@ class AnswerStore:
     ) -> Iterator[Answered]:
         """Answer for images, one after another.
 
-        An image that is refused as too large for memory is answered piece by piece, where the task allows that.
+        An image that is large, or is refused as too large for memory, is answered piece by piece, where task and
+        network allow that; the answer is the same.
         Answers for other images than these are forgotten; those for these with other options are kept while they fit.
 
         Args:
@@ -110,12 +115,18 @@ class AnswerStore:
         for key in [key for key in self._kept if key[:2] not in present]:
             self._forget(key)
         missing = [image for image, key in zip(images, keys, strict=True) if key not in self._kept]
-        whole = self._whole(model, missing if tile is None else [], options)
+        cut = {image[0] for image in missing if tile is not None or _is_large(model, *image)}
+        whole = self._whole(model, [image for image in missing if image[0] not in cut], options)
         for (name, data), key in zip(images, keys, strict=True):
             if key not in self._kept:
-                found = next(whole) if tile is None else _in_pieces(model, name, data, options, tile, advance)
-                if isinstance(found.answer, ImageTooLargeError) and model.card.task != "classification":
-                    found = _in_pieces(model, name, data, options, TILE, advance)
+                if name in cut:
+                    found = _in_pieces(model, name, data, options, tile or TILE, advance)
+                    if tile is None and isinstance(found.answer, DataError):  # a network that sees the whole image
+                        found = next(self._whole(model, [(name, data)], options))
+                else:
+                    found = next(whole)
+                    if isinstance(found.answer, ImageTooLargeError) and model.card.task != "classification":
+                        found = _in_pieces(model, name, data, options, TILE, advance)
                 if not isinstance(found.answer, DataError):
                     self._keep(key, found, wanted)
                 yield found
@@ -142,6 +153,16 @@ class AnswerStore:
         if self._size + needed <= self._most_bytes:
             self._kept[key] = found
             self._size += needed
+
+
+def _is_large(model: Predictor, name: str, data: bytes) -> bool:
+    if model.card.task == "classification":
+        return False
+    try:
+        height, width = intake.size_of(data, name)
+    except ImageTooLargeError:
+        return True
+    return height * width > _LARGE
 
 
 def _in_pieces(

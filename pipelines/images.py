@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from pipelines.intake import HEADER_BYTES
+
 __all__ = [
     "ImageSpec",
     "decode",
@@ -26,8 +28,6 @@ __all__ = [
     "view",
 ]
 
-# EXIF lies in the first segments of a JPEG; each segment is at most 64 KiB long.
-_HEADER_BYTES = 1 << 17
 _ORIENTATION_TAG = 0x0112
 
 
@@ -76,7 +76,7 @@ def exif_orientation(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _header(image_bytes: tf.Tensor) -> tf.Tensor:
-    header = tf.strings.substr(image_bytes, 0, _HEADER_BYTES)
+    header = tf.strings.substr(image_bytes, 0, HEADER_BYTES)
     # Sixteen zeros behind the end: reads past it find zeros instead of failing, and zeros mean nothing here.
     return tf.cast(tf.io.decode_raw(tf.strings.join([header, "\0" * 16]), tf.uint8), tf.int64)
 

@@ -1,7 +1,8 @@
 """Take an image in, whatever it is: a path, bytes or an array, to bytes that the graph decodes.
 
-JPEG, PNG, GIF and 24-bit BMP pass untouched, so that a client of the bare SavedModel that sends the same file gets the
-same answer. Everything else that Pillow reads (WebP, TIFF, other BMP, ...) is re-encoded as PNG, without loss.
+JPEG, PNG and 24-bit BMP pass untouched, and the first frame of a GIF, so that a client of the bare SavedModel that
+sends the same file gets the same answer. Everything else that Pillow reads (WebP, TIFF, other BMP, ...) is re-encoded
+as PNG, without loss.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pipelines.errors import DataError, ImageTooLargeError
+from pipelines.gif import first_frame
 
 __all__ = [
     "EXTENSIONS",
+    "HEADER_BYTES",
     "MAX_PIXELS",
     "ImageInput",
     "encode",
@@ -32,6 +35,9 @@ ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
 
 MAX_PIXELS = 178_956_970
 """The largest image that is decoded whole: 512 MiB of RGB. A larger one is refused before anything is decoded."""
+
+HEADER_BYTES = 1 << 17
+"""So many bytes of a file, two segments of a JPEG, are searched for orientation and transparency inside the graph."""
 
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -119,13 +125,24 @@ def _normalise(data: bytes, name: str) -> bytes:
     if data.startswith(_DECODED):
         # What these hold is TensorFlow's to judge, which reads some files that Pillow does not; their size is not.
         with contextlib.suppress(_NoImage):
-            _open(data, name)
-        return data
+            image = _open(data, name)
+            if image.format == "PNG" and _says_more_than_the_graph_reads(data):
+                return encode(_load(image, name))
+        return first_frame(data) if data.startswith(b"GIF8") else data
     image = _open(data, name)
     # A BMP header says its depth at byte 28; TensorFlow misreads palettes and refuses 16 and 32 bits.
     if image.format == "BMP" and int.from_bytes(data[28:30], "little") == 24 and image.mode == "RGB":
         return data
     return encode(_load(image, name))
+
+
+def _says_more_than_the_graph_reads(png: bytes) -> bool:
+    """Return whether orientation or transparency may be behind what the graph reads of a header, or behind the pixels.
+
+    A chunk's name may be found where there is no such chunk: then the same pixels are encoded anew.
+    """
+    pixels = png.find(b"IDAT")
+    return pixels > HEADER_BYTES - 64 or png.find(b"eXIf", pixels) > 0
 
 
 def _load(image: Image.Image, name: str) -> Image.Image:

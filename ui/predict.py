@@ -58,8 +58,8 @@ def _choose_tile(model: cnnapp.Predictor) -> int | None:
     """Ask whether to answer piece by piece; return the side of the pieces in pixels."""
     if model.card.task == "classification":
         return None
-    text = "For images too large for memory, TIFF above all, which is chosen by itself where one is. The answer is the "
-    return TILE if st.toggle("Piece by piece", help=f"{text}same as for the whole image.") else None
+    text = "Less memory, and progress to be seen; large images are answered so in any case. The answer is the same."
+    return TILE if st.toggle("Piece by piece", help=text) else None
 
 
 def _answer(
@@ -100,8 +100,7 @@ def _show(model: cnnapp.Predictor, one: Answered, image: bytes, look: tuple[floa
     with st.container(border=True):
         if one.pieces and by_itself:
             st.info(
-                f"{one.name} is too large for memory at once; it was answered in pieces of {TILE} pixels, which give "
-                "the same answer.",
+                f"{one.name} is large: it was answered in pieces of {TILE} pixels, which give the same answer.",
                 icon=":material/grid_on:",
             )
         try:

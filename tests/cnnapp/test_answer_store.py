@@ -10,13 +10,14 @@ import pytest
 from conftest import draw_scene
 
 import cnnapp
+from cnnapp import answer_store
 from cnnapp.answer_store import AnswerStore
-from pipelines.errors import DataError, ImageTooLargeError
+from pipelines.errors import ConfigError, DataError, ImageTooLargeError
 
 
-def png(seed: int) -> bytes:
+def png(seed: int, size: tuple[int, int] = (37, 50)) -> bytes:
     buffer = io.BytesIO()
-    draw_scene(seed, (37, 50))[0].save(buffer, "PNG")
+    draw_scene(seed, size)[0].save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -101,6 +102,26 @@ def test_what_is_refused_as_too_large_is_answered_in_pieces(model, monkeypatch):
     np.testing.assert_array_equal(found.answer.class_map, expected)
     assert steps == [("a.png", 1, 1)]
     assert next(store.answer(model, IMAGES[:1])).pieces  # also from what is kept
+
+
+def test_a_large_image_shows_how_far_it_is(model, monkeypatch):
+    monkeypatch.setattr(answer_store, "_LARGE", 37 * 50 - 1)
+    steps: list[tuple] = []
+    images = [IMAGES[0], ("small.png", png(3, (36, 50))), IMAGES[2], IMAGES[1]]
+    found = list(AnswerStore().answer(model, images, advance=lambda *step: steps.append(step)))
+    assert [one.pieces for one in found] == [True, False, False, True]
+    assert [step[0] for step in steps] == ["a.png", "b.png"]
+    for one, (name, data) in zip(found, images, strict=True):
+        if name != "bad.png":
+            np.testing.assert_array_equal(one.answer.class_map, model.predict([data])[0].class_map)
+
+    def refuse(*_, name, **__):
+        raise ConfigError(f"{name}: sees the whole image")
+
+    monkeypatch.setattr(cnnapp.Predictor, "predict_by_pieces", refuse)
+    (found,) = AnswerStore().answer(model, images[:1])
+    assert not found.pieces
+    assert found.answer.class_map.shape == (37, 50)
 
 
 def test_a_classifier_has_no_pieces(models: Path, monkeypatch):

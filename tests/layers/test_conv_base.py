@@ -40,7 +40,10 @@ def full(family):
         "padding": ((2, 1), (0, 3), (1, 1)),
         "dilation_rate": (2, 3, 2),
     }
+    # Of volumes every place of the tile takes seconds in a graph.
+    few = {"tile_shape": (2, 1, 2)} if issubclass(family, TiledConv) and family.rank == 3 else {}
     return {
+        **few,
         "filters": 6,
         **{name: values[: family.rank] for name, values in axes.items()},
         "padding_mode": "reflect",
@@ -109,8 +112,7 @@ def test_channels_first_is_the_same_transposed(family, data):
 def test_config_round_trip(family):
     extra = {"tile_shape": (3, 1, 2)[: family.rank]} if issubclass(family, TiledConv) else {}
     layer = family(
-        **full(family),
-        **extra,
+        **{**full(family), **extra},
         data_format="channels_first",
         kernel_initializer=keras.initializers.HeNormal(seed=3),
         bias_initializer="ones",
@@ -127,7 +129,7 @@ def test_config_round_trip(family):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is family
     assert again.get_config() == config
-    assert {name: config[name] for name in full(family)} == full(family)
+    assert {name: config[name] for name in full(family)} == {**full(family), **extra}
 
 
 @families

@@ -61,20 +61,20 @@ def test_lenet5_goes_the_whole_way_in_mixed_precision(quiet, tmp_path: Path):
     assert read_golden(trained.path).outputs["scores"].dtype == np.float32
 
 
-def test_a_deterministic_run_gives_the_same_bits(tmp_path: Path):
+def test_a_deterministic_run_gives_the_same_bits(shapes: Path, tmp_path: Path):
     """In processes of their own: TensorFlow cannot be made less deterministic again."""
     import subprocess
     import sys
 
     code = (
         "import sys; from pipelines import classification as c; from pipelines.progress import Reporter; "
-        "t = c.train('x', root=sys.argv[1], reporter=Reporter(quiet=True), data='digits', epochs=1, "
-        "deterministic=True); "
+        "t = c.train('x', root=sys.argv[1], reporter=Reporter(quiet=True), data=sys.argv[2], epochs=2, "
+        "image_size=16, deterministic=True); "
         "print(t.card.files['golden/expected.json'], t.card.metrics['test']['log_loss'])"
     )
     runs = [
-        subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for command in [[sys.executable, "-c", code, str(tmp_path), str(shapes)]] * 2
     ]
     assert runs[0] == runs[1] != ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,35 @@ def pixels(data: bytes) -> np.ndarray:
 def test_what_tensorflow_decodes_passes_untouched(kind: str):
     data = encode(PICTURE, kind)
     assert intake.read(data) == data
+
+
+def png_with(chunk: bytes, after: bytes, filler: int = 0) -> bytes:
+    """A PNG with a chunk before, or behind, its pixels, and with so many bytes of a comment before that."""
+
+    def wrap(content: bytes) -> bytes:
+        return (len(content) - 4).to_bytes(4, "big") + content + zlib.crc32(content).to_bytes(4, "big")
+
+    data = encode(PICTURE, "PNG")
+    place = data.index(after) - 4
+    comment = wrap(b"tEXtcomment\0" + b"." * filler) if filler else b""
+    return data[:place] + comment + wrap(chunk) + data[place:]
+
+
+EXIF_6 = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+
+
+@pytest.mark.parametrize(("after", "filler"), [(b"IDAT", 0), (b"IDAT", 200_000), (b"IEND", 0), (b"IEND", 200_000)])
+def test_a_png_is_turned_wherever_it_says_so(after: bytes, filler: int):
+    data = png_with(EXIF_6, after, filler)
+    assert np.array_equal(pixels(intake.read(data)), np.rot90(np.asarray(PICTURE), -1))
+    assert (intake.read(data) == data) == (after == b"IDAT" and not filler)
+
+
+def test_a_png_is_transparent_wherever_it_says_so():
+    ink = bytes(part for value in PICTURE.getpixel((0, 0)) for part in (0, value))
+    found = pixels(intake.read(png_with(b"tRNS" + ink, b"IDAT", 200_000)))
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert np.array_equal(found, pixels(intake.read(png_with(b"tRNS" + ink, b"IDAT"))))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
