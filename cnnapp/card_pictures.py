@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipelines.artifact import ModelCard
-from pipelines.detection_pictures import kinds_picture, shortened
+from pipelines.detection_pictures import kinds_picture, precision_recall_picture, shortened
 from pipelines.evaluation import BLUE, INK, RED, Picture, confusion_picture, png, reliability_picture
 from pipelines.metrics import Calibration
 from pipelines.segmentation_pictures import iou_picture, shares_picture
@@ -27,9 +27,10 @@ def card_pictures(card: ModelCard, part: str = "test") -> list[Picture]:
         part: of the data: "test" or "validation".
 
     Returns:
-        For classification the confusion matrix and, of models that recorded it, the reliability; for detection the
-        average precision of the classes, found objects against false alarms, and the kinds of errors; for segmentation
-        the overlap of the classes, the confusion matrix and the reliability. None where the part was not measured.
+        For classification the confusion matrix and the reliability; for detection the average precision of the classes,
+        precision over recall, found objects against false alarms, and the kinds of errors; for segmentation the overlap
+        of the classes, the confusion matrix and the reliability. Of these, what the card records: models of earlier
+        versions recorded less. None where the part was not measured.
     """
     found = card.metrics.get(part)
     if not found:
@@ -41,6 +42,7 @@ def card_pictures(card: ModelCard, part: str = "test") -> list[Picture]:
         threshold = found["best"]["threshold"]
         return [
             _precision_picture(found["classes"], found["ap50"]),
+            *([precision_recall_picture(found)] if "precision_recall" in found else []),
             *_alarms_picture(found["froc"]),
             kinds_picture(found["error_kinds"], 0.5 if threshold is None else threshold),
         ]
