@@ -78,7 +78,8 @@ def _precision_picture(classes: dict[str, dict[str, Any]], mean: float | None) -
     axes.barh(places, half, height=0.76, color="#9ec3e6", edgecolor=INK, linewidth=0.4, label="at IoU 0.5")
     axes.barh(places, strict, height=0.4, color=BLUE, label="mean of IoU 0.50 to 0.95 (COCO)")
     for place, value in enumerate(half):
-        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=8, color=INK)
+        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=8, color=INK,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     if mean is not None:
         axes.axvline(mean, color=INK, linestyle="--", linewidth=1, label=f"mean of the classes {mean:.3f}", zorder=0)
     axes.set_yticks(places, [f"{shortened(name)} ({classes[name]['objects']:,})" for name in drawn])
