@@ -171,7 +171,7 @@ def _annotations(truths: Sequence[Objects]) -> list[dict[str, Any]]:
 def precision_recall(
     truths: Sequence[Objects], found: Sequence[Detected], class_id: int | None = None, iou: float = 0.5
 ) -> Curve:
-    """Return the curve of precision over recall, to be drawn, with detections matched as COCO matches them.
+    """Return the curve of precision over recall at every score, with detections matched as COCO matches them.
 
     Args:
         truths: the objects of each image.

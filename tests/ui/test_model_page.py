@@ -86,7 +86,7 @@ def titles(page: AppTest) -> list[str]:
 )
 def test_curves_are_described(name: str, told: str, shipped: Path):
     page = open_page(name)
-    described = [image.alt for block in page.get("imgs") for image in block.proto.imgs]
+    described = [image.alt for block in page.get("image") for image in block.proto.imgs]
     assert any(each.startswith(told) for each in described), described
 
 
