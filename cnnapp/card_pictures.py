@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipelines.artifact import ModelCard
-from pipelines.detection_pictures import kinds_picture, shortened
+from pipelines.detection_pictures import kinds_picture, precision_recall_picture, shortened
 from pipelines.evaluation import BLUE, INK, RED, Picture, confusion_picture, png, reliability_picture
 from pipelines.metrics import Calibration
 from pipelines.segmentation_pictures import iou_picture, shares_picture
@@ -27,9 +27,10 @@ def card_pictures(card: ModelCard, part: str = "test") -> list[Picture]:
         part: of the data: "test" or "validation".
 
     Returns:
-        For classification the confusion matrix and, of models that recorded it, the reliability; for detection the
-        average precision of the classes, found objects against false alarms, and the kinds of errors; for segmentation
-        the overlap of the classes, the confusion matrix and the reliability. None where the part was not measured.
+        For classification the confusion matrix and the reliability; for detection the average precision of the classes,
+        precision over recall, found objects against false alarms, and the kinds of errors; for segmentation the overlap
+        of the classes, the confusion matrix and the reliability. Of these, what the card records: models of earlier
+        versions recorded less. None where the part was not measured.
     """
     found = card.metrics.get(part)
     if not found:
@@ -41,6 +42,7 @@ def card_pictures(card: ModelCard, part: str = "test") -> list[Picture]:
         threshold = found["best"]["threshold"]
         return [
             _precision_picture(found["classes"], found["ap50"]),
+            *([precision_recall_picture(found)] if "precision_recall" in found else []),
             *_alarms_picture(found["froc"]),
             kinds_picture(found["error_kinds"], 0.5 if threshold is None else threshold),
         ]
@@ -76,7 +78,8 @@ def _precision_picture(classes: dict[str, dict[str, Any]], mean: float | None) -
     axes.barh(places, half, height=0.76, color="#9ec3e6", edgecolor=INK, linewidth=0.4, label="at IoU 0.5")
     axes.barh(places, strict, height=0.4, color=BLUE, label="mean of IoU 0.50 to 0.95 (COCO)")
     for place, value in enumerate(half):
-        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=8, color=INK)
+        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=8, color=INK,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     if mean is not None:
         axes.axvline(mean, color=INK, linestyle="--", linewidth=1, label=f"mean of the classes {mean:.3f}", zorder=0)
     axes.set_yticks(places, [f"{shortened(name)} ({classes[name]['objects']:,})" for name in drawn])

@@ -11,7 +11,7 @@ from pipelines.artifact import ModelCard
 from pipelines.metrics import wilson_interval
 from pipelines.progress import duration
 
-__all__ = ["class_rows", "facts", "figures", "headline", "limits", "software_rows"]
+__all__ = ["class_rows", "facts", "figures", "headline", "limits", "software_rows", "unrecorded"]
 
 _MOST_NAMES, _WORST = 12, 3
 _SURE = "95 % interval"
@@ -189,6 +189,28 @@ def class_rows(card: ModelCard, part: str = "test") -> list[dict[str, str]]:
         | {counted: f"{row[counted]:,}"}
         for name, row in found.items()
     ]
+
+
+_LATER = {
+    "classification": ("calibration", "how often answers of each score are right"),
+    "detection": ("precision_recall", "the curves of precision over recall"),
+    "segmentation": ("calibration", "how often answers of each score are right"),
+}
+"""By task a figure that not all versions recorded, and how it is worded."""
+
+
+def unrecorded(card: ModelCard, part: str = "test") -> list[str]:
+    """Return what the card of an earlier version lacks, and how it gets it, in sentences; none where it has all.
+
+    Args:
+        card: of the model.
+        part: of the data that was measured: "test" or "validation".
+    """
+    key, what = _LATER[card.task]
+    if key in card.metrics[part]:
+        return []
+    command = f"cnnapp evaluate {card.name}/{card.version} --split {part} --card"
+    return [f"An earlier cnnapp made this card, which lacks {what}. `{command}` measures that and adds it."]
 
 
 def limits(card: ModelCard) -> list[str]:

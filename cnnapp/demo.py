@@ -37,7 +37,7 @@ def run(out: Console, epochs: int | None = None) -> Path:
     trained = classification.train("digits", root=saved_models.root(), data="digits", model="convnet", epochs=epochs)
     out.print("2/6  evaluating the exported model on test images that training never saw")
     predictor = Predictor(trained.path)
-    folder, report = evaluate_to(predictor, "digits", folder=_FOLDER)
+    folder, report, _ = evaluate_to(predictor, "digits", folder=_FOLDER)
     out.print("3/6  answering for image files")
     files = _write_images(folder / "images", islice(data.load("digits").test.examples(), 6))
     for path, answer in zip(files, predictor.predict(files), strict=True):
@@ -60,7 +60,7 @@ def _shipped(out: Console, name: str, splits: Splits[Any], folder: Path, words: 
     """Measure a model that ships on its test scenes, and draw what it answers for some of them."""
     # Beside the code, wherever the models that are trained here go.
     model = Predictor(saved_models.resolve(name, Path(__file__).resolve().parent.parent / "saved_models"))
-    own, report = evaluate_to(model, "scenes", folder=folder.parent / f"{folder.name}-{name}")
+    own, report, _ = evaluate_to(model, "scenes", folder=folder.parent / f"{folder.name}-{name}")
     files = _write_images(own / "images", islice(splits.test.examples(), 3))
     for path, answer in zip(files, model.predict(files), strict=True):
         answer.draw().save(own / f"answer-{path.stem}.png")

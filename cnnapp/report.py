@@ -6,7 +6,7 @@ import base64
 import html
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnnapp.predictor import Predictor
 from pipelines.artifact import ModelCard
@@ -14,7 +14,7 @@ from pipelines.data import Splits
 from pipelines.errors import ConfigError, DataError
 from pipelines.evaluation import Report
 
-__all__ = ["evaluate_to", "write"]
+__all__ = ["Evaluated", "evaluate_to", "write"]
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -37,36 +37,57 @@ _PAGE = """<!doctype html>
 """
 
 
+class Evaluated(NamedTuple):
+    """What became of an evaluation.
+
+    Args:
+        folder: where the report was written.
+        report: what was found.
+        added: names of the figures that the model's card gained.
+    """
+
+    folder: Path
+    report: Report
+    added: tuple[str, ...] = ()
+
+
 def evaluate_to(
     predictor: Predictor,
-    data: str,
+    data: str | None = None,
     data_dir: Path | None = None,
     split: str = "test",
     seed: int | None = None,
     folder: Path | None = None,
     protocol: str = "coco",
+    test: str | None = None,
+    on_card: bool = False,
     **options: Any,
-) -> tuple[Path, Report]:
+) -> Evaluated:
     """Evaluate a saved model on a part of a data set and write the report.
 
     Args:
         predictor: the model.
-        data: the source, as for training.
+        data: the source, as for training; by default the one on the model's card, where its name says where it lies.
         data_dir: where prepared tensorflow-datasets lie.
         split: "train", "validation", "test" or "all".
         seed: of the split; by default the one the model was trained with, so that its test images are still unseen.
         folder: where the report goes; ``reports/<name>-<version>`` by default.
         protocol: for detection: "coco", or "uiuc" for the figures at equal error as well.
+        test: another source that is the whole of the test part, as for training.
+        on_card: whether figures that the model's card does not have are added to it; see
+            :mod:`pipelines.card_figures`.
         **options: optional inputs of the model, such as a detector's ``scales``.
 
     Returns:
-        The folder, and the report.
+        The folder, the report, and what the card gained.
 
     Raises:
-        ConfigError: if there is no such split.
-        DataError: if the data cannot be used, or its classes are not the model's.
+        ConfigError: if there is no such split, no data is named, or something does not go with ``on_card``.
+        DataError: if the data cannot be used, or its classes are not the model's; for the card, if it is not the data
+            that is named there.
+        ModelError: if a figure on the card came out otherwise; the card is left as it is then, the report written.
     """
-    from pipelines import classification, detection, segmentation
+    from pipelines import card_figures, classification, detection, segmentation
     from pipelines import data as sources
     from pipelines.errors import unknown
 
@@ -74,12 +95,17 @@ def evaluate_to(
         raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))
     card = predictor.card
     seed = int(card.training.get("seed", 0)) if seed is None else seed
-    splits = _load(card, data, data_dir, split, seed)
+    if on_card and options:
+        raise ConfigError(f"--card: takes figures of the model as it is; leave out --{', --'.join(options)}")
+    data = data or _named_on(card)
+    splits = _load(card, data, data_dir, split, seed, test)
     if list(splits.classes) != card.classes:
         strange = sorted(set(splits.classes) ^ set(card.classes)) or ["their order"]
         raise DataError(
             f"{data}: its classes are not those of {card.name}/{card.version}; they differ in: {', '.join(strange[:8])}"
         )
+    if on_card:
+        card_figures.refuse_other_data(card, splits, split)
     part = sources.everything(splits) if split == "all" else splits[split]
     if card.task == "detection":
         report = detection.evaluate(predictor.served, part, protocol=protocol, **options)
@@ -88,16 +114,31 @@ def evaluate_to(
         report = task.evaluate(predictor.served, part)
     folder = folder or Path("reports") / f"{card.name}-{card.version}"
     write(report, folder)
-    return folder, report
+    if not on_card:
+        return Evaluated(folder, report)
+    return Evaluated(folder, report, card_figures.add_figures(predictor.served.directory, split, report.figures))
 
 
-def _load(card: ModelCard, data: str, data_dir: Path | None, split: str, seed: int) -> Splits:
+def _named_on(card: ModelCard) -> str:
+    """Return the data that a model was trained on, as it is given to ``--data``."""
+    source = str(card.data["source"])
+    if source in ("digits", "scenes") or (source.startswith("tfds:") and "," not in source):
+        return source
+    called = f"{card.name}/{card.version}"
+    raise ConfigError(f"--data: {called} was trained on {source}, and its card does not say where that lies; name it")
+
+
+def _load(card: ModelCard, data: str, data_dir: Path | None, split: str, seed: int, test: str | None) -> Splits:
     from pipelines import data as sources
 
     if card.task == "classification":
+        if test is not None:
+            raise ConfigError(f"--test: is for detection and segmentation; {card.name} is for classification")
         return sources.load(data, data_dir, seed)
     source = {"detection": sources.detection, "segmentation": sources.segmentation}[card.task]
     further = {"ignore": card.training.get("ignore")} if card.task == "segmentation" else {}
+    if test is not None:
+        return source.load(data, data_dir, seed, test, **further)
     # A set that is all test need not have anything to train on.
     load = source.load_whole if split == "all" else source.load
     return load(data, data_dir, seed, **further)
@@ -134,7 +175,7 @@ def to_html(report: Report) -> str:
     for picture in report.pictures:
         source = base64.b64encode(picture.png).decode()
         parts.append(
-            f"<h2>{html.escape(picture.title)}</h2>\n<figure><img alt='{html.escape(picture.title)}' "
+            f"<h2>{html.escape(picture.title)}</h2>\n<figure><img alt='{html.escape(picture.alt)}' "
             f"src='data:image/png;base64,{source}'><figcaption>{html.escape(picture.caption)}</figcaption></figure>"
         )
     return _PAGE.format(title=html.escape(report.title), body="\n".join(parts))

@@ -9,13 +9,15 @@
       model_card.json     what it is, how it was made and measured, SHA-256 of every other file
       golden/             inputs, and the outputs that they must give
 
-This module reads one; :mod:`pipelines.export` writes one. Reading imports TensorFlow only when the model is run.
+This module reads one, and writes its card; :mod:`pipelines.export` writes the rest. Reading imports TensorFlow only
+when the model is run.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ __all__ = [
     "read_card",
     "read_golden",
     "versions",
+    "write_card",
 ]
 
 CARD = "model_card.json"
@@ -113,6 +116,25 @@ def read_card(directory: Path) -> ModelCard:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "the whole file"
         raise ModelError(f"{path}: is damaged or of another version: {field}: {first['msg']}") from None
+
+
+def write_card(directory: Path, card: ModelCard) -> None:
+    """Write the card of a saved model; whoever reads it meanwhile finds the old one or the new one, whole.
+
+    Args:
+        directory: of the saved model.
+        card: what it says of itself.
+
+    Raises:
+        ModelError: if it cannot be written.
+    """
+    path, building = directory / CARD, directory / f".{CARD}.{os.getpid()}"
+    try:
+        building.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        os.replace(building, path)
+    except OSError as error:
+        building.unlink(missing_ok=True)
+        raise ModelError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def check_files(directory: Path, card: ModelCard) -> list[str]:

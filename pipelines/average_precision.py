@@ -21,6 +21,8 @@ _COCO_NAMES = (
     "ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large",
     "ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large",
 )  # fmt: skip
+_AT_75 = 5  # Overlaps are 0.50, 0.55, ..., 0.95.
+_DIGITS = 4
 
 
 def coco_results(
@@ -77,8 +79,10 @@ def coco_figures(truths: Sequence[Objects], found: Sequence[Detected], classes: 
     Returns:
         ``ap`` (mean over overlaps of 0.5 to 0.95 and over the classes), ``ap50``, ``ap75``, ``ap_small`` (below 32 x 32
         pixels), ``ap_medium``, ``ap_large`` (above 96 x 96), ``ar1``, ``ar10``, ``ar100`` (recall with at most so many
-        detections an image and class), ``ar_small``, ``ar_medium``, ``ar_large``; and ``classes``: by name ``ap`` and
-        ``ap50``. From 0 to 1; None where there is no such object.
+        detections an image and class), ``ar_small``, ``ar_medium``, ``ar_large``; ``classes``: by name ``ap`` and
+        ``ap50``; and ``precision_recall``: the precisions at recalls of 0, 0.01, ..., 1 that ``ap50`` and ``ap75`` are
+        the means of, to four digits: ``mean50`` and ``mean75`` of the classes together, and ``classes``: by name, at an
+        overlap of 0.5. From 0 to 1; None where there is no such object.
 
     Raises:
         ValueError: if there are not as many entries of the one as of the other.
@@ -103,8 +107,19 @@ def coco_figures(truths: Sequence[Objects], found: Sequence[Detected], classes: 
         "classes": {
             name: {"ap": _mean(precision[:, :, number]), "ap50": _mean(precision[0, :, number])}
             for number, name in enumerate(classes)
-        }
+        },
+        "precision_recall": {
+            "mean50": _mean_curve(precision[0]),
+            "mean75": _mean_curve(precision[_AT_75]),
+            "classes": {name: _mean_curve(precision[0, :, [number]].T) for number, name in enumerate(classes)},
+        },
     }
+
+
+def _mean_curve(precision: np.ndarray) -> list[float] | None:
+    """Return the mean over the classes that have objects, of shape (recalls, classes): -1 stands for all others."""
+    known = precision[:, (precision > -1).all(axis=0)]
+    return np.round(known.mean(axis=1), _DIGITS).tolist() if known.size else None
 
 
 def _known(value: float) -> float | None:
@@ -156,7 +171,7 @@ def _annotations(truths: Sequence[Objects]) -> list[dict[str, Any]]:
 def precision_recall(
     truths: Sequence[Objects], found: Sequence[Detected], class_id: int | None = None, iou: float = 0.5
 ) -> Curve:
-    """Return the curve of precision over recall, to be drawn, with detections matched as COCO matches them.
+    """Return the curve of precision over recall at every score, with detections matched as COCO matches them.
 
     Args:
         truths: the objects of each image.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,16 +12,14 @@ from matplotlib.figure import Figure
 
 from pipelines.boxes import areas
 from pipelines.detection_errors import ERROR_KINDS
-from pipelines.detection_metrics import FROC_RATES, OperatingPoint, froc
+from pipelines.detection_metrics import FROC_RATES, froc
 from pipelines.evaluation import BLUE, INK, Picture, png
 from pipelines.matching import Curve, Ranking
 
 __all__ = ["froc_picture", "kinds_picture", "precision_recall_picture", "shortened", "sizes_picture"]
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_COLOURS = ("#0072b2", "#d55e00")
 """Told apart by the colour-blind, too (Okabe and Ito, 2008, "Color Universal Design")."""
-
-_LINES = ("-", "--", "-.", ":")
 
 _KIND_STYLES = {
     "correct": ("#0072b2", ""),
@@ -30,45 +30,98 @@ _KIND_STYLES = {
     "missed": ("#ffffff", "---"),
 }
 
-_MOST_CURVES, _MOST_BARS, _MOST_BINS = 10, 20, 8
+_MOST_CURVES, _MOST_BARS, _MOST_BINS = 12, 20, 8
+_COLUMNS = 4  # of panels, a class each
+_SPOKEN, _MOST_SPOKEN = (0.5, 0.8, 0.9, 0.95, 1.0), 30
 
 
-def precision_recall_picture(curves: dict[str, Curve], ap50: dict[str, float | None], best: OperatingPoint) -> Picture:
-    """Draw precision over recall of each class, at an overlap of 0.5.
+def precision_recall_picture(figures: dict[str, Any]) -> Picture:
+    """Draw precision over recall: the mean of the classes at two overlaps, and each class at an overlap of 0.5.
 
     Args:
-        curves: by the name of the class; those with the most objects are drawn.
-        ap50: by the name of the class.
-        best: of all classes together, where it is marked.
+        figures: of :func:`pipelines.detection_metrics.detection_figures`, or as they are on a model card:
+            ``precision_recall``, ``ap50``, ``ap75``, ``best`` and ``classes``.
 
     Returns:
-        The curves, with the average precision in the legend.
+        The mean with all classes faintly behind it, and where there are several a panel for each, up to twelve of them:
+        in one panel, the curves of good classes lie upon each other.
     """
-    drawn = _largest({name: shown.objects for name, shown in curves.items()}, _MOST_CURVES)
-    figure = Figure(figsize=(6.6, 5))
-    axes = figure.subplots()
-    for number, name in enumerate(drawn):
-        shown = curves[name]
-        label = f"{shortened(name)}  {ap50[name] or 0:.3f}"
-        # From the left edge, so that a curve of one point is seen too.
-        recall = np.concatenate([[0.0], shown.recall])
-        precision = np.concatenate([shown.precision[:1] if len(shown.precision) else [0.0], shown.precision])
-        colour, line = _COLOURS[number % len(_COLOURS)], _LINES[number % len(_LINES)]
-        axes.plot(recall, precision, linewidth=1.6, label=label, color=colour, linestyle=line)
-    if best.precision is not None:
-        label = f"best F1 of all {best.f1:.3f}\n(score {best.threshold:.3f})"
-        axes.plot([best.recall or 0], [best.precision], "*", color=INK, markersize=11, label=label)
-    if not drawn:
-        _say_nothing_is(axes, "to be found")
-    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
-    axes.grid(color="#dddddd", linewidth=0.6)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False, title="AP at IoU 0.5")
-    left_out = sum(shown.objects > 0 for shown in curves.values()) - len(drawn)
-    more = f" The {len(drawn)} classes with the most objects; {left_out} more are left out." if left_out > 0 else ""
-    return Picture(
-        "Precision and recall", f"Over all thresholds of the score, at an overlap of 0.5.{more}", png(figure)
+    curves, rows = figures["precision_recall"], figures["classes"]
+    sizes = {name: row["objects"] for name, row in rows.items() if curves["classes"][name] is not None}
+    largest = set(_largest(sizes, _MOST_CURVES))
+    drawn = [name for name in sizes if name in largest] if len(sizes) > 1 else []
+    lines = -(-len(drawn) // _COLUMNS)
+    figure = Figure(figsize=(6, 3.7 + 1.3 * lines), layout="constrained")
+    grid = figure.add_gridspec(1 + lines, _COLUMNS, height_ratios=[3, *[1.2] * lines])
+    _draw_mean(figure.add_subplot(grid[0, :]), figures)
+    for place, name in enumerate(drawn):
+        axes = figure.add_subplot(grid[1 + place // _COLUMNS, place % _COLUMNS])
+        _draw_curve(axes, curves["mean50"], color="#b8b8b8", linewidth=1.2)
+        _draw_curve(axes, curves["classes"][name], color=_COLOURS[0], linewidth=1.5)
+        axes.set_title(f"{shortened(name, 12)}: {rows[name]['ap50']:.3f}", fontsize=9, color=INK)
+        _frame(axes, (0, 1))
+        axes.tick_params(labelsize=7, labelleft=place % _COLUMNS == 0, labelbottom=place // _COLUMNS == lines - 1)
+    caption = (
+        "The precision at a recall is the best at that recall or any higher one: the area below a curve is its average "
+        "precision (AP, by COCO's rule)."
     )
+    if drawn:
+        caption += " Below, each class with its AP at IoU 0.5, over the mean of all in grey."
+    if len(drawn) < len(sizes) and drawn:
+        caption += f" The {len(drawn)} classes with the most objects; {len(sizes) - len(drawn)} more have no panel."
+    return Picture("Precision and recall", caption, png(figure), _in_words(figures, list(sizes)))
+
+
+def _draw_mean(axes: Axes, figures: dict[str, Any]) -> None:
+    """Draw the mean of the classes, before all of these, with the point of the best F1."""
+    curves, best = figures["precision_recall"], figures["best"]
+    for each in curves["classes"].values():
+        _draw_curve(axes, each, color="#d5d5d5", linewidth=0.8)
+    for key, overlap, colour, line in (("50", "0.50", _COLOURS[0], "-"), ("75", "0.75", _COLOURS[1], "--")):
+        if curves[f"mean{key}"] is not None:
+            label = f"AP at IoU {overlap}: {figures[f'ap{key}']:.3f}"
+            _draw_curve(axes, curves[f"mean{key}"], color=colour, linestyle=line, linewidth=1.8, label=label)
+    if best["precision"] is not None:
+        label = f"best F1: {best['f1']:.3f} (score {best['threshold']:.3f})"
+        axes.plot([best["recall"] or 0], [best["precision"]], "*", color=INK, markersize=9, label=label)
+    if curves["mean50"] is None:
+        _say_nothing_is(axes, "to be found")
+    _frame(axes, np.linspace(0, 1, 6))
+    axes.set(xlabel="recall", ylabel="precision")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8.5, frameon=False, ncols=3, columnspacing=1)
+
+
+def _draw_curve(axes: Axes, precision: list[float] | None, **style: Any) -> None:
+    """Draw precisions at even recalls from 0 to 1, down to the axis where no object more is found."""
+    if precision is None:
+        return
+    reached = int(np.count_nonzero(precision))
+    recall = np.linspace(0, 1, len(precision))[:reached]
+    axes.plot([*recall, *recall[-1:]], [*precision[:reached], *[0.0][:reached]], **style)
+
+
+def _frame(axes: Axes, ticks: Sequence[float] | np.ndarray) -> None:
+    axes.set(xlim=(-0.015, 1.03), ylim=(-0.015, 1.03))
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.grid(color="#dddddd", linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _in_words(figures: dict[str, Any], classes: list[str]) -> str:
+    """Say what the curves show to those who do not see them."""
+    mean = figures["precision_recall"]["mean50"]
+    if mean is None:
+        return "There is no curve: nothing is to be found."
+    points = [f"{mean[round(recall * (len(mean) - 1))]:.3f} at recall {recall:g}" for recall in _SPOKEN]
+    said = f"At IoU 0.5 the mean precision of the classes is {', '.join(points)}."
+    if len(classes) > 1:
+        by_class = ", ".join(f"{name} {figures['classes'][name]['ap50']:.3f}" for name in classes[:_MOST_SPOKEN])
+        more = f", and {len(classes) - _MOST_SPOKEN} more" if len(classes) > _MOST_SPOKEN else ""
+        said += f" Average precision by class: {by_class}{more}."
+    return said
 
 
 def _largest(sizes: dict[str, int], most: int) -> list[str]:

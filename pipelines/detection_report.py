@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.boxes import Detected, Objects
 from pipelines.detection_cases import Case, cases_picture
 from pipelines.detection_errors import ERROR_KINDS, kinds_of
-from pipelines.detection_metrics import OperatingPoint, detection_figures
+from pipelines.detection_metrics import detection_figures
 from pipelines.detection_pictures import froc_picture, kinds_picture, precision_recall_picture, sizes_picture
 from pipelines.evaluation import Picture, Report
 from pipelines.matching import IGNORED, curve, match, overlapping, rank
@@ -94,12 +94,10 @@ def _pictures(
     worst: Sequence[Answered],
     classes: Sequence[str],
 ) -> list[Picture]:
-    best = OperatingPoint(**figures["best"])
     threshold = _threshold(figures)
     ranking = rank(truths, found, overlapping())
-    curves = {name: curve(ranking, number) for number, name in enumerate(classes)}
     pictures = [
-        precision_recall_picture(curves, {name: row["ap50"] for name, row in figures["classes"].items()}, best),
+        precision_recall_picture(figures),
         froc_picture(curve(ranking)),
         kinds_picture(figures["error_kinds"], threshold),
         sizes_picture(ranking, threshold),

@@ -31,11 +31,24 @@ INK, BLUE, RED = "#222222", "#3567b0", "#c0392b"
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure of a report: a PNG, with the sentence that belongs under it."""
+    """A figure of a report: a PNG, with the sentence that belongs under it.
+
+    Args:
+        title: what it shows.
+        caption: how it is to be read.
+        png: the figure.
+        description: what is to be seen in it, for those who do not see it, where the caption does not say so.
+    """
 
     title: str
     caption: str
     png: bytes
+    description: str = ""
+
+    @property
+    def alt(self) -> str:
+        """What stands for the picture where it is not seen."""
+        return f"{self.title}. {self.description or self.caption}"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines.artifact import (
-    CARD,
     GOLDEN,
     GOLDEN_TOLERANCE,
     LABELS,
@@ -27,6 +26,7 @@ from pipelines.artifact import (
     as_numpy,
     file_hashes,
     versions,
+    write_card,
 )
 from pipelines.errors import ModelError
 from pipelines.serving import ServingModule
@@ -83,7 +83,7 @@ def export(
         complete |= {"parameters": model.count_params(), "standardisation": _standardisation(model)}
         complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         # Measured on what was written, not on what was in memory.
-        _write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
+        write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
         served = ServedModel(building)
         _prove(served, expected, list(golden))
         complete["metrics"] = measure(served)
@@ -154,15 +154,11 @@ def _prove(served: ServedModel, expected: dict[str, np.ndarray], golden: list[by
         )
 
 
-def _write_card(directory: Path, card: ModelCard) -> None:
-    (directory / CARD).write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
 def _publish(building: Path, home: Path, card: dict[str, Any]) -> Path:
     """Rename to the next free number; another process that takes it first only moves us on by one."""
     version = max(versions(home), default=0) + 1
     while True:
-        _write_card(building, ModelCard(**card, version=version, files=file_hashes(building)))
+        write_card(building, ModelCard(**card, version=version, files=file_hashes(building)))
         final = home / str(version)
         try:
             # A rename onto an existing directory that is not empty fails, on every system.

@@ -79,9 +79,8 @@ def _quality(card: ModelCard) -> None:
     st.dataframe(card_text.class_rows(card, part), hide_index=True, width="stretch")
     for drawn in _pictures(card.model_dump_json(), part):
         _picture(drawn)
-    if card.task == "classification" and "calibration" not in card.metrics[part]:
-        error = card.metrics[part]["expected_calibration_error"]
-        st.caption(f"Expected calibration error {error:.3f}: 0 means that scores can be taken for probabilities.")
+    for line in card_text.unrecorded(card, part):
+        st.caption(_plain(line))
 
 
 @st.cache_data(max_entries=16, show_spinner="drawing")
@@ -96,7 +95,7 @@ def _history(card: str) -> list[Picture]:
 
 def _picture(drawn: Picture) -> None:
     st.markdown(f"**{drawn.title}**")
-    st.image(drawn.png, caption=drawn.caption, alt=f"{drawn.title}. {drawn.caption}")
+    st.image(drawn.png, caption=drawn.caption, alt=drawn.alt)
 
 
 def _training(card: ModelCard) -> None:
@@ -107,7 +106,7 @@ def _training(card: ModelCard) -> None:
     st.caption(drawn[0].caption)
     for start in range(0, len(drawn), 2):
         for column, one in zip(st.columns(2), drawn[start : start + 2], strict=False):
-            column.image(one.png, alt=f"{one.title}. {one.caption}", width="stretch")
+            column.image(one.png, alt=one.alt, width="stretch")
 
 
 def _made_of(card: ModelCard) -> None:

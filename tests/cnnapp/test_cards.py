@@ -6,6 +6,7 @@ import io
 import re
 import shlex
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
@@ -130,13 +131,48 @@ def test_a_model_that_was_not_measured_says_so(card: ModelCard):
 
 def test_pictures_are_drawn(card: ModelCard):
     drawn = card_pictures(card)
-    assert len(drawn) == {"classification": 1, "detection": 3, "segmentation": 3}[card.task]
+    assert len(drawn) == {"classification": 2, "detection": 4, "segmentation": 3}[card.task]
     for each in [*drawn, *history_pictures(card)]:
         assert Image.open(io.BytesIO(each.png)).width > 200
         assert each.caption.endswith(".")
     assert len(history_pictures(card)) == sum(not name.startswith("val_") for name in card.history["epochs"][0])
     none = card.model_copy(update={"history": card.history | {"epochs": []}})
     assert history_pictures(none) == []
+
+
+def test_a_card_of_an_earlier_version_shows_what_it_has(card: ModelCard):
+    later = {"calibration", "precision_recall"}
+    assert card_text.unrecorded(card) == []
+    test = {name: value for name, value in card.metrics["test"].items() if name not in later}
+    old = card.model_copy(update={"metrics": card.metrics | {"test": test}})
+    titles = [each.title for each in card_pictures(card)]
+    assert [each.title for each in card_pictures(old)] == [
+        title for title in titles if title not in ("Reliability", "Precision and recall")
+    ]
+    assert f"`cnnapp evaluate {card.name}/1 --split test --card`" in card_text.unrecorded(old)[0]
+    assert card_text.unrecorded(old, "validation") == []
+
+
+def test_the_shipped_curves_have_the_area_that_their_card_names():
+    for found in read_card(ROOT / "saved_models" / "digit-scenes" / "1").metrics.values():
+        for name, curve in found["precision_recall"]["classes"].items():
+            assert sum(curve) / len(curve) == pytest.approx(found["classes"][name]["ap50"], abs=5e-5)
+        assert np.mean(found["precision_recall"]["mean75"]) == pytest.approx(found["ap75"], abs=5e-5)
+
+
+def test_the_shipped_bins_hold_all_answers_and_give_the_error_that_their_card_names():
+    for name in ("digits", "fashion"):
+        for found in read_card(ROOT / "saved_models" / name / "1").metrics.values():
+            bins = found["calibration"]
+            assert sum(bins["images"]) == found["images"]
+            gaps = [
+                count * abs(sure - right)
+                for count, sure, right in zip(bins["images"], bins["confidence"], bins["accuracy"], strict=True)
+                if count
+            ]
+            assert sum(gaps) / found["images"] == pytest.approx(found["expected_calibration_error"], rel=1e-6)
+            correct = sum(c * a for c, a in zip(bins["images"], bins["accuracy"], strict=True) if c)
+            assert correct / found["images"] == pytest.approx(found["accuracy"])
 
 
 def test_a_new_classifier_records_its_reliability(trained):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.average_precision import coco_figures, coco_results, precision_recall, voc_average_precision
@@ -115,6 +115,33 @@ def test_coco_figures_are_those_of_pycocotools_run_on_files(tmp_path: Path, seed
             evaluation.summarize()
         assert [ours["classes"][name]["ap"], ours["classes"][name]["ap50"]] == evaluation.stats[:2].tolist()
     assert ours["classes"]["c"] == {"ap": None, "ap50": None}
+
+
+@settings(max_examples=10)
+@given(seed=SEEDS)
+def test_the_area_below_a_recorded_curve_is_the_recorded_average_precision(seed: int):
+    figures = coco_figures(*random_scenes(seed), CLASSES)
+    curves = figures["precision_recall"]
+    pairs = [(curves["mean50"], figures["ap50"]), (curves["mean75"], figures["ap75"])]
+    pairs += [(curves["classes"][name], figures["classes"][name]["ap50"]) for name in CLASSES]
+    assert curves["classes"]["c"] is None  # of which there is never an object
+    for shown, area in pairs:
+        assert (shown is None) == (area is None)
+        if shown is not None:
+            assert len(shown) == 101
+            assert np.mean(shown) == pytest.approx(area, abs=5e-5)
+            assert shown == [round(value, 4) for value in shown] == sorted(shown, reverse=True)
+            assert 0 <= shown[-1] <= shown[0] <= 1
+
+
+def test_a_recorded_curve_by_hand():
+    # Of four objects in the order of the scores: found, wrong, found; the others are missed.
+    truth = Objects.of([square(0), square(50), square(100), square(150)], [0] * 4)
+    found = detected([square(0), square(500), square(50)], [0.9, 0.8, 0.7])
+    curves = coco_figures([truth], [found], ["a", "b"])["precision_recall"]
+    assert curves["mean50"] == curves["mean75"] == curves["classes"]["a"]
+    assert curves["classes"]["a"] == [1.0] * 26 + [0.6667] * 25 + [0.0] * 50  # up to recalls of 1/4 and 2/4
+    assert curves["classes"]["b"] is None
 
 
 def test_coco_figures_print_nothing(capfd: pytest.CaptureFixture[str]):

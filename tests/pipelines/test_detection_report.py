@@ -107,9 +107,26 @@ def test_many_classes_stay_legible():
     classes = [f"a class with a rather long name, number {number}" for number in range(40)]
     found = report("many", [answered(0, 40), answered(1, 40, right=False)], classes)
     check(found)
-    assert "30 more are left out" in found.pictures[0].caption
+    assert "12 classes with the most objects; 28 more have no panel" in found.pictures[0].caption
     assert "20 classes with the most" in found.pictures[2].caption
     assert all(max(Image.open(io.BytesIO(each.png)).size) < 2000 for each in found.pictures)
+
+
+def test_curves_are_told_in_words(tmp_path):
+    found = report("cars", [answered(number, right=number < 3) for number in range(4)], ("car", "bus", "tram"))
+    told = found.pictures[0].alt
+    # Three of four objects of each class are found before anything is wrong.
+    assert "1.000 at recall 0.5, 0.000 at recall 0.8" in told
+    assert "by class: car 0.752, bus 0.752." in told  # 76 of 101 recalls; there is no tram
+    write(found, tmp_path)
+    assert f"alt='{told}'" in (tmp_path / "report.html").read_text()
+
+
+def test_a_single_class_has_no_panel_of_its_own():
+    one, two = (report("cars", [answered(0, number)], ("car", "bus")[:number]).pictures[0] for number in (1, 2))
+    assert "Below, each class" not in one.caption
+    assert "Below, each class" in two.caption
+    assert Image.open(io.BytesIO(one.png)).height < Image.open(io.BytesIO(two.png)).height
 
 
 def test_images_are_let_go_as_they_are_read():

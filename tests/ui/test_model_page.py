@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -50,6 +51,43 @@ def test_a_card_is_shown(name: str, shipped: Path):
     page.button_group[0].set_value("validation").run()
     assert not page.exception
     assert page.dataframe[1].value["class"].tolist() == card.classes
+
+
+def test_what_an_earlier_version_did_not_record_is_named_and_the_rest_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copy = Path(shutil.copytree(ROOT / "saved_models" / "digit-scenes" / "1", tmp_path / "digit-scenes" / "1"))
+    record = json.loads((copy / "model_card.json").read_text())
+    del record["metrics"]["test"]["precision_recall"]
+    (copy / "model_card.json").write_text(json.dumps(record))
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
+    page = open_page("digit-scenes")
+    asked = "`cnnapp evaluate digit-scenes/1 --split test --card`"
+    assert any(asked in each.value for each in page.caption)
+    assert titles(page) == ["Average precision", "Found objects against false alarms", "Kinds of errors"]
+    page.button_group[0].set_value("validation").run()
+    assert not page.exception
+    assert not any("--card" in each.value for each in page.caption)
+    assert "Precision and recall" in titles(page)
+
+
+def titles(page: AppTest) -> list[str]:
+    """Return what stands above the pictures."""
+    known = re.compile(r"\*\*([A-Z][\w ]+)\*\*$")
+    return [found[1] for each in page.markdown if (found := known.match(each.value))]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("digits", "Reliability. Expected calibration error 0.003"),
+        ("digit-scenes", "Precision and recall. At IoU 0.5 the mean precision of the classes is 1.000 at recall 0.5"),
+    ],
+)
+def test_curves_are_described(name: str, told: str, shipped: Path):
+    page = open_page(name)
+    described = [image.alt for block in page.get("image") for image in block.proto.imgs]
+    assert any(each.startswith(told) for each in described), described
 
 
 def test_layers_are_listed(shipped: Path):
