@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 import cnnapp
 from pipelines.artifact import GOLDEN_TOLERANCE, read_card, read_golden
 
-CLASSIFIERS = ["digits/1", "fashion/1"]
+CLASSIFIERS = ["digits/1", "digits-lenet5/1", "fashion/1"]
 SEGMENTATION = "digit-segmentation/1"
 SHIPPED = [*CLASSIFIERS, "digit-scenes/1", SEGMENTATION]
 
@@ -38,6 +38,7 @@ def test_it_is_small(shipped: Path):
 
 def test_it_is_as_good_as_promised():
     assert read_card(ROOT / "saved_models" / "digits" / "1").metrics["test"]["accuracy"] >= 0.97
+    assert read_card(ROOT / "saved_models" / "digits-lenet5" / "1").metrics["test"]["accuracy"] >= 0.97
     assert read_card(ROOT / "saved_models" / "fashion" / "1").metrics["test"]["accuracy"] >= 0.925
     assert read_card(ROOT / "saved_models" / "digit-scenes" / "1").metrics["test"]["ap50"] >= 0.95
     assert read_card(ROOT / "saved_models" / SEGMENTATION).metrics["test"]["mean_iou"] >= 0.90

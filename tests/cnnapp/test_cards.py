@@ -18,7 +18,7 @@ from cnnapp.cli import app
 from cnnapp.training_command import configuration, training_command
 from pipelines.artifact import ModelCard, read_card
 
-SHIPPED = ["digits", "fashion", "digit-scenes", "digit-segmentation"]
+SHIPPED = ["digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation"]
 
 
 @pytest.fixture(params=SHIPPED)

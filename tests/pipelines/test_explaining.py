@@ -13,7 +13,7 @@ from pipelines.explaining import class_evidence, feature_maps
 from pipelines.images import ImageSpec
 from pipelines.models.lenet5 import lenet5
 
-SHIPPED = ("digits", "fashion", "digit-scenes", "digit-segmentation")
+SHIPPED = ("digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation")
 NONE = tf.constant(-1, tf.int64)
 
 
