@@ -111,8 +111,9 @@ def test_channels_first_is_the_same_transposed(family, data):
 @families
 def test_config_round_trip(family):
     extra = {"tile_shape": (3, 1, 2)[: family.rank]} if issubclass(family, TiledConv) else {}
+    arguments = {**full(family), **extra}
     layer = family(
-        **{**full(family), **extra},
+        **arguments,
         data_format="channels_first",
         kernel_initializer=keras.initializers.HeNormal(seed=3),
         bias_initializer="ones",
@@ -129,7 +130,7 @@ def test_config_round_trip(family):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(again) is family
     assert again.get_config() == config
-    assert {name: config[name] for name in full(family)} == {**full(family), **extra}
+    assert {name: config[name] for name in arguments} == arguments
 
 
 @families
