@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -134,7 +135,12 @@ class LoadedModel:
             )
             for key, value in inputs.items()
         }
-        return {key: value.numpy() for key, value in self._served.run(name, **tensors).items()}
+        # NumPy's form of a single string is bytes, which is no array.
+        return {key: _array(value.numpy()) for key, value in self._served.run(name, **tensors).items()}
+
+
+def _array(values: Any) -> np.ndarray:
+    return np.array(values, object) if isinstance(values, bytes) else np.asarray(values)
 
 
 def _told(error: Exception) -> str:

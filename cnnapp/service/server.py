@@ -129,6 +129,7 @@ def _ray() -> Iterator[None]:
     try:
         try:
             ray.init(
+                address="local",  # also where RAY_ADDRESS names a cluster
                 num_cpus=1,
                 include_dashboard=False,
                 log_to_driver=True,
@@ -147,6 +148,7 @@ def _ray() -> Iterator[None]:
     finally:
         for number in handlers:
             signal.signal(number, signal.SIG_IGN)  # a second one must not leave half of Ray behind
+        logging.getLogger("ray.serve").setLevel(logging.CRITICAL)  # its parts miss each other while they end
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -190,6 +192,7 @@ class _Deployed:
         return await self._ask(self._handle.describe.remote())
 
     async def _ask(self, response: Any) -> Any:
+        from grpc.aio import AioRpcError
         from ray.exceptions import RayError
         from ray.serve.exceptions import RayServeException
 
@@ -202,6 +205,8 @@ class _Deployed:
             raise
         except (RayError, RayServeException, ConnectionError):
             raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
+        except AioRpcError as error:
+            raise Refusal(500, f"the model's process could not be asked: {error.details()}") from None
 
 
 def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
