@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnapp import ports
 from cnnapp.service import loopback
 from cnnapp.service.limits import Limits
 from pipelines.artifact import check_files, read_card
@@ -77,11 +78,12 @@ def run(service: Service, ready: Callable[[str], None]) -> None:
         ready: called with the service's URL once every model is warm and requests are taken.
 
     Raises:
-        ConfigError: if Ray is not installed.
+        ConfigError: if Ray is not installed, or the address is none of this machine.
         ServiceError: if the port is taken, or a model does not start.
     """
     _stop_on_signals()
-    with contextlib.suppress(_Stopped), _listening(service) as listener, _ray():
+    # The port is taken before the models are loaded: that it cannot be should be known at once.
+    with contextlib.suppress(_Stopped), ports.listening(service.address, service.port) as listener, _ray():
         gateway = _gateway(service, _deploy(service))
         _serve(gateway, listener, service.limits.grace, ready)
 
@@ -96,22 +98,6 @@ def _stop_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-
-
-@contextlib.contextmanager
-def _listening(service: Service) -> Iterator[socket.socket]:
-    """Take the port before the models are loaded: that it is taken should be known at once."""
-    kind = socket.AF_INET6 if ":" in service.address else socket.AF_INET
-    # The protocol is named, or asyncio leaves Nagle's algorithm on, which holds every answer back for 40 ms.
-    with socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((service.address, service.port))
-        except OSError as error:
-            raise ServiceError(
-                f"{service.address}:{service.port}: cannot be listened on: {error.strerror}; choose another --port"
-            ) from None
-        yield listener
 
 
 @contextlib.contextmanager
@@ -186,27 +172,38 @@ class _Deployed:
         self._handle = handle
 
     async def answer(self, body: bytes, seconds: float) -> Any:
-        return await self._ask(self._handle.answer.remote(body, seconds))
+        with _refusing():
+            response = self._handle.answer.remote(body, seconds)
+            try:
+                return await response
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
 
-    async def describe(self) -> dict[str, Any]:
-        return await self._ask(self._handle.describe.remote())
+    async def describe(self) -> list[dict[str, Any]]:
+        with _refusing():
+            found = await self._handle.broadcast("describe").results_async(return_exceptions=True)
+            told = [one for one in found if not isinstance(one, BaseException)]
+            if not told:
+                raise found[0] if found else ConnectionError
+            return told
 
-    async def _ask(self, response: Any) -> Any:
-        from grpc.aio import AioRpcError
-        from ray.exceptions import RayError
-        from ray.serve.exceptions import RayServeException
 
-        from cnnapp.service.protocol import Refusal
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Make what Ray raises a refusal."""
+    from grpc.aio import AioRpcError
+    from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
 
-        try:
-            return await response
-        except asyncio.CancelledError:
-            response.cancel()
-            raise
-        except (RayError, RayServeException, ConnectionError):
-            raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
-        except AioRpcError as error:
-            raise Refusal(500, f"the model's process could not be asked: {error.details()}") from None
+    from cnnapp.service.protocol import Refusal
+
+    try:
+        yield
+    except (RayError, RayServeException, ConnectionError):
+        raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
+    except AioRpcError as error:
+        raise Refusal(500, f"the model's process could not be asked: {error.details()}") from None
 
 
 def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
@@ -239,6 +236,12 @@ def _serve(gateway: Gateway, listener: socket.socket, grace: float, ready: Calla
             await super().startup(sockets)
             host, port = listener.getsockname()[:2]
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Stop; those that are cut off then are told so."""
+            await super().shutdown(sockets)
+            if self.server_state.tasks:
+                await asyncio.wait(self.server_state.tasks, timeout=1.0)
 
     config = uvicorn.Config(
         gateway.application,

@@ -170,10 +170,10 @@ def test_the_installed_command_runs():
 def test_the_page_takes_the_next_port_where_one_is_taken():
     import socket
 
-    from cnnapp.cli import _free_port
+    from cnnapp.ports import first_free
 
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        assert _free_port("127.0.0.1", taken) > taken
+        assert first_free("127.0.0.1", taken) > taken
