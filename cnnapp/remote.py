@@ -182,11 +182,9 @@ class RemotePredictor(Answerer):
     def _stranger(self, response: requests.Response | None) -> ServiceError:
         """Say what answers where no service is."""
         kind = response.headers.get("content-type", "").partition(";")[0] if response is not None else ""
-        sent = {"text/html": "with a web page, as `cnnapp ui` does", "": "with something else"}.get(
-            kind, f"with {kind}"
-        )
+        sent = {"text/html": "a web page, as `cnnapp ui` does", "": "something else"}.get(kind, kind)
         return ServiceError(
-            f"{self._service}: answers, but not as TensorFlow Serving does: {sent}; `cnnapp serve` prints its own address"
+            f"{self._service}: answers, but not as TensorFlow Serving does: with {sent}; `cnnapp serve` says its address"
         )
 
     def _reason(self, response: requests.Response) -> str:
