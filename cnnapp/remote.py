@@ -184,7 +184,7 @@ class RemotePredictor(Answerer):
         kind = response.headers.get("content-type", "").partition(";")[0] if response is not None else ""
         sent = {"text/html": "a web page, as `cnnapp ui` does", "": "something else"}.get(kind, kind)
         return ServiceError(
-            f"{self._service}: answers, but not as TensorFlow Serving does: with {sent}; `cnnapp serve` says its address"
+            f"{self._service}: answers, but not as TensorFlow Serving does: with {sent}; `cnnapp serve` says its URL"
         )
 
     def _reason(self, response: requests.Response) -> str:

@@ -221,7 +221,7 @@ def test_what_is_no_url_is_refused_before_anybody_is_asked(url: str):
 @pytest.mark.parametrize("status", [200, 404, 405])
 def test_a_page_is_named_as_what_answers(made, status: int):
     made.told = status, b"<!doctype html>", "text/html; charset=utf-8"
-    with pytest.raises(cnnapp.ServiceError, match="with a web page, as `cnnapp ui` does; `cnnapp serve` says its"):
+    with pytest.raises(cnnapp.ServiceError, match="with a web page, as `cnnapp ui` does; `cnnapp serve` says its URL"):
         cnnapp.connect(made.url, "any")
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, RunningService
+import requests
+from conftest import ROOT, RunningService, running_service
+from PIL import Image
 
 
 def test_a_port_that_is_taken_is_named(models, command_line):
@@ -22,6 +27,42 @@ def test_a_port_that_is_taken_is_named(models, command_line):
         port = taken.getsockname()[1]
         status, _, err = command_line("serve", "shapes", "--port", port)
     assert (status, f"127.0.0.1:{port}: cannot be listened on" in err) == (1, True), err
+
+
+def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monkeypatch):
+    """As beside the page, which begins at the same port."""
+    from cnnapp import ports
+    from cnnapp.service import server
+
+    asked: list[server.Service] = []
+    monkeypatch.setattr(server, "run", lambda service, ready: asked.append(service))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        first = taken.getsockname()[1]
+        monkeypatch.setattr(ports, "FIRST", first)
+        monkeypatch.setattr(ports.first_free, "__defaults__", (first,))
+        status, out, _ = command_line("serve", "shapes")
+    assert status == 0
+    assert first < asked[0].port < first + 100
+    assert f"port {first} is taken, maybe by the page; the service takes {asked[0].port}" in out
+
+
+@pytest.mark.parametrize("command", [("serve", "shapes"), ("ui", "--no-browser")])
+@pytest.mark.parametrize("address", ["nosuchhost.invalid", "203.0.113.7"])
+def test_an_address_of_another_machine_is_not_blamed_on_the_port(models, command_line, command, address):
+    status, _, err = command_line(*command, "--address", address)
+    assert (status, f"--address: {address} is none of this machine" in err) == (2, True), err
+    assert "choose another --port" not in err
+
+
+def test_a_page_on_a_port_that_is_taken_says_what_to_do(command_line):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, _, err = command_line("ui", "--no-browser", "--port", port)
+    assert (status, f"127.0.0.1:{port}: cannot be listened on" in err, "leave it out" in err) == (1, True, True), err
 
 
 @pytest.mark.parametrize(
@@ -69,3 +110,26 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path):
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
     assert service.log.read_text().rstrip().endswith("stopped")
+
+
+def test_what_outlasts_the_grace_is_told_so(tmp_path: Path, monkeypatch):
+    """Beside a cluster of the user's, which is none of ours."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    buffer = io.BytesIO()
+    Image.new("L", (4000, 3000)).save(buffer, "PNG")
+    image = {"b64": base64.b64encode(buffer.getvalue()).decode()}
+    content = {"inputs": {"image_bytes": [image] * 8}}
+    with (
+        running_service(tmp_path / "log.txt", ROOT / "saved_models" / "digit-scenes", "--grace", 1) as service,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        url = f"{service.url}/v1/models/digit-scenes:predict"
+        asked = pool.submit(requests.post, url, json=content, timeout=60)
+        time.sleep(2)
+        assert not asked.done()
+        assert service.stop() == 0
+        answer = asked.result()
+    assert (answer.status_code, "has stopped" in answer.json()["error"]) == (503, True)
+    said = service.log.read_text()
+    assert said.rstrip().endswith("stopped")
+    assert "Traceback" not in said
