@@ -344,11 +344,8 @@ def ui(
 
     from cnnapp import ports
 
-    if port is None:
-        port = ports.first_free(address)
-    else:
-        with ports.listening(address, port):
-            pass  # that it is taken is said here, with what to do
+    with ports.hold(address, port) as listener:  # that it is taken is said here, with what to do
+        port = listener.getsockname()[1]
     # The page imports this package, not the other way round; here it is only a script to start.
     found = importlib.util.find_spec("ui")
     assert found is not None

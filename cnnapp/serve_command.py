@@ -48,15 +48,13 @@ def serve(
     names = models or list(saved_models.names())
     if not names:
         raise ModelError(f"no saved models in {saved_models.root()}; train one with `cnnapp train` or `cnnapp demo`")
-    if port is None:
-        port = ports.first_free(address)
-        if port != ports.FIRST:
-            out.print(f"port {ports.FIRST} is taken, maybe by the page; the service takes {port}", soft_wrap=True)
     service = Service(tuple(saved_models.resolve(name) for name in names), address, port, replicas, limits)
     asked = list(service.models())
     out.print(f"starting {', '.join(f'{name}/{version}' for name, version in asked)}", markup=False, soft_wrap=True)
 
     def ready(url: str) -> None:
+        if port is None and not url.endswith(f":{ports.FIRST}"):
+            out.print(f"port {ports.FIRST} is taken, maybe by the page; this is the next that is free", soft_wrap=True)
         out.print(f"listening on {escape(url)}", soft_wrap=True)
         for name, version in asked:
             out.print(f"  {url}/v1/models/{name}/versions/{version}", markup=False, soft_wrap=True)

@@ -37,7 +37,7 @@ class Service:
     Args:
         directories: of the saved models.
         address: to listen on.
-        port: likewise; 0 for any that is free.
+        port: likewise; 0 for any that is free, None for the first from 8501 on.
         replicas: processes a model.
         limits: what it takes on.
 
@@ -48,7 +48,7 @@ class Service:
 
     directories: tuple[Path, ...]
     address: str = "127.0.0.1"
-    port: int = 8501
+    port: int | None = None
     replicas: int = 1
     limits: Limits = field(default_factory=Limits.parse)
 
@@ -83,7 +83,7 @@ def run(service: Service, ready: Callable[[str], None]) -> None:
     """
     _stop_on_signals()
     # The port is taken before the models are loaded: that it cannot be should be known at once.
-    with contextlib.suppress(_Stopped), ports.listening(service.address, service.port) as listener, _ray():
+    with contextlib.suppress(_Stopped), ports.hold(service.address, service.port) as listener, _ray():
         gateway = _gateway(service, _deploy(service))
         _serve(gateway, listener, service.limits.grace, ready)
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,9 @@ import pytest
 import requests
 from conftest import ROOT, RunningService, running_service
 from PIL import Image
+
+from cnnapp import ports
+from cnnapp.service import server
 
 
 def test_a_port_that_is_taken_is_named(models, command_line):
@@ -29,23 +33,27 @@ def test_a_port_that_is_taken_is_named(models, command_line):
     assert (status, f"127.0.0.1:{port}: cannot be listened on" in err) == (1, True), err
 
 
-def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monkeypatch):
+@pytest.mark.parametrize("beside", [True, False])
+def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monkeypatch, beside: bool):
     """As beside the page, which begins at the same port."""
-    from cnnapp import ports
-    from cnnapp.service import server
+    asked: list[int] = []
 
-    asked: list[server.Service] = []
-    monkeypatch.setattr(server, "run", lambda service, ready: asked.append(service))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    def run(service: server.Service, ready: Callable[[str], None]) -> None:
+        with ports.hold(service.address, service.port) as listener:
+            asked.append(listener.getsockname()[1])
+            ready(f"http://{service.address}:{asked[0]}")
+
+    monkeypatch.setattr(server, "run", run)
+    with ports.hold("127.0.0.1", 0) as taken:
         first = taken.getsockname()[1]
         monkeypatch.setattr(ports, "FIRST", first)
-        monkeypatch.setattr(ports.first_free, "__defaults__", (first,))
+        if not beside:
+            taken.close()
         status, out, _ = command_line("serve", "shapes")
     assert status == 0
-    assert first < asked[0].port < first + 100
-    assert f"port {first} is taken, maybe by the page; the service takes {asked[0].port}" in out
+    assert (first < asked[0] < first + 100) if beside else asked == [first]
+    assert (f"port {first} is taken, maybe by the page" in out) == beside
+    assert f"listening on http://127.0.0.1:{asked[0]}" in out
 
 
 @pytest.mark.parametrize("command", [("serve", "shapes"), ("ui", "--no-browser")])
@@ -133,3 +141,15 @@ def test_what_outlasts_the_grace_is_told_so(tmp_path: Path, monkeypatch):
     said = service.log.read_text()
     assert said.rstrip().endswith("stopped")
     assert "Traceback" not in said
+
+
+def test_what_is_called_of_ray_when_it_has_ended_does_not_start_it_again():
+    """As its own threads may, while it ends; the service would then never end."""
+    code = (
+        "import os; from cnnapp.service import loopback; os.environ |= loopback.environment()\n"
+        "import ray\n"
+        "try:\n    ray.put(1)\n"
+        "except Exception as error:\n    print(type(error).__name__, ray.is_initialized())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split()[1:] == ["False"], done.stdout

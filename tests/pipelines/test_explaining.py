@@ -153,5 +153,5 @@ def test_a_class_that_the_model_has_not_is_refused_in_the_graph(trained):
     image = example(served)
     assert int(served.run("explain", image_bytes=image, class_id=tf.constant(1, tf.int64))["class_id"]) == 1
     for class_id in (2, 999):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="expected a class of the model's, or -1"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected a class of this model, or -1"):
             served.run("explain", image_bytes=image, class_id=tf.constant(class_id, tf.int64))
