@@ -367,29 +367,20 @@ def ui(
     """Open the page in the browser."""
     import importlib.util
 
+    from cnnapp import ports
+
+    with ports.hold(address, port) as listener:  # that it is taken is said here, with what to do
+        port = listener.getsockname()[1]
     # The page imports this package, not the other way round; here it is only a script to start.
     found = importlib.util.find_spec("ui")
     assert found is not None
     assert found.origin is not None
     script = Path(found.origin).parent / "app.py"
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port or _free_port(address))]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     command += ["--server.address", address, "--server.headless", str(not browser).lower()]
     command += ["--browser.gatherUsageStats", "false", "--client.toolbarMode", "minimal"]
     # Become the server rather than start it: whoever stops this process stops the page.
     os.execv(sys.executable, command)
-
-
-def _free_port(address: str, first: int = 8501) -> int:
-    """Return a port that nothing listens on, such as a service beside the page."""
-    import socket
-
-    kind = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for port in range(first, first + 100):
-        with socket.socket(kind) as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
-            return port
-    raise ConfigError(f"--port: none from {first} to {first + 99} is free on {address}; name one")
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from cnnapp.results import Answer, Classification, Detections, Segmentation
 from pipelines.masks import IGNORED
 
-__all__ = ["TASKS", "from_answers", "to_answers", "undecodable"]
+__all__ = ["TASKS", "first_line", "from_answers", "to_answers", "undecodable"]
 
 TASKS = {
     "classification": ("scores",),
@@ -103,7 +103,18 @@ def undecodable(error: Exception) -> str:
     Returns:
         A clause, with the line of its message that speaks of the image.
     """
-    lines = [re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*?\]", "", line).strip() for line in str(error).splitlines()]
+    return f"the image cannot be decoded: {first_line(error)}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what TensorFlow raised that says what is wrong, without where in the graph.
+
+    Args:
+        error: any of its errors.
+    """
+    lines = [
+        re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*?\]|, in file .*", "", line).strip() for line in str(error).splitlines()
+    ]
     noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
     telling = [line for line in lines if line and not line.startswith(noise)]
-    return f"the image cannot be decoded: {telling[0] if telling else 'TensorFlow refuses it'}"
+    return telling[0] if telling else "TensorFlow refuses it"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import requests
@@ -21,7 +21,7 @@ from cnnapp.outputs import TASKS, to_answers
 from cnnapp.results import Answer
 from pipelines import intake
 from pipelines.artifact import read_card
-from pipelines.errors import DataError, ModelError, ServiceError
+from pipelines.errors import ConfigError, DataError, ModelError, ServiceError
 from pipelines.intake import ImageInput
 from pipelines.masks import IGNORED
 
@@ -45,6 +45,7 @@ def connect(url: str, model: str, seconds: float = 120.0) -> RemotePredictor:
         A predictor, for one thread.
 
     Raises:
+        ConfigError: if the URL is none.
         ServiceError: if the service cannot be reached, or is none.
         ModelError: if it has no such model, or one whose task is not known.
 
@@ -84,7 +85,7 @@ class RemotePredictor(Answerer):
     """
 
     def __init__(self, url: str, model: str, seconds: float = 120.0) -> None:
-        self._service = (url if "://" in url else f"http://{url}").rstrip("/")
+        self._service = _checked(url)
         name, _, version = model.partition("/")
         self._path = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
         self._seconds = seconds
@@ -105,7 +106,7 @@ class RemotePredictor(Answerer):
             self._signatures = metadata["metadata"]["signature_def"]["signature_def"]
             self._card = self._read_card(name, int(metadata["model_spec"]["version"]))
         except (KeyError, TypeError, ValueError):
-            raise ServiceError(f"{self._service}: answers, but not as TensorFlow Serving does") from None
+            raise self._stranger(None) from None
 
     def __repr__(self) -> str:
         """Return what it is connected to."""
@@ -147,7 +148,8 @@ class RemotePredictor(Answerer):
         if response.status_code in _REFUSED:
             # Which image is at fault, or whether they are too many, is not said; fewer at a time, it shows.
             if len(images) == 1:
-                return [DataError(f"{images[0][0]}: {self._reason(response)}")]
+                # Which one of the request it is, when there is one, says nothing.
+                return [DataError(f"{images[0][0]}: {self._reason(response).removeprefix('image_bytes[0]: ')}")]
             half = len(images) // 2
             return self._ask(images[:half], options) + self._ask(images[half:], options)
         outputs = self._outputs(self._tell(response), _DEFAULT)
@@ -166,14 +168,24 @@ class RemotePredictor(Answerer):
 
     def _tell(self, response: requests.Response) -> dict[str, Any]:
         """Return the content of an answer that is one."""
-        if response.status_code == 404:
+        if response.status_code == 404 and _parse(response) is not None:
             raise ModelError(f"{self._service}: {self._reason(response)}")
+        if response.status_code != 200 and "text/html" in response.headers.get("content-type", ""):
+            raise self._stranger(response)
         if response.status_code != 200:
             raise ServiceError(f"{self._service}: answers with status {response.status_code}: {self._reason(response)}")
         content = _parse(response)
         if not isinstance(content, dict):
-            raise ServiceError(f"{self._service}: answers, but not as TensorFlow Serving does")
+            raise self._stranger(response)
         return content
+
+    def _stranger(self, response: requests.Response | None) -> ServiceError:
+        """Say what answers where no service is."""
+        kind = response.headers.get("content-type", "").partition(";")[0] if response is not None else ""
+        sent = {"text/html": "a web page, as `cnnapp ui` does", "": "something else"}.get(kind, kind)
+        return ServiceError(
+            f"{self._service}: answers, but not as TensorFlow Serving does: with {sent}; `cnnapp serve` says its URL"
+        )
 
     def _reason(self, response: requests.Response) -> str:
         content = _parse(response)
@@ -253,6 +265,19 @@ class RemotePredictor(Answerer):
             return {name: np.array(found[name], _dtype(spec["dtype"])) for name, spec in specs.items()}
         except (KeyError, TypeError, ValueError):
             raise ServiceError(f"{self._service}: answers, but not as its metadata says") from None
+
+
+def _checked(url: str) -> str:
+    """Return the URL of a service, with its scheme and without a slash at its end."""
+    full = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(full)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none
+        good = False
+    if not good:
+        raise ConfigError(f"{url!r}: is no URL of a service; expected one such as http://127.0.0.1:8501")
+    return full.rstrip("/")
 
 
 def _parse(response: requests.Response) -> Any:

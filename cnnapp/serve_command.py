@@ -18,7 +18,15 @@ def serve(
         list[str] | None,
         typer.Argument(help="Names, name/version, or paths; the newest version of every saved model by default."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8501,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port to listen on; 0 for any that is free.",
+            show_default="the first that is free from 8501 on",
+        ),
+    ] = None,
     address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     replicas: Annotated[int, typer.Option(min=1, help="Processes a model.")] = 1,
     body: Annotated[float, typer.Option(help="MiB of a request; a larger one is refused (413).")] = 32.0,
@@ -32,7 +40,7 @@ def serve(
 
     Requests that come at the same time are answered together. Ctrl-C, or SIGTERM, lets those in flight finish.
     """
-    from cnnapp import saved_models
+    from cnnapp import ports, saved_models
     from cnnapp.service.limits import Limits
     from cnnapp.service.server import Service, run
 
@@ -45,6 +53,8 @@ def serve(
     out.print(f"starting {', '.join(f'{name}/{version}' for name, version in asked)}", markup=False, soft_wrap=True)
 
     def ready(url: str) -> None:
+        if port is None and not url.endswith(f":{ports.FIRST}"):
+            out.print(f"port {ports.FIRST} is taken, maybe by the page; this is the next that is free", soft_wrap=True)
         out.print(f"listening on {escape(url)}", soft_wrap=True)
         for name, version in asked:
             out.print(f"  {url}/v1/models/{name}/versions/{version}", markup=False, soft_wrap=True)

@@ -109,7 +109,7 @@ def needed_by(card: ModelCard, size: tuple[int, int], options: Mapping[str, Any]
     Args:
         card: of the model.
         size: height and width of the image.
-        options: optional inputs of the model that were given.
+        options: inputs of the model that were given besides the image; ``scale`` of one level, or ``scales``.
     """
     bytes_each = card.input.get("bytes_per_pixel")
     if bytes_each is None:
@@ -117,7 +117,7 @@ def needed_by(card: ModelCard, size: tuple[int, int], options: Mapping[str, Any]
     if card.task == "segmentation":
         scale, classes = float(card.input["scale"]), len(card.classes)
     else:
-        scales = np.atleast_1d(options.get("scales", card.input["options"]["scales"]))
+        scales = np.atleast_1d(options.get("scale", options.get("scales", card.input["options"]["scales"])))
         scale, classes = float(scales.max(initial=0.0)), 0
     return needed(*size, scale, bytes_each, classes)
 

@@ -65,6 +65,10 @@ class ServingModule(tf.Module):
             ]
         )
         def explain(image_bytes: tf.Tensor, class_id: tf.Tensor = none) -> dict[str, tf.Tensor]:
+            count = tf.size(names, out_type=tf.int64) - 1
+            known = tf.debugging.assert_less(class_id, count, "class_id: expected a class of this model, or -1")
+            with tf.control_dependencies([known]):
+                class_id = tf.identity(class_id)
             found = self._evidence(images.decode(image_bytes), class_id)
             return {**found, "class_name": names[found["class_id"]]}
 

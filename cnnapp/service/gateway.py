@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+import traceback
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -19,9 +20,10 @@ from cnnapp.service.protocol import Refusal, to_json, write_error
 
 __all__ = ["Gateway", "Model"]
 
-_ASK = re.compile(r"(?i)/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?:(predict|classify|regress)")
-_TELL = re.compile(r"(?i)/v1/models(?:/([^/:]+))?(?:/versions/(\d+)|/labels/([^/:]+))?(?:/(metadata))?")
+_ASK = re.compile(r"(?i)/v1/models/([^/:]+)(?:/versions/([0-9]{1,30})|/labels/([^/:]+))?:(predict|classify|regress)")
+_TELL = re.compile(r"(?i)/v1/models(?:/([^/:]+))?(?:/versions/([0-9]{1,30})|/labels/([^/:]+))?(?:/(metadata))?")
 _JSON = "application/json"
+_SHOWN = 200  # characters of a path that an error repeats
 _PATIENCE = 5.0  # seconds, in which a healthy model says that it is there
 
 
@@ -31,8 +33,8 @@ class Model(Protocol):
     async def answer(self, body: bytes, seconds: float) -> Any:
         """Return a :class:`cnnapp.service.replica.Reply`; raise a Refusal where the model is not there."""
 
-    async def describe(self) -> dict[str, Any]:
-        """Return what the model says of itself."""
+    async def describe(self) -> list[dict[str, Any]]:
+        """Return what each of the model's processes says of itself; raise a Refusal where none is there."""
 
 
 class Gateway:
@@ -62,12 +64,14 @@ class Gateway:
         asked = (_ASK if request.method == "POST" else _TELL).fullmatch(path)
         try:
             if asked is None:
-                raise Refusal(400, f"Malformed request: {request.method} {path}")
+                raise Refusal(400, f"Malformed request: {request.method} {path[:_SHOWN]}")
             if request.method == "POST":
                 return await self._predict(request, *asked.groups())
             return await self._tell(*asked.groups())
         except Refusal as refusal:
             return _refused(refusal)
+        except Exception:
+            return _failed()
 
     def _find(self, name: str | None, version: str | None, label: str | None) -> tuple[str, list[int]]:
         """Return a model's name and the versions that are meant, the newest last."""
@@ -105,7 +109,7 @@ class Gateway:
         except TimeoutError:
             raise Refusal(503, f"{name}/{version} does not answer", retry_after=1) from None
         self.metrics.described(name, version, told)
-        return told
+        return told[0]
 
     async def _predict(
         self, request: Request, name: str, version: str | None, label: str | None, method: str
@@ -122,6 +126,10 @@ class Gateway:
             response = _response(reply.status, reply.body, reply.retry_after)
         except Refusal as refusal:
             response = _refused(refusal)
+        except asyncio.CancelledError:  # what outlasts the grace of a service that is stopped
+            response = _refused(Refusal(503, "the service has stopped before there was an answer", retry_after=1))
+        except Exception:
+            response = _failed()
         self.metrics.answered(
             found, number, signature, response.status_code, time.perf_counter() - started, images, batch
         )
@@ -187,7 +195,7 @@ class Gateway:
 
 
 async def _not_found(request: Request, error: Exception | None = None) -> Response:
-    return _response(404, write_error(f"Not Found: {request.method} {request.scope['path']}"))
+    return _response(404, write_error(f"Not Found: {request.method} {request.scope['path'][:_SHOWN]}"))
 
 
 def _json(content: Any) -> Response:
@@ -196,6 +204,11 @@ def _json(content: Any) -> Response:
 
 def _refused(refusal: Refusal) -> Response:
     return _response(refusal.status, write_error(refusal.message), refusal.retry_after)
+
+
+def _failed() -> Response:
+    traceback.print_exc()  # for whoever runs the service; the client has no use for it
+    return _refused(Refusal(500, "the service failed; its log says why"))
 
 
 def _response(status: int, body: bytes, retry_after: int | None = None) -> Response:

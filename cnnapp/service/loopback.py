@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 
-__all__ = ["environment", "only_here"]
+__all__ = ["LARGEST_MESSAGE", "environment", "only_here"]
+
+LARGEST_MESSAGE = 2**31 - 1
+"""Bytes that go from one process to another at once: all that gRPC can count."""
 
 
 def environment() -> dict[str, str]:
@@ -21,11 +24,16 @@ def environment() -> dict[str, str]:
         # Named for the systems where it is the default; it means that there is no other machine.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray starts a second time by itself if something of it is called when it has ended, as its own threads may.
+        "RAY_ENABLE_AUTO_CONNECT": "0",
         # A secret of this run alone, instead of one written into the home folder.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32),
         # Requests go straight to the model, not through shared memory, which could be full; and by one thread.
         "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+        # Of requests and of answers; the 4 MiB that gRPC begins with are less than one photograph. How large a request
+        # may be is for the gateway to say.
+        "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(LARGEST_MESSAGE),
         "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
         "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     }

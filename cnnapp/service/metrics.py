@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import (
@@ -64,7 +64,8 @@ class Metrics:
             registry=registry,
         )
         self._loads = Gauge("cnnapp_model_loads", "How often a model was loaded.", _MODEL, registry=registry)
-        self._processes: dict[tuple[str, int], set[str]] = {}
+        self._loaded: dict[tuple[str, str], set[str]] = {}
+        self._alive: dict[tuple[str, str], set[str]] = {}
 
     def answered(
         self, model: str, version: int, signature: str, status: int, seconds: float, images: int = 0, batch: int = 0
@@ -91,13 +92,23 @@ class Metrics:
         """Note how many requests a model holds."""
         self._waiting.labels(model, str(version)).set(count)
 
-    def described(self, model: str, version: int, told: Mapping[str, Any]) -> None:
-        """Note what a replica says of itself, as of :meth:`ModelReplica.describe`."""
-        process = str(told["process"])
-        processes = self._processes.setdefault((model, version), set())
-        processes.add(process)
-        self._memory.labels(model, str(version), process).set(told["memory"])
-        self._loads.labels(model, str(version)).set(len(processes))
+    def described(self, model: str, version: int, told: Sequence[Mapping[str, Any]]) -> None:
+        """Note what the processes of a model say of themselves; those that say nothing any more are forgotten.
+
+        Args:
+            model: name.
+            version: likewise.
+            told: as of :meth:`ModelReplica.describe`, by every process that there is.
+        """
+        key = (model, str(version))
+        alive = {str(one["process"]) for one in told}
+        for gone in self._alive.get(key, set()) - alive:
+            self._memory.remove(*key, gone)
+        for one in told:
+            self._memory.labels(*key, str(one["process"])).set(one["memory"])
+        self._alive[key] = alive
+        self._loaded[key] = self._loaded.get(key, set()) | alive
+        self._loads.labels(*key).set(len(self._loaded[key]))
 
     def page(self) -> bytes:
         """Return all figures, as text."""

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from cnnapp.outputs import undecodable
-from cnnapp.service import batches, protocol, signatures
+from cnnapp.outputs import first_line, undecodable
+from cnnapp.service import batches, protocol, ranges, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.protocol import Refusal, Request
 from pipelines import intake, memory
-from pipelines.errors import DataError
+from pipelines.errors import DataError, ImageTooLargeError
 
 __all__ = ["LoadedModel"]
 
 _IMAGES = "image_bytes"
 """The input, of any signature, that is encoded images."""
+_SMALLER = "this service takes; send it smaller, or in parts"
 
 
 class LoadedModel:
@@ -58,35 +61,46 @@ class LoadedModel:
             Refusal: if it is none, or an image is too large or cannot be read.
         """
         request = protocol.read_request(body, self.signatures)
+        ranges.check(request.inputs, len(self.card.classes))
+        for name, values in request.inputs.items():
+            if values.ndim == 4:  # images that are decoded
+                self._check_size(values.shape[1:3], name, request)
         if _IMAGES not in request.inputs:
             return request
         given = request.inputs[_IMAGES]
         images = np.empty(given.shape, dtype=object)
         for index, data in np.ndenumerate(given):
             # What is wrong with one of several is said of that one.
-            images[index] = self._image(data, "".join(f"[{number}]" for number in index), request)
+            images[index] = self._image(data, _place(index), request)
         return Request(request.signature, request.inputs | {_IMAGES: images}, request.row)
 
-    def _image(self, data: bytes, place: str, request: Request) -> bytes:
-        name = f"{_IMAGES}{place}"
+    def _image(self, data: bytes, name: str, request: Request) -> bytes:
         try:
-            height, width = intake.size_of(data, name)
-            if height * width > self._limits.pixels:
-                raise Refusal(
-                    400, f"{name}: {width} x {height} pixels; this service takes at most {self._limits.pixels:,}"
-                )
-            needed, free = self._needed((height, width), request), memory.available()
-            if needed > memory.SHARE * free:
-                raise Refusal(
-                    400, f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, "
-                    f"and {free / 2**30:.1f} are free"
-                )  # fmt: skip
+            self._check_size(intake.size_of(data, name), name, request)
             return intake.read(data, name)
+        except ImageTooLargeError:
+            raise Refusal(400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}") from None
         except DataError as error:
             raise Refusal(400, str(error)) from None
 
+    @property
+    def _most(self) -> int:
+        return min(self._limits.pixels, intake.MAX_PIXELS)
+
+    def _check_size(self, size: tuple[int, ...], name: str, request: Request) -> None:
+        """Refuse an image that is too large, or whose answer would not fit into memory."""
+        height, width = size
+        if height * width > self._most:
+            raise Refusal(400, f"{name}: {width} x {height} pixels, more than the {self._most:,} that {_SMALLER}")
+        needed, free = self._needed((height, width), request), memory.available()
+        if needed > memory.SHARE * free:
+            raise Refusal(
+                400, f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, "
+                f"and {free / 2**30:.1f} are free; send it smaller, or in parts"
+            )  # fmt: skip
+
     def _needed(self, size: tuple[int, int], request: Request) -> int:
-        return memory.needed_by(self.card, size, {name: request.inputs[name] for name in request.signature.defaults})
+        return memory.needed_by(self.card, size, request.inputs)
 
     def answer(self, requests: Sequence[Request]) -> list[tuple[dict[str, np.ndarray], int] | Refusal]:
         """Answer requests of one kind.
@@ -114,13 +128,11 @@ class LoadedModel:
         signature, counts = requests[0].signature, [batches.count(request) for request in requests]
         try:
             outputs = self._run(signature.name, batches.join(requests))
-        except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
-            # Neither says which request is at fault; one at a time, it does, and the others have their answers.
+        except tf.errors.OpError as error:
+            # It does not say which request is at fault; one at a time, it does, and the others have their answers.
             if len(requests) > 1:
                 return [self._call([request])[0] for request in requests]
-            if isinstance(error, tf.errors.ResourceExhaustedError):
-                return [Refusal(429, "there is not enough memory to answer this request")]
-            return [Refusal(400, undecodable(error) if _IMAGES in signature.inputs else _told(error))]
+            return [_refusal(requests[0], error)]
         total = sum(counts)
         return [(own, total) for own in batches.split(outputs, counts, signature)]
 
@@ -134,8 +146,34 @@ class LoadedModel:
             )
             for key, value in inputs.items()
         }
-        return {key: value.numpy() for key, value in self._served.run(name, **tensors).items()}
+        # NumPy's form of a single string is bytes, which is no array.
+        return {key: _array(value.numpy()) for key, value in self._served.run(name, **tensors).items()}
 
 
-def _told(error: Exception) -> str:
-    return undecodable(error).removeprefix("the image cannot be decoded: ")
+def _array(values: Any) -> np.ndarray:
+    return np.array(values, object) if isinstance(values, bytes) else np.asarray(values)
+
+
+def _refusal(request: Request, error: Any) -> Refusal:
+    """Say why TensorFlow has no answer to a request; only where an image cannot be decoded it is the image."""
+    import tensorflow as tf
+
+    from pipelines import images
+
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return Refusal(429, "there is not enough memory to answer this request")
+    for index, data in np.ndenumerate(request.inputs.get(_IMAGES, np.zeros(0, object))):
+        try:
+            images.decode(tf.constant(data))
+        except tf.errors.OpError as found:
+            return Refusal(400, f"{_place(index)}: {undecodable(found)}")
+    if isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.AbortedError, tf.errors.UnimplementedError)):
+        given = ", ".join(f"{name} of shape {list(request.inputs[name].shape)}" for name in request.signature.required)
+        return Refusal(400, f"{request.signature.name} has no answer for {given}: {first_line(error)}")
+    traceback.print_exception(error)
+    return Refusal(500, "the model failed; the log of the service says why")
+
+
+def _place(index: tuple[int, ...]) -> str:
+    """Return how an image of a request is called."""
+    return _IMAGES + "".join(f"[{number}]" for number in index)

@@ -105,6 +105,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         try:
             content = json.loads(body)  # which takes NaN and Infinity, as TensorFlow Serving does
+            json.dumps(content, ensure_ascii=False).encode()  # and halves of characters, which nothing else takes
         except (ValueError, RecursionError):
             raise Refusal(400, f"JSON Parse error: {error}") from None
     if not isinstance(content, dict):

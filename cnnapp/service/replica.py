@@ -24,6 +24,7 @@ from pipelines.quiet import import_tensorflow
 __all__ = ["ModelReplica", "Reply"]
 
 _SMALL = 2**14
+_LARGEST = loopback.LARGEST_MESSAGE - 2**16  # bytes of an answer, with room for what is around it
 _AT_ONCE: Any = serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
 """Waits for nobody: those that are to be answered together have gathered before."""
 
@@ -105,6 +106,10 @@ class ModelReplica:
             written = (
                 write(outputs, request.row) if small else await self._in(self._prepare, write, outputs, request.row)
             )
+            if len(written) > _LARGEST:
+                raise Refusal(
+                    400, f"the answer has {len(written):,} bytes; at most {_LARGEST:,} can be sent: ask for less"
+                )
             return Reply(200, written, request.signature.name, batches.count(request), batch)
         except Refusal as refusal:
             name = request.signature.name if request else ""

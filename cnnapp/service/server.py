@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnapp import ports
 from cnnapp.service import loopback
 from cnnapp.service.limits import Limits
 from pipelines.artifact import check_files, read_card
@@ -36,7 +37,7 @@ class Service:
     Args:
         directories: of the saved models.
         address: to listen on.
-        port: likewise; 0 for any that is free.
+        port: likewise; 0 for any that is free, None for the first from 8501 on.
         replicas: processes a model.
         limits: what it takes on.
 
@@ -47,7 +48,7 @@ class Service:
 
     directories: tuple[Path, ...]
     address: str = "127.0.0.1"
-    port: int = 8501
+    port: int | None = None
     replicas: int = 1
     limits: Limits = field(default_factory=Limits.parse)
 
@@ -77,11 +78,12 @@ def run(service: Service, ready: Callable[[str], None]) -> None:
         ready: called with the service's URL once every model is warm and requests are taken.
 
     Raises:
-        ConfigError: if Ray is not installed.
+        ConfigError: if Ray is not installed, or the address is none of this machine.
         ServiceError: if the port is taken, or a model does not start.
     """
     _stop_on_signals()
-    with contextlib.suppress(_Stopped), _listening(service) as listener, _ray():
+    # The port is taken before the models are loaded: that it cannot be should be known at once.
+    with contextlib.suppress(_Stopped), ports.hold(service.address, service.port) as listener, _ray():
         gateway = _gateway(service, _deploy(service))
         _serve(gateway, listener, service.limits.grace, ready)
 
@@ -99,22 +101,6 @@ def _stop_on_signals() -> None:
 
 
 @contextlib.contextmanager
-def _listening(service: Service) -> Iterator[socket.socket]:
-    """Take the port before the models are loaded: that it is taken should be known at once."""
-    kind = socket.AF_INET6 if ":" in service.address else socket.AF_INET
-    # The protocol is named, or asyncio leaves Nagle's algorithm on, which holds every answer back for 40 ms.
-    with socket.socket(kind, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((service.address, service.port))
-        except OSError as error:
-            raise ServiceError(
-                f"{service.address}:{service.port}: cannot be listened on: {error.strerror}; choose another --port"
-            ) from None
-        yield listener
-
-
-@contextlib.contextmanager
 def _ray() -> Iterator[None]:
     """Start Ray for this process alone, and stop all of it."""
     os.environ |= loopback.environment()
@@ -129,6 +115,7 @@ def _ray() -> Iterator[None]:
     try:
         try:
             ray.init(
+                address="local",  # also where RAY_ADDRESS names a cluster
                 num_cpus=1,
                 include_dashboard=False,
                 log_to_driver=True,
@@ -147,6 +134,7 @@ def _ray() -> Iterator[None]:
     finally:
         for number in handlers:
             signal.signal(number, signal.SIG_IGN)  # a second one must not leave half of Ray behind
+        logging.getLogger("ray.serve").setLevel(logging.CRITICAL)  # its parts miss each other while they end
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -184,24 +172,38 @@ class _Deployed:
         self._handle = handle
 
     async def answer(self, body: bytes, seconds: float) -> Any:
-        return await self._ask(self._handle.answer.remote(body, seconds))
+        with _refusing():
+            response = self._handle.answer.remote(body, seconds)
+            try:
+                return await response
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
 
-    async def describe(self) -> dict[str, Any]:
-        return await self._ask(self._handle.describe.remote())
+    async def describe(self) -> list[dict[str, Any]]:
+        with _refusing():
+            found = await self._handle.broadcast("describe").results_async(return_exceptions=True)
+            told = [one for one in found if not isinstance(one, BaseException)]
+            if not told:
+                raise found[0] if found else ConnectionError
+            return told
 
-    async def _ask(self, response: Any) -> Any:
-        from ray.exceptions import RayError
-        from ray.serve.exceptions import RayServeException
 
-        from cnnapp.service.protocol import Refusal
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Make what Ray raises a refusal."""
+    from grpc.aio import AioRpcError
+    from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
 
-        try:
-            return await response
-        except asyncio.CancelledError:
-            response.cancel()
-            raise
-        except (RayError, RayServeException, ConnectionError):
-            raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
+    from cnnapp.service.protocol import Refusal
+
+    try:
+        yield
+    except (RayError, RayServeException, ConnectionError):
+        raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
+    except AioRpcError as error:
+        raise Refusal(500, f"the model's process could not be asked: {error.details()}") from None
 
 
 def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
@@ -234,6 +236,12 @@ def _serve(gateway: Gateway, listener: socket.socket, grace: float, ready: Calla
             await super().startup(sockets)
             host, port = listener.getsockname()[:2]
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Stop; those that are cut off then are told so."""
+            await super().shutdown(sockets)
+            if self.server_state.tasks:
+                await asyncio.wait(self.server_state.tasks, timeout=1.0)
 
     config = uvicorn.Config(
         gateway.application,

@@ -165,15 +165,3 @@ def test_the_installed_command_runs():
         [sys.executable, "-m", "cnnapp.cli", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert "From labelled images to a served model" in done.stdout
-
-
-def test_the_page_takes_the_next_port_where_one_is_taken():
-    import socket
-
-    from cnnapp.cli import _free_port
-
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        taken = other.getsockname()[1]
-        assert _free_port("127.0.0.1", taken) > taken

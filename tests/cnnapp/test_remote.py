@@ -48,6 +48,7 @@ class Made(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.signatures: dict[str, Any] = {"serving_default": SCORES}
         self.predict: Any = lambda content: (200, {"outputs": [[0.2, 0.3, 0.5]] * count(content)})
+        self.told: tuple[int, bytes, str] | None = None
         self.asked: list[Any] = []
         self.connections: set[Any] = set()
 
@@ -61,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Made
 
     def do_GET(self) -> None:
+        if self.server.told:
+            self.send(*self.server.told)
+            return
         spec = {"name": "any", "signature_name": "", "version": "7"}
         self.send(200, {"model_spec": spec, "metadata": {"signature_def": {"signature_def": self.server.signatures}}})
 
@@ -70,10 +74,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.connections.add(self.client_address)
         self.send(*self.server.predict(content))
 
-    def send(self, status: int, content: Any) -> None:
+    def send(self, status: int, content: Any, kind: str = "application/json") -> None:
         data = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Type", kind)
         if status == 503:
             self.send_header("Retry-After", "0")
         self.end_headers()
@@ -195,6 +200,7 @@ def test_only_the_images_that_are_refused_have_no_answer(made, status: int):
     [
         (404, {"error": "Servable not found"}, cnnapp.ModelError, "Servable not found"),
         (500, b"<html>", cnnapp.ServiceError, "status 500: Internal Server Error"),
+        (404, b"<html>", cnnapp.ServiceError, "status 404: Not Found"),
         (200, b"<html>", cnnapp.ServiceError, "not as TensorFlow Serving does"),
         (200, {"predictions": [1]}, cnnapp.ServiceError, "not as its metadata says"),
         (200, {"outputs": [["a"]]}, cnnapp.ServiceError, "not as its metadata says"),
@@ -203,6 +209,25 @@ def test_only_the_images_that_are_refused_have_no_answer(made, status: int):
 def test_an_answer_that_is_none_is_named(made, status, content, error, reason):
     made.predict = lambda _: (status, content)
     with pytest.raises(error, match=reason):
+        cnnapp.connect(made.url, "any").predict(pictures(1))
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "http://", "http://127.0.0.1:99999", "http://[::1", "127.0.0.1:0"])
+def test_what_is_no_url_is_refused_before_anybody_is_asked(url: str):
+    with pytest.raises(cnnapp.ConfigError, match="expected one such as http://"):
+        cnnapp.connect(url, "any")
+
+
+@pytest.mark.parametrize("status", [200, 404, 405])
+def test_a_page_is_named_as_what_answers(made, status: int):
+    made.told = status, b"<!doctype html>", "text/html; charset=utf-8"
+    with pytest.raises(cnnapp.ServiceError, match="with a web page, as `cnnapp ui` does; `cnnapp serve` says its URL"):
+        cnnapp.connect(made.url, "any")
+
+
+def test_the_place_in_a_request_is_not_told_to_who_gave_one_image(made):
+    made.predict = lambda content: (400, {"error": "image_bytes[0]: cannot be decoded"})
+    with pytest.raises(cnnapp.DataError, match=r"^[0-9]+ bytes: cannot be decoded$"):
         cnnapp.connect(made.url, "any").predict(pictures(1))
 
 

@@ -146,3 +146,12 @@ def test_labels_are_served(name: str, shipped):
     asked = tf.range(-1, len(classes) + 1, dtype=tf.int64)
     found = [text.decode() for text in shipped[name].run("labels", class_ids=asked)["class_names"].numpy()]
     assert found == ["", *classes, ""]
+
+
+def test_a_class_that_the_model_has_not_is_refused_in_the_graph(trained):
+    served = ServedModel(trained.path)
+    image = example(served)
+    assert int(served.run("explain", image_bytes=image, class_id=tf.constant(1, tf.int64))["class_id"]) == 1
+    for class_id in (2, 999):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected a class of this model, or -1"):
+            served.run("explain", image_bytes=image, class_id=tf.constant(class_id, tf.int64))

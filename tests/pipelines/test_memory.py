@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
+import numpy as np
 import psutil
 import pytest
+from conftest import ROOT
 
-from pipelines.memory import available, bytes_per_pixel, needed
+from pipelines.artifact import read_card
+from pipelines.memory import available, bytes_per_pixel, needed, needed_by
 from pipelines.models import SEGMENTERS
 
 
@@ -27,6 +30,14 @@ def test_a_larger_network_and_a_larger_scale_take_more():
     assert small * 2 < large
     assert needed(1000, 1000, 0.5, large, 5) < needed(1000, 1000, 1.0, large, 5) < needed(1000, 2000, 1.0, large, 5)
     assert 0 < needed(10, 10, 1.0, small, 5) < available()
+
+
+@pytest.mark.parametrize("name", ["scale", "scales"])
+def test_the_scale_that_is_asked_for_counts(name: str):
+    card = read_card(ROOT / "saved_models" / "digit-scenes" / "1")
+    once, twice = (needed_by(card, (100, 100), {name: np.array(scale, np.float32)}) for scale in (1, 2))
+    assert needed_by(card, (100, 100), {}) == once
+    assert 2 * once < twice < 4 * once
 
 
 CGROUPS = {

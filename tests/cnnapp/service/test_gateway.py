@@ -30,6 +30,7 @@ class Model:
     """Answers when it is let to."""
 
     number: int = 0
+    others: tuple[int, ...] = ()
     open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[bytes] = field(default_factory=list)
     ill: Exception | None = None
@@ -42,10 +43,11 @@ class Model:
             raise self.ill
         return self.reply
 
-    async def describe(self) -> dict[str, Any]:
+    async def describe(self) -> list[dict[str, Any]]:
         if self.ill:
             raise self.ill
-        return {"metadata": {"signature_def": {}}, "process": self.number, "memory": 7}
+        numbers = (self.number, *self.others)
+        return [{"metadata": {"signature_def": {}}, "process": number, "memory": 7} for number in numbers]
 
 
 @dataclass
@@ -100,6 +102,9 @@ def one_model(**limits: float) -> tuple[Gateway, Model]:
         ("POST", "/v1/models/nothing:predict", 404, "Latest(nothing); there is: digits/1"),
         ("POST", "/v1/models/digits/versions/5:predict", 404, "Specific(digits, 5)"),
         ("POST", f"/v1/models/digits/versions/{2**70}:predict", 404, "Specific(digits"),
+        ("POST", f"/v1/models/digits/versions/{'9' * 5000}:predict", 400, "Malformed request"),
+        ("GET", f"/v1/models/digits/versions/{'9' * 5000}", 400, "Malformed request"),
+        ("GET", "/v1/models/digits/versions/\u0661", 400, "Malformed request"),
         ("GET", "/v1/models/nothing", 404, "Latest(nothing)"),
         ("GET", "/v1/models/digits/versions/5", 404, "Specific(digits, 5)"),
         ("GET", "/v1/models/nothing/metadata", 404, "Latest(nothing)"),
@@ -114,6 +119,7 @@ def test_what_is_not_there_is_refused_as_by_tensorflow_serving(method, path, sta
     assert answer.status == status
     assert reason in answer.error
     assert answer.headers["content-type"] == "application/json"
+    assert len(answer.body) < 400
 
 
 def test_the_newest_version_answers_where_none_is_named():
@@ -192,9 +198,9 @@ def test_figures_count_requests_images_and_loads(path):
     gateway, model = one_model()
     for name in ("digits", "digits", "nothing", "else"):
         asyncio.run(ask(gateway, "POST", f"/v1/models/{name}:predict", b"{}"))
-    model.number = 5
+    model.number, model.others = 5, (4,)
     asyncio.run(ask(gateway, "GET", path))
-    model.number = 6  # as after a restart
+    model.number = 6  # as after a restart of one of two
     answer = asyncio.run(ask(gateway, "GET", path))
     assert answer.headers["content-type"].startswith("text/plain")
     lines = answer.body.decode().splitlines()
@@ -205,8 +211,37 @@ def test_figures_count_requests_images_and_loads(path):
     assert f'cnnapp_batch_images_sum{{{asked},version="1"}} 6.0' in lines
     # Names that anybody may make up have no figures of their own.
     assert 'cnnapp_requests_total{model="",signature="",status="404",version="0"} 2.0' in lines
-    assert 'cnnapp_model_loads{model="digits",version="1"} 2.0' in lines
-    assert 'cnnapp_replica_memory_bytes{model="digits",process="6",version="1"} 7.0' in lines
+    assert 'cnnapp_model_loads{model="digits",version="1"} 3.0' in lines
+    memory = [line for line in lines if line.startswith("cnnapp_replica_memory_bytes")]
+    of = 'cnnapp_replica_memory_bytes{{model="digits",process="{}",version="1"}} 7.0'
+    assert sorted(memory) == [of.format(4), of.format(6)]
+
+
+def test_what_nobody_thought_of_is_an_error_that_is_counted(capsys):
+    gateway, model = one_model()
+    model.ill = ValueError("secret")
+    for method, path in (("POST", "/v1/models/digits:predict"), ("GET", "/v1/models/digits/metadata")):
+        answer = asyncio.run(ask(gateway, method, path))
+        assert (answer.status, answer.error) == (500, "the service failed; its log says why")
+        assert "ValueError: secret" in capsys.readouterr().err
+    asked = 'model="digits",signature="",status="500",version="1"'
+    assert f"cnnapp_requests_total{{{asked}}} 1.0" in gateway.metrics.page().decode()
+
+
+def test_a_request_that_is_cut_off_is_told_so_and_counted():
+    async def check() -> None:
+        gateway, model = one_model()
+        model.open.clear()
+        cut = asyncio.create_task(ask(gateway, "POST", "/v1/models/digits:predict", b"{}"))
+        await asyncio.sleep(0.01)
+        cut.cancel()
+        answer = await cut
+        assert (answer.status, "has stopped" in answer.error) == (503, True)
+        page = gateway.metrics.page().decode()
+        assert 'cnnapp_requests_total{model="digits",signature="",status="503",version="1"} 1.0' in page
+        assert 'cnnapp_requests_held{model="digits",version="1"} 0.0' in page
+
+    asyncio.run(check())
 
 
 @pytest.mark.parametrize("wrong", [{"body": 0}, {"queue": 0}, {"pixels": -1}, {"nothing": 1}])
