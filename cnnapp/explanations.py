@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,14 @@ __all__ = ["Explanation", "explain", "without"]
 
 _SHARE = 0.8  # of the memory that is free
 _ACTIVATION = "class activation map"
+_GRAD_CAM = "Grad-CAM"
 _MEANINGS = {
     _ACTIVATION: (
         "What each place adds to the class (vermilion) or takes from it (blue), in logits: the mean over all places is "
         "the class's logit, and the class with the largest logit is the answer. A place looks at more of the image "
         "than it covers. What speaks for a class may speak for others as much; compare their maps."
     ),
-    "Grad-CAM": (
+    _GRAD_CAM: (
         "Where the last maps speak for the class, to first order; what speaks against it is left out. Bright is the "
         "largest of this image, so two pictures cannot be compared by brightness. A place looks at more of the image "
         "than it covers."
@@ -87,7 +89,7 @@ class Explanation:
         largest = float(np.abs(self.evidence).max()) or 1.0
         if self.how.startswith(_ACTIVATION):
             return -largest, largest
-        return 0.0, largest if self.how.startswith("Grad-CAM") else 1.0
+        return 0.0, largest if self.how.startswith(_GRAD_CAM) else 1.0
 
     @property
     def meaning(self) -> str:
@@ -158,6 +160,8 @@ def explain(served: ServedModel, image: ImageInput, class_name: str | None, name
     """Ask a saved model where the evidence for a class is; see :meth:`cnnapp.Predictor.explain`."""
     import tensorflow as tf
 
+    from cnnapp.influence import ONE_AT_A_TIME
+
     if not served.has("explain"):
         raise without(served, "explain")
     classes = served.card.classes
@@ -166,8 +170,10 @@ def explain(served: ServedModel, image: ImageInput, class_name: str | None, name
     data = intake.read(image, name)
     _refuse_too_large(served, data, name)
     class_id = -1 if class_name is None else classes.index(class_name)
+    takes_gradients = served.card.evidence.startswith(_GRAD_CAM)
     try:
-        found = served.run("explain", image_bytes=tf.constant(data), class_id=tf.constant(class_id, tf.int64))
+        with ONE_AT_A_TIME if takes_gradients else nullcontext():
+            found = served.run("explain", image_bytes=tf.constant(data), class_id=tf.constant(class_id, tf.int64))
     except tf.errors.InvalidArgumentError as error:
         raise DataError(f"{name}: {undecodable(error)}") from None
     left, top, right, bottom = (float(place) for place in found["region"].numpy())
