@@ -12,7 +12,8 @@ __all__ = ["colours", "draw_heat", "fitted"]
 _AGAINST, _FOR = (0, 114, 178), (213, 94, 0)
 """Blue and vermilion, told apart by the colour-blind too (Okabe, Ito 2008)."""
 _NEUTRAL = 240
-_SCALE, _TEXT = 14, 22
+_LETTERS = 26
+"""The width of a drawing, in letters of its scale: they are to be read on a page that shows it in half its width."""
 
 
 def draw_heat(
@@ -124,13 +125,14 @@ def _table(values: np.ndarray, limits: tuple[float, float]) -> tuple[np.ndarray,
 
 def _with_scale(picture: Image.Image, limits: tuple[float, float], unit: str) -> Image.Image:
     low, high = limits
-    canvas = Image.new("RGB", (picture.width, picture.height + _SCALE + _TEXT + 4), "white")
+    letter = max(14, round(picture.width / _LETTERS))
+    gap, strip = 4, colours(np.linspace(low, high, picture.width)[None], limits)
+    top = picture.height + gap + letter
+    canvas = Image.new("RGB", (picture.width, top + round(1.5 * letter)), "white")
     canvas.paste(picture, (0, 0))
-    strip = colours(np.linspace(low, high, picture.width)[None], limits)
-    canvas.paste(Image.fromarray(strip.repeat(_SCALE, 0)), (0, picture.height + 4))
+    canvas.paste(Image.fromarray(strip.repeat(letter, 0)), (0, picture.height + gap))
     pen = ImageDraw.Draw(canvas)
-    bottom = canvas.height - _TEXT + 3
-    texts = [(4, f"{low:.3g}", "la"), (canvas.width // 2, unit, "ma"), (canvas.width - 4, f"{high:.3g}", "ra")]
+    texts = [(gap, f"{low:.3g}", "la"), (canvas.width // 2, unit, "ma"), (canvas.width - gap, f"{high:.3g}", "ra")]
     for x, text, anchor in texts:
-        pen.text((x, bottom), text, fill="#222222", font_size=14, anchor=anchor)
+        pen.text((x, top + gap), text, fill="#222222", font_size=letter, anchor=anchor)
     return canvas
