@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reduced", "quick", "reduced"]
 
-_QUICK = 1 << 20
+_QUICK = 1 << 19
 """Pixels that a network is shown, of which evidence, maps and derivatives take some seconds on two cores."""
 
 

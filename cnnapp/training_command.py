@@ -97,7 +97,15 @@ def another_command(card: ModelCard) -> str:
     """
     data = str(card.training["data"]).partition(_TESTED_ON)[0]
     # Of the same seed, so that the test images of one are those of the other.
-    epochs = max(1, configuration(card).epochs // 2)
-    seed = ["--seed", str(configuration(card).seed)] if configuration(card).seed else []
-    words = ["--data", data, "--epochs", str(epochs), *seed, "--name", f"{card.name}-other"]
+    epochs = max(1, int(card.training["epochs"]) // 2)
+    seed = configuration(card).seed
+    words = [
+        "--data",
+        data,
+        "--epochs",
+        str(epochs),
+        *(["--seed", str(seed)] if seed else []),
+        "--name",
+        f"{card.name}-other",
+    ]
     return shlex.join(["cnnapp", "train", card.task, *words])

@@ -125,7 +125,7 @@ def test_a_photograph_is_looked_at_smaller_which_is_said(view: str):
     page.file_uploader[0].set_value([("photograph.png", photograph, "image/png")]).run()
     assert not page.exception
     assert not page.error
-    assert "photograph.png is large: looked at in 1182 x 886 pixels, of 2000 x 1500." in captions(page)
+    assert "photograph.png is large: looked at in 836 x 627 pixels, of 2000 x 1500." in captions(page)
 
 
 def test_what_the_address_asks_for_in_vain_is_named_until_another_is_chosen():
