@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from cnnapp.shown import Box
 
-__all__ = ["colours", "draw_heat", "fitted"]
+__all__ = ["colours", "draw_heat", "fitted", "stretched"]
 
 _AGAINST, _FOR = (0, 114, 178), (213, 94, 0)
 """Blue and vermilion, told apart by the colour-blind too (Okabe, Ito 2008)."""
@@ -101,6 +101,22 @@ def fitted(image: Image.Image, side: int, largest: int | None = None) -> Image.I
         return image.resize((size[0], size[1]), Image.Resampling.BOX)
     factor = max(1, side // longest)
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def stretched(picture: Image.Image, most: int = 8) -> Image.Image:
+    """Stretch a picture that would be a line on a page.
+
+    Args:
+        picture: of any mode.
+        most: times that one side may be longer than the other; the shorter one is made longer where it is more.
+
+    Example:
+        >>> stretched(Image.new("L", (800, 2))).size, stretched(Image.new("L", (40, 30))).size
+        ((800, 100), (40, 30))
+    """
+    least = max(picture.size) // most
+    size = max(picture.width, least), max(picture.height, least)
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.NEAREST)
 
 
 def _cells(count: int, size: int, first: float, end: float, cells: int) -> np.ndarray:

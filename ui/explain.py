@@ -8,7 +8,7 @@ import cnnapp
 from cnnapp.decisions import Decision
 from cnnapp.explanations import Explanation, telling_place
 from cnnapp.feature_maps import FeatureMaps
-from cnnapp.heat import fitted
+from cnnapp.heat import fitted, stretched
 from cnnapp.inside import Unit
 from cnnapp.reduced import Reduced, quick
 from cnnapp.shown import Shown
@@ -90,7 +90,7 @@ def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     st.subheader(f"{found.class_name} · {found.score:.1%}")
     left, right = st.columns(2)
     left.image(
-        found.draw(data, opacity, largest=_LARGEST),
+        stretched(found.draw(data, opacity, largest=_LARGEST)),
         caption=f"evidence for {found.class_name}: {found.how}",
         width="stretch",
         alt=f"evidence over the image: {found}",
@@ -177,7 +177,7 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
         )
     with right:
         caption = _sight_caption(unit)
-        picture = unit.sight.draw(data, point=point, largest=_LARGEST)
+        picture = stretched(unit.sight.draw(data, point=point, largest=_LARGEST))
         st.image(picture, caption=caption, width="stretch", alt=caption)
     _show_decision(model, name, data, point)
 
@@ -214,7 +214,7 @@ def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple
     found = _decision(model, str(model.served.directory), name, data, *point, class_name)
     left, right = st.columns(2, vertical_alignment="center")
     caption = f"which pixels move the decision for {found.class_name}"
-    picture = found.sight.draw(data, point=point, largest=_LARGEST)
+    picture = stretched(found.sight.draw(data, point=point, largest=_LARGEST))
     left.image(picture, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
     right.markdown(f"**{found.class_name} · {found.score:.1%}**: {found.what}")
     for label, score in found.top():
@@ -231,7 +231,7 @@ _DECISIONS = {
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _picture(data: bytes) -> bytes:
-    return intake.encode(fitted(intake.open_rgb(data), 960, _LARGEST))
+    return intake.encode(stretched(fitted(intake.open_rgb(data), 960, _LARGEST)))
 
 
 @st.cache_resource(show_spinner="looking for evidence", max_entries=16)

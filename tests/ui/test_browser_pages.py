@@ -127,7 +127,8 @@ PAGES = [
     "predict?model=digits",
     *(f"explain?model=digit-scenes&view={view}" for view in ("Evidence", "Filters", "Feature+maps", "What+it+sees")),
     "compare?model=digits/1&with=digits/2",
-    "model?model=digits",
+    "compare?model=fashion",
+    "model?model=digits/7",
     *(f"layers?topic={topic}" for topic in ("kernels", "strides", "connectivity", "pooling", "matrix", "shift")),
 ]
 PALE = """
@@ -148,9 +149,14 @@ PALE = """
   let count = 0;
   while (walker.nextNode()) {
     const text = walker.currentNode.textContent.trim(), part = walker.currentNode.parentElement;
+    // The number of a slider is drawn above the knob that it belongs to.
+    const knob = part && part.closest("[data-testid=stSliderThumbValue]");
     // What cannot be used need not be read (WCAG 2.2, 1.4.3), and what is only seen at the pointer is not there.
     if (!text || !part.offsetParent || shown(part) === 0 || part.closest("[disabled], [aria-disabled=true]")) continue;
-    const below = ground(part), colour = parse(getComputedStyle(part).color);
+    // The colours of a command's words are Streamlit's, and no theme changes them.
+    if (part.closest("pre")) continue;
+    const below = ground(knob ? knob.closest("[data-testid=stSlider]") : part);
+    const colour = parse(getComputedStyle(part).color);
     const levels = [over(colour, colour[3] * shown(part), below), below].map(light).sort((a, b) => b - a);
     const ratio = (levels[0] + 0.05) / (levels[1] + 0.05);
     count += 1;
@@ -170,7 +176,7 @@ def test_every_page_can_be_read_and_its_pictures_are_described(scheme: str, addr
         page.locator("[data-testid=stMain] h1").wait_for(timeout=60_000)
         page.wait_for_timeout(500)
         wait_until_still(page)
-        if "compare" in path or "predict" in path:
+        if "predict" in path or "with" in path:
             page.get_by_text("Examples", exact=True).click()
             page.get_by_role("button", name=re.compile("^(digits )?0$")).first.click()
             page.locator("[data-testid=stImage] img").first.wait_for(timeout=60_000)
@@ -179,7 +185,7 @@ def test_every_page_can_be_read_and_its_pictures_are_described(scheme: str, addr
         assert measured["count"] > 10, path
         pale |= {path: measured["found"]} if measured["found"] else {}
         texts = page.eval_on_selector_all("[data-testid=stImage] img", "all => all.map(one => one.alt)")
-        assert texts or "model?" in path, path
+        assert texts or path in ("compare?model=fashion", "model?model=digits/7"), path
         nameless += [path for text in texts if not text.strip()]
     assert not nameless
     assert not pale

@@ -170,3 +170,27 @@ def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch:
 
     st.cache_resource.clear()
     assert "cnnapp export digits --format saved_model" in open_page(model="digits").error[0].value
+
+
+def test_an_image_that_is_hardly_high_can_be_clicked_and_seen():
+    page = open_page(model="digit-segmentation", view="What it sees")
+    wide = intake.encode(Image.effect_noise((1500, 10), 60).convert("RGB"))
+    page.file_uploader[0].set_value([("wide.png", wide, "image/png")]).run()
+    assert not page.exception
+    assert not page.error
+    assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (750, 5)
+
+
+@pytest.mark.parametrize(("size", "rows"), [((10, 1500), 5), ((1500, 10), 64), ((48, 64), 48), ((1, 1), 1)])
+def test_the_places_to_click_on_cover_every_pixel_once(size: tuple[int, int], rows: int):
+    from ui import clickable
+
+    height, width = size
+    parts = [clickable._parts(side, max(44, 328 * side / max(size))) for side in size]
+    assert abs(len(parts[0]) - rows) <= 4
+    covered = [[place for begin, end in part for place in range(begin, end)] for part in parts]
+    assert covered == [list(range(height)), list(range(width))]
+    cells = clickable._cells(*parts)
+    assert all(
+        each["left"] <= each["x"] < each["right"] and each["top"] <= each["y"] < each["bottom"] for each in cells
+    )
