@@ -21,6 +21,7 @@ __all__ = [
     "PixelDifference",
     "Verdict",
     "common_classes",
+    "comparable",
     "compare",
     "ranked",
     "verdict",
@@ -107,6 +108,16 @@ def common_classes(first: ModelCard, second: ModelCard) -> list[str]:
             f"{names}: have no class in common, so that they never agree; choose two that know the same classes"
         )
     return shared
+
+
+def comparable(first: ModelCard, second: ModelCard) -> bool:
+    """Return whether two models can be compared: they are of one task, and share classes.
+
+    Args:
+        first: the card of one.
+        second: of the other.
+    """
+    return first.task == second.task and not set(first.classes).isdisjoint(second.classes)
 
 
 def compare(first: Answer, second: Answer) -> Difference:

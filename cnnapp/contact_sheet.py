@@ -14,10 +14,11 @@ MOST = 64
 
 _GAP, _LABEL, _LINE = 6, 16, 22
 _INK = "#222222"
+_HIGHEST = 4  # times as high as wide, at most
 
 
 def contact_sheet(
-    pictures: Sequence[np.ndarray], title: str, count: int, columns: int = 8, width: int = 960
+    pictures: Sequence[np.ndarray], title: str, count: int, columns: int = 8, width: int = 960, square: bool = False
 ) -> Image.Image:
     """Lay pictures out in rows, each under its number, on white.
 
@@ -28,6 +29,7 @@ def contact_sheet(
         count: how many there are in all: of those that are left out it is said how many.
         columns: pictures in a row.
         width: of the sheet, in pixels.
+        square: whether each has a square place, so that sheets of other pictures have their rows at the same heights.
 
     Returns:
         A picture of mode RGB.
@@ -37,9 +39,10 @@ def contact_sheet(
         >>> sheet.mode, sheet.width
         ('RGB', 400)
     """
-    shown = [_fitted(picture, (width - _GAP) // columns - _GAP) for picture in pictures[:MOST]]
     cell = (width - _GAP) // columns
-    height = max((picture.height for picture in shown), default=0) + _LABEL + _GAP
+    side = cell - _GAP
+    shown = [_fitted(picture, side, side if square else _HIGHEST * side) for picture in pictures[:MOST]]
+    height = (side if square else max((picture.height for picture in shown), default=0)) + _LABEL + _GAP
     left_out = count - len(shown)
     rows = -(-len(shown) // columns)
     bottom = _LINE + rows * height
@@ -55,11 +58,11 @@ def contact_sheet(
     return sheet
 
 
-def _fitted(pixels: np.ndarray, side: int) -> Image.Image:
+def _fitted(pixels: np.ndarray, wide: int, high: int) -> Image.Image:
     picture = Image.fromarray(pixels)
-    factor = side / picture.width
+    factor = min(wide / picture.width, high / picture.height)
     if factor >= 1:
         times = int(factor)
         return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
-    size = (side, max(1, round(picture.height * factor)))
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     return picture.resize(size, Image.Resampling.BILINEAR)

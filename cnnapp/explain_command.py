@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +16,13 @@ from cnnapp.consoles import err, out
 from pipelines.errors import ConfigError, DataError, unknown
 
 if TYPE_CHECKING:
+    from cnnapp.explanations import Explanation
     from cnnapp.predictor import Predictor
+    from cnnapp.reduced import Reduced
 
 __all__ = ["explain"]
+
+_PART = 0.8
 
 
 def explain(
@@ -36,7 +41,8 @@ def explain(
 ) -> None:
     """Show why: where in an image the evidence for a class is. `cnnapp inspect MODEL` names the layers.
 
-    A file that cannot be read is reported with its reason; the exit status is then 1.
+    A file that cannot be read is reported with its reason; the exit status is then 1. An image that would not fit into
+    memory is made smaller first, which is said.
     """
     if features is not None and draw is None:
         raise ConfigError("--features: is a picture; give a folder for it too, such as --draw why/")
@@ -50,7 +56,7 @@ def explain(
     failures: list[dict[str, str]] = []
     for number, name in enumerate(files, start=1):
         try:
-            found = loaded.explain(name, class_name)
+            found = _explained(loaded, name, class_name)
             out.print(str(found), markup=False, soft_wrap=True)
             records.append(found.to_json())
             if draw is not None:
@@ -67,11 +73,33 @@ def explain(
         raise typer.Exit(1)
 
 
-def _draw(loaded: Predictor, found: Any, path: Path, layer: str | None) -> None:
+def _explained(loaded: Predictor, name: str, class_name: str | None) -> Explanation:
+    """Explain an image, made smaller where it would not fit into memory."""
+    from cnnapp.explanations import most_pixels
+
+    smaller = _smaller(name, most_pixels(loaded.card))
+    found = loaded.explain(smaller.data, class_name, name=name)
+    return dataclasses.replace(found, region=smaller.before(found.region)) if smaller else found
+
+
+def _smaller(name: str, most: float) -> Reduced:
+    """Return an image as it is, or made smaller, which is then said."""
+    from cnnapp.reduced import reduced
+
+    # Some of it is left, since how much memory is free changes from call to call.
+    found = reduced(name, _PART * most)
+    if found:
+        err.print(f"{name}: {found}, which fit into memory", markup=False, soft_wrap=True)
+    return found
+
+
+def _draw(loaded: Predictor, found: Explanation, path: Path, layer: str | None) -> None:
     """Draw an explanation, and the maps of a layer beside it."""
     from pipelines import intake
 
     write_file(path.with_name(f"{path.name}.png"), intake.encode(found.draw()))
     if layer is not None:
-        sheet = loaded.features(found.source).draw(layer)
+        smaller = _smaller(found.source, loaded.inside.most_pixels())
+        shown = loaded.inside.shown(smaller.data, found.source)
+        sheet = loaded.inside.maps_of(shown, layer, found.source).draw(layer)
         write_file(path.with_name(f"{path.name}.{layer}.png"), intake.encode(sheet))

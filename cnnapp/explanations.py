@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +14,22 @@ from cnnapp.heat import draw_heat
 from cnnapp.outputs import undecodable
 from cnnapp.shown import Box
 from pipelines import intake, memory
-from pipelines.artifact import ServedModel
+from pipelines.artifact import ModelCard, ServedModel
 from pipelines.errors import ConfigError, DataError, ModelError, unknown
 from pipelines.intake import ImageInput
 
-__all__ = ["Explanation", "explain", "without"]
+__all__ = ["Explanation", "explain", "most_pixels", "telling_place", "without"]
 
 _SHARE = 0.8  # of the memory that is free
 _ACTIVATION = "class activation map"
+_GRAD_CAM = "Grad-CAM"
 _MEANINGS = {
     _ACTIVATION: (
         "What each place adds to the class (vermilion) or takes from it (blue), in logits: the mean over all places is "
         "the class's logit, and the class with the largest logit is the answer. A place looks at more of the image "
         "than it covers. What speaks for a class may speak for others as much; compare their maps."
     ),
-    "Grad-CAM": (
+    _GRAD_CAM: (
         "Where the last maps speak for the class, to first order; what speaks against it is left out. Bright is the "
         "largest of this image, so two pictures cannot be compared by brightness. A place looks at more of the image "
         "than it covers."
@@ -87,7 +90,7 @@ class Explanation:
         largest = float(np.abs(self.evidence).max()) or 1.0
         if self.how.startswith(_ACTIVATION):
             return -largest, largest
-        return 0.0, largest if self.how.startswith("Grad-CAM") else 1.0
+        return 0.0, largest if self.how.startswith(_GRAD_CAM) else 1.0
 
     @property
     def meaning(self) -> str:
@@ -158,16 +161,20 @@ def explain(served: ServedModel, image: ImageInput, class_name: str | None, name
     """Ask a saved model where the evidence for a class is; see :meth:`cnnapp.Predictor.explain`."""
     import tensorflow as tf
 
+    from cnnapp.influence import ONE_AT_A_TIME
+
     if not served.has("explain"):
         raise without(served, "explain")
     classes = served.card.classes
     if class_name is not None and class_name not in classes:
         raise ConfigError(unknown("class", class_name, classes))
     data = intake.read(image, name)
-    _refuse_too_large(served, data, name)
+    _refuse_too_large(served.card, data, name)
     class_id = -1 if class_name is None else classes.index(class_name)
+    takes_gradients = served.card.evidence.startswith(_GRAD_CAM)
     try:
-        found = served.run("explain", image_bytes=tf.constant(data), class_id=tf.constant(class_id, tf.int64))
+        with ONE_AT_A_TIME if takes_gradients else nullcontext():
+            found = served.run("explain", image_bytes=tf.constant(data), class_id=tf.constant(class_id, tf.int64))
     except tf.errors.InvalidArgumentError as error:
         raise DataError(f"{name}: {undecodable(error)}") from None
     left, top, right, bottom = (float(place) for place in found["region"].numpy())
@@ -182,6 +189,29 @@ def explain(served: ServedModel, image: ImageInput, class_name: str | None, name
     )
 
 
+def telling_place(served: ServedModel, data: bytes, name: str, size: tuple[int, int]) -> tuple[int, int]:
+    """Return a pixel of an image where there is something to see: where most of the evidence for its answer is.
+
+    Args:
+        served: the saved model.
+        data: the image, encoded.
+        name: how errors call it.
+        size: its height and width, in pixels.
+
+    Returns:
+        x and y. For segmentation, whose answer says something of every pixel, and for a model that gives no evidence,
+        it is the middle.
+
+    Raises:
+        DataError: if the image cannot be read, or is too large.
+    """
+    height, width = size
+    if served.card.task == "segmentation" or not served.has("explain"):
+        return width // 2, height // 2
+    x, y = explain(served, data, None, name).best
+    return min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
+
+
 def without(served: ServedModel, signature: str) -> ModelError:
     """Return the error to raise for a model that was saved before it had a signature."""
     card = served.card
@@ -191,16 +221,29 @@ def without(served: ServedModel, signature: str) -> ModelError:
     )
 
 
-def _refuse_too_large(served: ServedModel, data: bytes, name: str) -> None:
-    """Refuse an image whose maps would not fit into memory."""
-    card = served.card
+def most_pixels(card: ModelCard) -> float:
+    """Return how many pixels an image may have so that its evidence fits into memory.
+
+    Args:
+        card: of the model.
+    """
+    each = _needed(card, 1, 1)
+    return _SHARE * memory.available() / each if each else math.inf
+
+
+def _needed(card: ModelCard, height: int, width: int) -> int:
+    """Return how many bytes the evidence takes, 0 where it is the same for images of any size."""
     bytes_each = card.input.get("bytes_per_pixel")
     if bytes_each is None:
-        return
-    height, width = intake.size_of(data, name)
+        return 0
     classes = len(card.classes) if card.task == "segmentation" else 0
-    needed = memory.needed(height, width, float(card.training["scale"]), bytes_each, classes)
-    free = memory.available()
+    return memory.needed(height, width, float(card.training["scale"]), bytes_each, classes)
+
+
+def _refuse_too_large(card: ModelCard, data: bytes, name: str) -> None:
+    """Refuse an image whose maps would not fit into memory."""
+    height, width = intake.size_of(data, name)
+    needed, free = _needed(card, height, width), memory.available()
     if needed > _SHARE * free:
         raise DataError(
             f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "

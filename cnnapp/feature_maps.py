@@ -58,7 +58,7 @@ class FeatureMaps(Mapping[str, np.ndarray]):
         """Return the number of layers."""
         return len(self.maps)
 
-    def draw(self, layer: str, columns: int = 8, width: int = 960) -> Image.Image:
+    def draw(self, layer: str, columns: int = 8, width: int = 960, square: bool = False) -> Image.Image:
         """Draw the channels of a layer, each from its own smallest value (dark) to its own largest (bright).
 
         A channel that is the same everywhere is drawn dark.
@@ -67,6 +67,7 @@ class FeatureMaps(Mapping[str, np.ndarray]):
             layer: its name.
             columns: channels in a row.
             width: of the picture, in pixels.
+            square: as of :func:`cnnapp.contact_sheet.contact_sheet`.
 
         Returns:
             A picture of mode RGB; of more than 64 channels the first 64, and how many are left out.
@@ -85,7 +86,7 @@ class FeatureMaps(Mapping[str, np.ndarray]):
         pictures = np.rint(colormaps["viridis"](drawn)[..., :3] * 255).astype(np.uint8)
         title = f"{layer}: {channels} {'maps' if channels > 1 else 'map'} of {rows} x {wide}"
         return contact_sheet([pictures[:, :, channel] for channel in range(drawn.shape[-1])], title, channels,
-                             columns, width)  # fmt: skip
+                             columns, width, square)  # fmt: skip
 
 
 def features(inside: Inside, image: ImageInput, name: str) -> FeatureMaps:

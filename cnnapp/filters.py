@@ -48,12 +48,13 @@ class Filters:
         """The largest weight without its sign: the value of the last colour."""
         return float(np.abs(self.kernel).max()) or 1.0
 
-    def draw(self, columns: int = 8, width: int = 960) -> Image.Image:
+    def draw(self, columns: int = 8, width: int = 960, square: bool = False) -> Image.Image:
         """Draw the filters, all on one scale.
 
         Args:
             columns: filters in a row.
             width: of the picture, in pixels.
+            square: as of :func:`cnnapp.contact_sheet.contact_sheet`.
 
         Returns:
             A picture of mode RGB; of more than 64 filters the first 64, and how many are left out. Of a grey image
@@ -67,4 +68,4 @@ class Filters:
         else:
             shown = colours(kernels[..., 0], (-self.limit, self.limit))
         title = f"{self.layer}: {count} filters of {high} x {wide}, from {-self.limit:.2g} to {self.limit:.2g}"
-        return contact_sheet(list(shown), title, count, columns, width)
+        return contact_sheet(list(shown), title, count, columns, width, square)

@@ -7,12 +7,13 @@ from PIL import Image, ImageDraw
 
 from cnnapp.shown import Box
 
-__all__ = ["colours", "draw_heat", "fitted"]
+__all__ = ["colours", "draw_heat", "fitted", "stretched"]
 
 _AGAINST, _FOR = (0, 114, 178), (213, 94, 0)
 """Blue and vermilion, told apart by the colour-blind too (Okabe, Ito 2008)."""
 _NEUTRAL = 240
-_SCALE, _TEXT = 14, 22
+_LETTERS = 26
+"""The width of a drawing, in letters of its scale: they are to be read on a page that shows it in half its width."""
 
 
 def draw_heat(
@@ -102,6 +103,22 @@ def fitted(image: Image.Image, side: int, largest: int | None = None) -> Image.I
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
+def stretched(picture: Image.Image, most: int = 8) -> Image.Image:
+    """Stretch a picture that would be a line on a page.
+
+    Args:
+        picture: of any mode.
+        most: times that one side may be longer than the other; the shorter one is made longer where it is more.
+
+    Example:
+        >>> stretched(Image.new("L", (800, 2))).size, stretched(Image.new("L", (40, 30))).size
+        ((800, 100), (40, 30))
+    """
+    least = max(picture.size) // most
+    size = max(picture.width, least), max(picture.height, least)
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.NEAREST)
+
+
 def _cells(count: int, size: int, first: float, end: float, cells: int) -> np.ndarray:
     """Return the number of the cell that each pixel of a drawing lies in by its middle, -1 for none."""
     middles = (np.arange(count) + 0.5) * size / count
@@ -124,13 +141,14 @@ def _table(values: np.ndarray, limits: tuple[float, float]) -> tuple[np.ndarray,
 
 def _with_scale(picture: Image.Image, limits: tuple[float, float], unit: str) -> Image.Image:
     low, high = limits
-    canvas = Image.new("RGB", (picture.width, picture.height + _SCALE + _TEXT + 4), "white")
+    letter = max(14, round(picture.width / _LETTERS))
+    gap, strip = 4, colours(np.linspace(low, high, picture.width)[None], limits)
+    top = picture.height + gap + letter
+    canvas = Image.new("RGB", (picture.width, top + round(1.5 * letter)), "white")
     canvas.paste(picture, (0, 0))
-    strip = colours(np.linspace(low, high, picture.width)[None], limits)
-    canvas.paste(Image.fromarray(strip.repeat(_SCALE, 0)), (0, picture.height + 4))
+    canvas.paste(Image.fromarray(strip.repeat(letter, 0)), (0, picture.height + gap))
     pen = ImageDraw.Draw(canvas)
-    bottom = canvas.height - _TEXT + 3
-    texts = [(4, f"{low:.3g}", "la"), (canvas.width // 2, unit, "ma"), (canvas.width - 4, f"{high:.3g}", "ra")]
+    texts = [(gap, f"{low:.3g}", "la"), (canvas.width // 2, unit, "ma"), (canvas.width - gap, f"{high:.3g}", "ra")]
     for x, text, anchor in texts:
-        pen.text((x, bottom), text, fill="#222222", font_size=14, anchor=anchor)
+        pen.text((x, top + gap), text, fill="#222222", font_size=letter, anchor=anchor)
     return canvas

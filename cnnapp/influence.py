@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["log_odds", "of", "of_unit", "through_unit"]
+__all__ = ["ONE_AT_A_TIME", "log_odds", "of", "of_unit", "through_unit"]
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held wherever derivatives are taken: two threads at once in oneDNN's derivative of a convolution end the process."""
 
 
 def of(model: Any, pixels: np.ndarray, value: Callable[[Any], tf.Tensor]) -> tuple[Any, np.ndarray]:
@@ -23,11 +27,12 @@ def of(model: Any, pixels: np.ndarray, value: Callable[[Any], tf.Tensor]) -> tup
         The outputs; and float32 of shape (height, width), the length of the derivative over the channels.
     """
     shown = tf.constant(pixels[None])
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(shown)
-        outputs = model(shown, training=False)
-        number = value(outputs)
-    return outputs, _length(tape.gradient(number, shown))
+    with ONE_AT_A_TIME:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(shown)
+            outputs = model(shown, training=False)
+            number = value(outputs)
+        return outputs, _length(tape.gradient(number, shown))
 
 
 def of_unit(maps: Any, layer: str, pixels: np.ndarray, position: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,15 +77,16 @@ def through_unit(
     """
     shown = tf.constant(pixels[None])
     row, column = position
-    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        tape.watch(shown)
-        maps, logits = both(shown, training=False)
-        chosen = int(tf.argmax(logits[0])) if class_id is None else class_id
-        odds = log_odds(logits[0], chosen)
-        with tape.stop_recording():
-            weights = tape.gradient(odds, maps)[0, row, column]
-        reached = tf.reduce_sum(weights * maps[0, row, column])
-    return tf.nn.softmax(logits[0]).numpy(), chosen, _length(tape.gradient(reached, shown))
+    with ONE_AT_A_TIME:
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(shown)
+            maps, logits = both(shown, training=False)
+            chosen = int(tf.argmax(logits[0])) if class_id is None else class_id
+            odds = log_odds(logits[0], chosen)
+            with tape.stop_recording():
+                weights = tape.gradient(odds, maps)[0, row, column]
+            reached = tf.reduce_sum(weights * maps[0, row, column])
+        return tf.nn.softmax(logits[0]).numpy(), chosen, _length(tape.gradient(reached, shown))
 
 
 def log_odds(logits: tf.Tensor, class_id: int) -> tf.Tensor:

@@ -20,6 +20,7 @@ from pipelines.intake import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.decisions import Decision
+    from cnnapp.feature_maps import FeatureMaps
     from pipelines.explaining import ClassEvidence
 
 __all__ = ["Inside", "Unit"]
@@ -100,18 +101,52 @@ class Inside:
         Raises:
             DataError: if they are more than 2 GiB, or than is free.
         """
-        if None not in self.model.input_shape[1:3]:
-            return  # Whatever the size, the network is shown one of its own.
-        needed = size[0] * size[1] * float(self.served.card.training["scale"]) ** 2 * self._bytes_per_pixel()
-        most = min(_MOST, _SHARE * memory.available() / 2)
-        if needed > most:
-            share = (most / needed) ** 0.5
+        pixels, most = size[0] * size[1], self.most_pixels()
+        if pixels > most:
+            share = (most / pixels) ** 0.5
             raise DataError(
-                f"{name}: the maps of all layers for {size[1]} x {size[0]} pixels take {needed / 2**30:.1f} GiB, and "
-                f"at most {most / 2**30:.1f} are made; give a part of the image, or make it smaller, such as "
-                f"{int(size[1] * share)} x {int(size[0] * share)}"
+                f"{name}: the maps of all layers for {size[1]} x {size[0]} pixels would not fit into memory; give a "
+                f"part of the image, or make it smaller, such as {int(size[1] * share)} x {int(size[0] * share)}"
             )
 
+    def most_pixels(self) -> float:
+        """Return how many pixels an image may have so that the maps of all layers fit into memory at once."""
+        if None not in self.model.input_shape[1:3]:
+            return math.inf  # Whatever the size, the network is shown one of its own.
+        most = min(_MOST, _SHARE * memory.available() / 2)
+        return most / (float(self.served.card.training["scale"]) ** 2 * self._bytes_per_pixel)
+
+    def maps_of(self, shown: Shown, layer: str, name: str) -> FeatureMaps:
+        """Return the maps of one layer; what comes after it is not computed.
+
+        Args:
+            shown: what the network is shown of the image.
+            layer: its name.
+            name: how the image is called.
+
+        Raises:
+            ConfigError: if there is no such layer.
+        """
+        import keras
+
+        from cnnapp.feature_maps import FeatureMaps
+
+        if layer not in self.layers:
+            raise ConfigError(unknown("layer", layer, self.layers))
+        maps = keras.Model(self.maps.input, self.maps.output[layer])(shown.pixels[None], training=False)
+        return FeatureMaps(name, {layer: keras.ops.convert_to_numpy(maps)[0]})
+
+    def sizes(self, shown: Shown) -> dict[str, tuple[int, int, int]]:
+        """Return rows, columns and channels of the maps of every layer, by name, in the order in which they run.
+
+        Args:
+            shown: what the network is shown of the image.
+        """
+        fields = self.fields((shown.pixels.shape[0], shown.pixels.shape[1]))
+        found = {layer: [int(count or 1) for count in fields[layer].output_sizes] for layer in self.layers}
+        return {layer: (*found[layer], int(self.maps.output[layer].shape[-1])) for layer in self.layers}  # type: ignore[misc]
+
+    @cached_property
     def _bytes_per_pixel(self) -> float:
         from layers.graph import calls
 
@@ -128,16 +163,18 @@ class Inside:
         """
         import keras
 
-        for name in self.layers:
-            kernel = getattr(self._layer(name), "kernel", None)
-            if kernel is None:
-                continue
-            if len(kernel.shape) == 4 and kernel.shape[2] in (1, 3):
-                return Filters(name, keras.ops.convert_to_numpy(kernel))
-            break
+        name = self.first_convolution
+        kernel = None if name is None else self._layer(name).kernel
+        if kernel is not None and len(kernel.shape) == 4 and kernel.shape[2] in (1, 3):
+            return Filters(str(name), keras.ops.convert_to_numpy(kernel))
         raise ModelError(
             f"{self.served.directory}: the network does not begin with filters that are the same everywhere"
         )
+
+    @cached_property
+    def first_convolution(self) -> str | None:
+        """The name of the first layer with a kernel, None where there is none."""
+        return next((name for name in self.layers if getattr(self._layer(name), "kernel", None) is not None), None)
 
     @cached_property
     def evidence(self) -> ClassEvidence:

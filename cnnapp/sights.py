@@ -130,7 +130,8 @@ def _with_boxes(
     picture: Image.Image, factor: float, earlier: Sequence[Box], box: Box, point: tuple[float, float] | None
 ) -> Image.Image:
     pen = ImageDraw.Draw(picture)
-    width = max(2, round(max(picture.size) / 200))
+    # Of a picture that is hardly high, lines must leave something to see.
+    width = max(1, min(round(max(picture.size) / 200), min(picture.size) // 10))
     for each in earlier:
         _outline(pen, picture.size, each, factor, _EARLIER, max(1, width // 2))
     _outline(pen, picture.size, box, factor, "black", width + 2)

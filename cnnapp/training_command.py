@@ -11,7 +11,7 @@ from pipelines.errors import ModelError
 if TYPE_CHECKING:
     from pipelines.artifact import ModelCard
 
-__all__ = ["configuration", "training_command", "training_options"]
+__all__ = ["another_command", "configuration", "training_command", "training_options"]
 
 _CONFIGURATIONS: dict[str, type[TrainingConfig]] = {
     "classification": ClassificationConfig,
@@ -83,3 +83,29 @@ def training_command(card: ModelCard) -> str:
         command = training_command(read_card(resolve("digits")))  # cnnapp train classification --data digits ...
     """
     return shlex.join(["cnnapp", "train", card.task, *training_options(card)])
+
+
+def another_command(card: ModelCard) -> str:
+    """Return a command that trains another model on the same data, for half as long, to compare the two.
+
+    Args:
+        card: of the model.
+
+    Example:
+        command = another_command(read_card(resolve("digits")))
+        # cnnapp train classification --data digits --epochs 15 --name digits-other
+    """
+    data = str(card.training["data"]).partition(_TESTED_ON)[0]
+    # Of the same seed, so that the test images of one are those of the other.
+    epochs = max(1, int(card.training["epochs"]) // 2)
+    seed = configuration(card).seed
+    words = [
+        "--data",
+        data,
+        "--epochs",
+        str(epochs),
+        *(["--seed", str(seed)] if seed else []),
+        "--name",
+        f"{card.name}-other",
+    ]
+    return shlex.join(["cnnapp", "train", card.task, *words])

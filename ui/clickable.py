@@ -15,6 +15,8 @@ __all__ = ["clickable"]
 
 _SIDE = 328
 """Of the picture, in the browser's pixels, which is what a phone has room for."""
+_LEAST = 44
+"""The shorter side of it: what a finger can hit. A picture that would be less is stretched."""
 _CELLS = 64
 
 
@@ -29,7 +31,7 @@ def clickable(
         label: what a screen reader says.
         key: of the element.
         on_click: called with x and y, in pixels of the image. Of a large image they are the middle of one of 64 places
-            along its longer side.
+            along its longer side, and of fewer along the other.
     """
 
     def clicked() -> None:
@@ -38,7 +40,7 @@ def clickable(
             on_click(int(spots[0]["x"]), int(spots[0]["y"]))
 
     height, width = size
-    wide, high = (max(1.0, _SIDE * side / max(size)) for side in (width, height))
+    wide, high = (max(_LEAST, _SIDE * side / max(size)) for side in (width, height))
     url = "data:image/png;base64," + base64.b64encode(intake.encode(picture)).decode()
     background = (
         alt.Chart(alt.Data(values=[{"url": url}]))
@@ -47,7 +49,7 @@ def clickable(
     )
     spot = alt.selection_point(name="spot", fields=["x", "y"], toggle=False, on="click", clear=False)
     cells = (
-        alt.Chart(alt.Data(values=_cells(height, width)))
+        alt.Chart(alt.Data(values=_cells(_parts(height, high), _parts(width, wide))))
         .mark_rect(fillOpacity=0.001, strokeOpacity=0, cursor="crosshair")
         .encode(
             x=alt.X("left:Q", axis=None, scale=alt.Scale(domain=[0, width], nice=False)),
@@ -71,18 +73,16 @@ def clickable(
     )
 
 
-def _cells(height: int, width: int) -> list[dict[str, int]]:
+def _parts(side: int, drawn: float) -> list[tuple[int, int]]:
+    """Return the parts of a side that can be told apart, as pixels of the image: begin and end."""
+    step = -(-side // max(1, round(_CELLS * drawn / _SIDE)))
+    return [(begin, min(begin + step, side)) for begin in range(0, side, step)]
+
+
+def _cells(rows: list[tuple[int, int]], columns: list[tuple[int, int]]) -> list[dict[str, int]]:
     """Return the places that can be told apart, each with the pixel in its middle."""
-    step = -(-max(height, width) // _CELLS)
     return [
-        {
-            "left": left,
-            "top": top,
-            "right": min(left + step, width),
-            "bottom": min(top + step, height),
-            "x": (left + min(left + step, width)) // 2,
-            "y": (top + min(top + step, height)) // 2,
-        }
-        for top in range(0, height, step)
-        for left in range(0, width, step)
+        {"left": left, "top": top, "right": right, "bottom": bottom, "x": (left + right) // 2, "y": (top + bottom) // 2}
+        for top, bottom in rows
+        for left, right in columns
     ]

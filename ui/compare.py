@@ -12,9 +12,10 @@ from cnnapp.answer_store import AnswerStore
 from cnnapp.comparison import ClassDifference, Difference, ObjectDifference, PixelDifference
 from cnnapp.difference_pictures import draw_pixels, only_alone
 from cnnapp.labelled import LABELLED, labelled_images
+from cnnapp.training_command import another_command
 from cnnapp.uploads import label_of
 from pipelines.artifact import ModelCard
-from ui import classes, images, models
+from ui import address, classes, images, models
 from ui.areas import LARGEST
 
 __all__ = ["page"]
@@ -52,22 +53,26 @@ def page() -> None:
 
 
 def _choose_second(card: ModelCard) -> cnnapp.Predictor | None:
-    own = f"{card.name}/{card.version}"
-    names = [name for name in models.offered(lambda other: other.task == card.task) if name != own]
+    own = _name(card)
+    names = [name for name in models.offered(lambda other: comparison.comparable(card, other)) if name != own]
     if not names:
         st.query_params.pop("with", None)
         st.info(
-            f"{own} is the only model for {card.task}. Train another with `cnnapp train {card.task}`, or "
-            "choose another above.",
+            f"No other model for {card.task} knows classes of {own}. Train another on the same classes, for example "
+            f"`{another_command(card)}`, or choose another above.",
             icon=":material/compare:",
         )
         return None
-    asked = st.query_params.get("with")
     key = f"compared with {own}"
     if st.session_state.get(key) not in names:
-        st.session_state[key] = next((name for name in names if asked in (name, name.split("/")[0])), names[0])
-    name = st.selectbox("With", names, key=key, help="Another model of the same task.")
-    st.query_params["with"] = name
+        wanted = st.query_params.get("with", "")
+        found = address.nearest(wanted, names)
+        st.session_state[key] = found or names[0]
+        if address.newly("with") and wanted not in (found, str(found).split("/")[0]):
+            address.missing(f"model {wanted} to compare {own} with", found or names[0], key)
+    address.say(key)
+    name = st.selectbox("With", names, key=key, help="Another model of the same task, with classes that both know.")
+    address.keep("with", name)
     return models.load(name)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 import cnnapp
 from cnnapp.decisions import Decision
-from cnnapp.explanations import Explanation
+from cnnapp.explanations import Explanation, telling_place
 from cnnapp.feature_maps import FeatureMaps
-from cnnapp.heat import fitted
+from cnnapp.heat import fitted, stretched
 from cnnapp.inside import Unit
+from cnnapp.reduced import Reduced, quick
 from cnnapp.shown import Shown
 from cnnapp.sights import draw_boxes
 from pipelines import intake
-from ui import images, models
+from ui import address, images, models
 from ui.clickable import clickable
 
 __all__ = ["page"]
@@ -24,7 +23,7 @@ _TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
 _LARGEST = 1600
 """The longest side of what is sent to the browser, in pixels."""
 _ANSWER = "what is decided"
-_POINT = "explain point"
+_POINT, _IMAGE = "explain point", "explain image"
 
 
 def page() -> None:
@@ -44,21 +43,17 @@ def page() -> None:
         "What it sees": _show_sight,
     }
     first = "Feature maps" if "layer" in st.query_params else "Evidence"
-    _remembered("view", list(views), first)
+    address.begin("view", list(views), first, "explain view")
     view = st.segmented_control("Look at", list(views), key="explain view") or first
-    st.query_params["view"] = view
+    address.keep("view", view)
     try:
-        views[view](model, *image)
+        name, data = image
+        looked_at = _quick(model, str(model.served.directory), name, data)
+        if looked_at:
+            st.caption(f"{name} is large: {looked_at}. What is said below is of these.")
+        views[view](model, name, looked_at.data)
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")
-
-
-def _remembered(name: str, options: Sequence[str], default: str, key: str | None = None) -> None:
-    """Begin a choice with what the address of the page says, unless it was made before."""
-    key = key or f"explain {name}"
-    if key not in st.session_state or st.session_state[key] not in options:
-        asked = st.query_params.get(name, default)
-        st.session_state[key] = asked if asked in options else default
 
 
 def _choose_image(model: cnnapp.Predictor) -> tuple[str, bytes] | None:
@@ -76,13 +71,14 @@ def _choose_image(model: cnnapp.Predictor) -> tuple[str, bytes] | None:
 def _choose_class(model: cnnapp.Predictor) -> str | None:
     """Return the name of the class to look at, None for that of the answer."""
     options = ["", *model.card.classes]
-    _remembered("class", options, "")
-    chosen = st.selectbox("Class", options, key="explain class", format_func=lambda name: name or _ANSWER)
-    if chosen:
-        st.query_params["class"] = chosen
-    else:
-        st.query_params.pop("class", None)
+    address.begin("class", options, "", "explain class", _spoken)
+    chosen = st.selectbox("Class", options, key="explain class", format_func=_spoken)
+    address.keep("class", chosen)
     return chosen or None
+
+
+def _spoken(class_name: str) -> str:
+    return class_name or _ANSWER
 
 
 def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
@@ -94,31 +90,29 @@ def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     st.subheader(f"{found.class_name} · {found.score:.1%}")
     left, right = st.columns(2)
     left.image(
-        found.draw(data, opacity, largest=_LARGEST),
+        stretched(found.draw(data, opacity, largest=_LARGEST)),
         caption=f"evidence for {found.class_name}: {found.how}",
         width="stretch",
+        alt=f"evidence over the image: {found}",
     )
-    right.image(_picture(data), caption=name, width="stretch")
+    right.image(_picture(data), caption=name, width="stretch", alt=name)
     st.markdown(found.meaning)
 
 
 def _show_filters(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     filters = model.inside.filters()
-    maps = _maps(model, str(model.served.directory), name, data)
+    maps = _maps(model, str(model.served.directory), name, data, filters.layer)
     left, right = st.columns(2)
     meaning = "the colour it answers most to; grey is 0" if filters.kernel.shape[2] == 3 else (
         "vermilion adds, blue takes away, white is 0"
     )  # fmt: skip
-    left.image(
-        filters.draw(columns=4, width=480),
-        caption=f"the {len(filters)} filters of the first convolution: {meaning}",
-        width="stretch",
+    sheets = filters.draw(columns=4, width=480, square=True), maps.draw(filters.layer, 4, 480, square=True)
+    captions = (
+        f"the {len(filters)} filters of the first convolution: {meaning}",
+        f"what each of them gives on {name}: dark is its least, bright its most",
     )
-    right.image(
-        maps.draw(filters.layer, columns=4, width=480),
-        caption=f"what each of them gives on {name}: dark is its least, bright its most",
-        width="stretch",
-    )
+    for place, sheet, caption in zip((left, right), sheets, captions, strict=True):
+        place.image(sheet, caption=caption, width="stretch", alt=caption)
     st.markdown(
         "The first convolution lays each filter on every place of the image, multiplies and adds up. Where the image "
         "looks like the filter its map is bright. The numbers are the same on both sides."
@@ -126,13 +120,10 @@ def _show_filters(model: cnnapp.Predictor, name: str, data: bytes) -> None:
 
 
 def _show_maps(model: cnnapp.Predictor, name: str, data: bytes) -> None:
-    maps = _maps(model, str(model.served.directory), name, data)
-    layer = _choose_layer(list(maps), {layer: " × ".join(map(str, maps[layer].shape)) for layer in maps})
-    st.image(
-        maps.draw(layer),
-        caption=f"the maps of {layer} for {name}, each from its least (dark) to its most (bright)",
-        width="stretch",
-    )
+    inside, key = model.inside, str(model.served.directory)
+    layer = _choose_layer(model, inside.sizes(_shown(model, key, name, data)))
+    caption = f"the maps of {layer} for {name}, each from its least (dark) to its most (bright)"
+    st.image(_maps(model, key, name, data, layer).draw(layer), caption=caption, width="stretch", alt=caption)
     st.markdown(
         "Each map shows where something was found, of a kind that training chose and nobody named. Early layers find "
         "edges and spots, later ones larger parts, on coarser maps. Each has a scale of its own: brightness cannot be "
@@ -140,16 +131,17 @@ def _show_maps(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     )
 
 
-def _choose_layer(layers: list[str], sizes: dict[str, str]) -> str:
-    _remembered("layer", layers, layers[0])
+def _choose_layer(model: cnnapp.Predictor, sizes: dict[str, tuple[int, int, int]]) -> str:
+    layers = list(sizes)
+    address.begin("layer", layers, model.inside.first_convolution or layers[0], "explain layer")
     layer = st.selectbox(
         "Layer",
         layers,
         key="explain layer",
-        format_func=lambda each: f"{each}  ({sizes[each]})",
+        format_func=lambda each: f"{each}  ({' × '.join(map(str, sizes[each]))})",
         help="In the order in which they run; rows, columns and channels.",
     )
-    st.query_params["layer"] = layer
+    address.keep("layer", layer)
     return layer
 
 
@@ -159,12 +151,12 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     shown = _shown(model, key, name, data)
     height, width = shown.size
     # Another widget than that of the maps, which Streamlit keeps apart: the address hands the layer on.
-    _remembered("layer", inside.layers, inside.layers[-1], "explain sight")
+    address.begin("layer", inside.layers, inside.layers[-1], "explain sight")
     layer = st.select_slider(
         "Layer", inside.layers, key="explain sight", help="From the first to the last: what a unit sees grows."
     )
-    st.query_params["layer"] = layer
-    _begin_point(width, height)
+    address.keep("layer", layer)
+    _begin_point(model, name, data, shown)
     left, right = st.columns(2)
     with left:
         place = st.container()
@@ -184,15 +176,22 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
             "layers before it see."
         )
     with right:
-        st.image(unit.sight.draw(data, point=point, largest=_LARGEST), caption=_sight_caption(unit), width="stretch")
+        caption = _sight_caption(unit)
+        picture = stretched(unit.sight.draw(data, point=point, largest=_LARGEST))
+        st.image(picture, caption=caption, width="stretch", alt=caption)
     _show_decision(model, name, data, point)
 
 
-def _begin_point(width: int, height: int) -> None:
-    """Begin in the middle of an image, or where the last one was looked at, if it has that place."""
-    x, y = st.session_state.get(_POINT, (width // 2, height // 2))
-    for name, place, size in (("explain x", x, width), ("explain y", y, height)):
-        st.session_state[name] = min(st.session_state.get(name, place), size - 1)
+def _begin_point(model: cnnapp.Predictor, name: str, data: bytes, shown: Shown) -> None:
+    """Begin where an image has most evidence for its answer; keep the point as long as the image is the same."""
+    seen = (name, hash(data))
+    if st.session_state.get(_IMAGE) != seen:
+        st.session_state[_IMAGE] = seen
+        st.session_state[_POINT] = _best(model, str(model.served.directory), name, data, shown.size)
+        st.session_state.pop("explain x", None)
+        st.session_state.pop("explain y", None)
+    for key, place in zip(("explain x", "explain y"), st.session_state[_POINT], strict=True):
+        st.session_state.setdefault(key, place)
 
 
 def _click(x: int, y: int) -> None:
@@ -214,11 +213,9 @@ def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple
     class_name = _choose_class(model)
     found = _decision(model, str(model.served.directory), name, data, *point, class_name)
     left, right = st.columns(2, vertical_alignment="center")
-    left.image(
-        found.sight.draw(data, point=point, largest=_LARGEST),
-        caption=f"which pixels move the decision for {found.class_name}",
-        width="stretch",
-    )
+    caption = f"which pixels move the decision for {found.class_name}"
+    picture = stretched(found.sight.draw(data, point=point, largest=_LARGEST))
+    left.image(picture, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
     right.markdown(f"**{found.class_name} · {found.score:.1%}**: {found.what}")
     for label, score in found.top():
         right.progress(score, f"{label}  {score:.1%}")
@@ -234,7 +231,7 @@ _DECISIONS = {
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _picture(data: bytes) -> bytes:
-    return intake.encode(fitted(intake.open_rgb(data), 960, _LARGEST))
+    return intake.encode(stretched(fitted(intake.open_rgb(data), 960, _LARGEST)))
 
 
 @st.cache_resource(show_spinner="looking for evidence", max_entries=16)
@@ -244,9 +241,19 @@ def _explanation(
     return _model.explain(data, class_name, name=name)
 
 
+@st.cache_resource(show_spinner="opening the image", max_entries=8)
+def _quick(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> Reduced:
+    return quick(_model, data, name)
+
+
 @st.cache_resource(show_spinner="making the maps", max_entries=4)
-def _maps(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> FeatureMaps:
-    return _model.features(data, name=name)
+def _maps(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, layer: str) -> FeatureMaps:
+    return _model.inside.maps_of(_shown(_model, directory, name, data), layer, name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _best(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, size: tuple[int, int]) -> tuple[int, int]:
+    return telling_place(_model.served, data, name, size)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

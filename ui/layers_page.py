@@ -8,6 +8,7 @@ import streamlit as st
 
 from pipelines.errors import CnnAppError
 from pipelines.quiet import import_tensorflow
+from ui import address
 
 __all__ = ["page"]
 
@@ -31,13 +32,10 @@ def _start() -> None:
 def page() -> None:
     """Choose a topic, and play with it."""
     st.title("Layers, to play with")
-    if "topic" not in st.session_state:
-        asked = st.query_params.get("topic", "")
-        st.session_state["topic"] = asked if asked in _TOPICS else next(iter(_TOPICS))
+    address.begin("topic", list(_TOPICS), next(iter(_TOPICS)), "topic", _TOPICS.__getitem__)
     chosen = st.segmented_control("Topic", _TOPICS, format_func=_TOPICS.__getitem__, key="topic", required=True)
     topic = chosen or next(iter(_TOPICS))
-    if st.query_params.get("topic") != topic:
-        st.query_params["topic"] = topic
+    address.keep("topic", topic)
     _start()
     try:
         # A topic imports the layers, and they TensorFlow.

@@ -9,6 +9,7 @@ import streamlit as st
 import cnnapp
 from cnnapp import saved_models
 from pipelines.artifact import ModelCard, read_card
+from ui import address
 
 __all__ = ["choose", "choose_card", "load", "offered"]
 
@@ -67,13 +68,17 @@ def _choose() -> str | None:
         st.warning("There is no saved model yet. Run `make demo`, or `cnnapp train`.")
         return None
     asked = st.query_params.get("model")
+    # Set in every run: what was chosen on another page is not this page's choice by itself.
     if asked is not None and asked != st.session_state.get(_ADDRESS):
         # The address is new: the page was opened by it, or the browser went back.
-        start = next((name for name in names if asked in (name, name.split("/")[0])), names[0])
+        found = address.nearest(asked, names)
+        st.session_state[_WIDGET] = found or names[0]
+        if asked not in (found, str(found).split("/")[0]):
+            address.missing(f"model {asked}", found or names[0], _WIDGET)
     else:
         start = st.session_state.get(_WIDGET, st.session_state.get(_CHOSEN))
-    # Set in every run: what was chosen on another page is not this page's choice by itself.
-    st.session_state[_WIDGET] = start if start in names else names[0]
+        st.session_state[_WIDGET] = start if start in names else names[0]
+    address.say(_WIDGET)
     name = st.selectbox("Model", names, key=_WIDGET, help="A saved model and its version.")
     st.session_state[_CHOSEN] = name
     st.session_state[_ADDRESS] = st.query_params["model"] = name

@@ -6,7 +6,10 @@ import numpy as np
 
 from cnnapp.playground import colours, svg
 
-__all__ = ["draw_grid", "number", "only"]
+__all__ = ["READABLE", "draw_grid", "number", "only"]
+
+READABLE = 20
+"""The smallest side of a cell, in pixels, whose number can be read."""
 
 
 def number(value: float) -> str:
@@ -73,7 +76,7 @@ def draw_grid(
         outlined: bool `(rows, columns)`, cells with a strong outline.
         chosen: likewise, cells on an orange ground.
         padding: likewise, cells that are no part of the input: on a grey ground, with a dashed outline.
-        cell: side of a cell in pixels.
+        cell: side of a cell in pixels; of less than `READABLE`, numbers are left out.
 
     Returns:
         An SVG document.
@@ -101,7 +104,7 @@ def draw_grid(
             look = {"stroke": colours.MARK, "stroke_width": 3}
         x, y = 3 + column * cell, 3 + row * cell
         svg.add(root, "rect", x=x, y=y, width=cell, height=cell, fill=colours.to_hex(colour), **look)
-        if texts[row][column]:
+        if texts[row][column] and cell >= READABLE:
             middle = {"x": x + cell / 2, "y": y + cell / 2, "font_size": float(size)}
             svg.write(root, texts[row][column], fill=colours.ink_on(colour), **middle)
     return svg.finish(root)

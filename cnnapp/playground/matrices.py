@@ -12,8 +12,8 @@ from keras import ops
 import layers
 from cnnapp.playground import colours, svg
 from cnnapp.playground.grids import number
+from cnnapp.playground.misfits import misfit
 from layers.toeplitz import convolution_matrix
-from pipelines.errors import ConfigError
 
 __all__ = ["KINDS", "MatrixProduct", "draw_matrix", "matrix_product"]
 
@@ -149,7 +149,7 @@ def matrix_product(
         )  # fmt: skip
         layer.build((None, *sizes, 1))
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise misfit(error) from None
     layer.set_weights([_numbered(kernel, layer.get_weights()[0].shape)])
     outputs = ops.convert_to_numpy(layer(inputs[None, ..., None]))[0, ..., 0]
     sparse = convolution_matrix(layer, (*sizes, 1))

@@ -11,7 +11,10 @@ from cnnapp.playground import colours, svg
 from layers import DilatedConv1D
 from layers.receptive_field import receptive_fields
 
-__all__ = ["Growth", "draw_growth", "growth", "units_read"]
+__all__ = ["WIDEST", "Growth", "draw_growth", "growth", "units_read"]
+
+WIDEST = 64
+"""Inputs up to which every unit of a drawing is drawn."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def units_read(depth: int, kernel_size: int, *, strides: int = 1, dilation_rate:
     return found
 
 
-def draw_growth(depth: int, kernel_size: int, *, strides: int = 1, dilation_rate: int = 1, widest: int = 64) -> str:
+def draw_growth(depth: int, kernel_size: int, *, strides: int = 1, dilation_rate: int = 1, widest: int = WIDEST) -> str:
     """Draw what one unit of the last layer sees, layer by layer.
 
     Args:

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from keras import ops
 
+from cnnapp.playground.misfits import misfit
 from layers import DilatedConv2D
 from layers.geometry import ConvGeometry
 from layers.padding import pad
-from pipelines.errors import ConfigError
 
 __all__ = ["Windows", "windows"]
 
@@ -185,5 +185,5 @@ def windows(
         geometry = ConvGeometry((kernel_size,) * 2, strides, dilation_rate, pads, padding_mode)  # type: ignore[arg-type]
         geometry.output_sizes((size, size))
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise misfit(error) from None
     return Windows(size, geometry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -120,3 +121,71 @@ def test_all_pictures_are_described(address: str, browser, tmp_path: Path):
     wait_for_pictures(page, 2)
     texts = page.eval_on_selector_all("[data-testid=stImage] img", "all => all.map(one => one.alt)")
     assert all("scene.png" in text for text in texts)
+
+
+PAGES = [
+    "predict?model=digits",
+    *(f"explain?model=digit-scenes&view={view}" for view in ("Evidence", "Filters", "Feature+maps", "What+it+sees")),
+    "compare?model=digits/1&with=digits/2",
+    "compare?model=fashion",
+    "model?model=digits/7",
+    *(f"layers?topic={topic}" for topic in ("kernels", "strides", "connectivity", "pooling", "matrix", "shift")),
+]
+PALE = """
+() => {
+  const parse = text => [...(text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number), 1].slice(0, 4);
+  const light = colour => {
+    const [r, g, b] = colour.map(x => x / 255).map(x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const over = (top, share, below) => [0, 1, 2].map(i => top[i] * share + below[i] * (1 - share));
+  const ground = part => {
+    if (!part) return [255, 255, 255];
+    const colour = parse(getComputedStyle(part).backgroundColor);
+    return colour[3] === 1 ? colour.slice(0, 3) : over(colour, colour[3], ground(part.parentElement));
+  };
+  const shown = part => part ? parseFloat(getComputedStyle(part).opacity) * shown(part.parentElement) : 1;
+  const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  let count = 0;
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent.trim(), part = walker.currentNode.parentElement;
+    // The number of a slider is drawn above the knob that it belongs to.
+    const knob = part && part.closest("[data-testid=stSliderThumbValue]");
+    // What cannot be used need not be read (WCAG 2.2, 1.4.3), and what is only seen at the pointer is not there.
+    if (!text || !part.offsetParent || shown(part) === 0 || part.closest("[disabled], [aria-disabled=true]")) continue;
+    // The colours of a command's words are Streamlit's, and no theme changes them.
+    if (part.closest("pre")) continue;
+    const below = ground(knob ? knob.closest("[data-testid=stSlider]") : part);
+    const colour = parse(getComputedStyle(part).color);
+    const levels = [over(colour, colour[3] * shown(part), below), below].map(light).sort((a, b) => b - a);
+    const ratio = (levels[0] + 0.05) / (levels[1] + 0.05);
+    count += 1;
+    if (ratio < 4.5) found.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return {found, count};
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_can_be_read_and_its_pictures_are_described(scheme: str, address: str, browser):
+    page = browser.new_page(viewport={"width": 1000, "height": 1400}, color_scheme=scheme)
+    pale, nameless = {}, []
+    for path in PAGES:
+        page.goto(address + path)
+        page.locator("[data-testid=stMain] h1").wait_for(timeout=60_000)
+        page.wait_for_timeout(500)
+        wait_until_still(page)
+        if "predict" in path or "with" in path:
+            page.get_by_text("Examples", exact=True).click()
+            page.get_by_role("button", name=re.compile("^(digits )?0$")).first.click()
+            page.locator("[data-testid=stImage] img").first.wait_for(timeout=60_000)
+            wait_until_still(page)
+        measured = page.evaluate(PALE)
+        assert measured["count"] > 10, path
+        pale |= {path: measured["found"]} if measured["found"] else {}
+        texts = page.eval_on_selector_all("[data-testid=stImage] img", "all => all.map(one => one.alt)")
+        assert texts or path in ("compare?model=fashion", "model?model=digits/7"), path
+        nameless += [path for text in texts if not text.strip()]
+    assert not nameless
+    assert not pale

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import cnnapp
+from pipelines import intake
 from pipelines.artifact import read_golden
 
 VIEWS = ("Evidence", "Filters", "Feature maps", "What it sees")
@@ -96,10 +98,51 @@ def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
     page.button_group(key="explain view").set_value("Evidence").run()
     page.button_group(key="explain view").set_value("What it sees").run()
     assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (60, 40)
-    # Another model's images are smaller: the point stays within.
+    # Another model's images are others: there it begins at their evidence.
     page.selectbox(key="model choice").set_value("digits/1").run()
     assert not page.exception
-    assert page.number_input(key="explain x").value == 7
+    assert not page.warning  # of the layer, which only the model before has
+    digits = cnnapp.load("digits")
+    x, y = digits.explain(read_golden(digits.served.directory).inputs[0]).best
+    assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (int(x), int(y))
+
+
+def test_a_detector_is_looked_at_where_it_found_something_and_maps_begin_with_a_convolution():
+    page = open_page(model="digit-scenes", view="What it sees")
+    model = cnnapp.load("digit-scenes")
+    found = model.explain(read_golden(model.served.directory).inputs[0])
+    progress = [text.value for text in page.markdown if text.value.startswith(f"**{found.class_name} · ")]
+    assert len(progress) == 1
+    assert float(progress[0].split("·")[1].split("%")[0]) == pytest.approx(100 * found.score, abs=0.1)
+    page = open_page(model="digit-scenes", view="Feature maps")
+    assert page.selectbox(key="explain layer").value == "stage1_conv1"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_photograph_is_looked_at_smaller_which_is_said(view: str):
+    photograph = intake.encode(Image.effect_noise((2000, 1500), 60).convert("RGB"))
+    page = open_page(model="digit-segmentation", view=view)
+    page.file_uploader[0].set_value([("photograph.png", photograph, "image/png")]).run()
+    assert not page.exception
+    assert not page.error
+    assert "photograph.png is large: looked at in 836 x 627 pixels, of 2000 x 1500." in captions(page)
+
+
+def test_what_the_address_asks_for_in_vain_is_named_until_another_is_chosen():
+    page = open_page(model="digits/7", view="nosuch", **{"class": "zzz"})
+    assert page.selectbox(key="model choice").value == "digits/1"
+    assert [each.value for each in page.warning] == [
+        "There is no model digits/7; showing digits/1.",
+        "There is no view nosuch; showing Evidence.",
+        "There is no class zzz; showing what is decided.",
+    ]
+    page.selectbox(key="explain class").set_value("3").run()
+    assert len(page.warning) == 2
+    page.selectbox(key="model choice").set_value("fashion/1").run()
+    assert [each.value for each in page.warning] == ["There is no view nosuch; showing Evidence."]
+    page = open_page(model="nosuch", layer="zzz", view="Feature maps")
+    assert page.warning[0].value == f"There is no model nosuch; showing {page.selectbox(key='model choice').value}."
+    assert page.warning[1].value.startswith("There is no layer zzz; showing ")
 
 
 def test_an_upload_is_explained_and_a_bad_one_gets_one_line():
@@ -127,3 +170,27 @@ def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch:
 
     st.cache_resource.clear()
     assert "cnnapp export digits --format saved_model" in open_page(model="digits").error[0].value
+
+
+def test_an_image_that_is_hardly_high_can_be_clicked_and_seen():
+    page = open_page(model="digit-segmentation", view="What it sees")
+    wide = intake.encode(Image.effect_noise((1500, 10), 60).convert("RGB"))
+    page.file_uploader[0].set_value([("wide.png", wide, "image/png")]).run()
+    assert not page.exception
+    assert not page.error
+    assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (750, 5)
+
+
+@pytest.mark.parametrize(("size", "rows"), [((10, 1500), 5), ((1500, 10), 64), ((48, 64), 48), ((1, 1), 1)])
+def test_the_places_to_click_on_cover_every_pixel_once(size: tuple[int, int], rows: int):
+    from ui import clickable
+
+    height, width = size
+    parts = [clickable._parts(side, max(44, 328 * side / max(size))) for side in size]
+    assert abs(len(parts[0]) - rows) <= 4
+    covered = [[place for begin, end in part for place in range(begin, end)] for part in parts]
+    assert covered == [list(range(height)), list(range(width))]
+    cells = clickable._cells(*parts)
+    assert all(
+        each["left"] <= each["x"] < each["right"] and each["top"] <= each["y"] < each["bottom"] for each in cells
+    )

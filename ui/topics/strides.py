@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from cnnapp.playground import stacks
-from cnnapp.playground.grids import draw_grid, only
+from cnnapp.playground.grids import READABLE, draw_grid, only
 from cnnapp.playground.windows import Windows, windows
 from layers.geometry import PADDING_MODES, PADDINGS
 from ui.topics import cell, figure
@@ -64,22 +64,27 @@ def _show_grids(found: Windows) -> None:
     reads = found.reads(row, column)
     padded = found.padded()
     left, right = st.columns(2)
-    side = max(18, min(38, 344 // len(padded)))
+    side = _side(len(padded))
+    numbered = ", its cells numbered," if side >= READABLE else ""
     figure.show(
         draw_grid(padded, chosen=reads, outlined=reads, padding=found.is_padding() & ~reads, cell=side),
-        "the input, its cells numbered, and its padding in grey and dashed; orange is what the chosen output reads",
+        f"the input{numbered} and its padding in grey and dashed; orange is what the chosen output reads",
         left,
     )
     chosen = only(found.outputs, found.outputs, row, column)
-    side = max(18, min(38, 344 // found.outputs))
+    side = _side(found.outputs)
     sums = found.sums()
+    told = ": the sum of the cells that are read" if side >= READABLE else "; the chosen cell is orange"
     figure.show(
-        draw_grid(sums, chosen=chosen, outlined=chosen, cell=side),
-        "the output, for a kernel of ones: the sum of the cells that are read",
-        right,
+        draw_grid(sums, chosen=chosen, outlined=chosen, cell=side), f"the output, for a kernel of ones{told}", right
     )
     texts = " + ".join(str(value) for value in padded[reads])
     st.markdown(f"Output ({row + 1}, {column + 1}): {texts} = **{sums[row, column]:.0f}**")
+
+
+def _side(cells: int) -> int:
+    """Return the side of a cell, in pixels, so that a grid is no wider than half the page."""
+    return max(8, min(38, 344 // cells))
 
 
 def _show_growth(kernel_size: int, strides: int, dilation_rate: int) -> None:
@@ -90,10 +95,10 @@ def _show_growth(kernel_size: int, strides: int, dilation_rate: int) -> None:
     )
     depth = st.slider("Layers", 1, 6, 3)
     drawn = stacks.draw_growth(depth, kernel_size, strides=strides, dilation_rate=dilation_rate)
-    figure.show(
-        drawn, f"what one unit of layer {depth} depends on, along one axis; empty circles are not read", stretch=True
-    )
     rows = stacks.growth(depth, kernel_size, strides=strides, dilation_rate=dilation_rate)
+    wide = rows[-1].size > stacks.WIDEST
+    told = "the bars are as long as what is seen" if wide else "empty circles are not read"
+    figure.show(drawn, f"what one unit of layer {depth} depends on, along one axis; {told}", stretch=True)
     st.table(
         [
             {"layer": str(row.layer or "input"), "sees": row.arithmetic, "inputs from unit to unit": row.jump}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnapp.playground import colours
-from cnnapp.playground.grids import draw_grid, number, only
+from cnnapp.playground.grids import READABLE, draw_grid, number, only
 from cnnapp.playground.pictures import draw_levels, draw_signed
 
 
@@ -83,3 +83,10 @@ def test_pixels_are_enlarged_whole_and_marked_around():
     fitted = np.asarray(draw_levels(np.array([[510.0, 255.0]]), side=2, fit=True))
     assert fitted[0, :, 0].tolist() == [255, 128]
     assert draw_signed(np.zeros((400, 600)), side=480).size == (600, 400)
+
+
+def test_numbers_too_small_to_read_are_left_out():
+    values = np.arange(4).reshape(2, 2)
+    assert draw_grid(values, cell=READABLE).count("<text") == 4
+    assert draw_grid(values, cell=READABLE - 1).count("<text") == 0
+    assert draw_grid(values, cell=READABLE - 1).count("<rect") == draw_grid(values).count("<rect")
