@@ -60,7 +60,7 @@ def _table(rows: list[tuple[str, str]]) -> None:
 def _command(card: ModelCard) -> None:
     st.subheader("The command that trains it")
     try:
-        st.code(training_command(card), language="bash", wrap_lines=True)
+        st.code(training_command(card), language=None, wrap_lines=True)
     except cnnapp.CnnAppError as error:
         st.warning(str(error))
         return

@@ -153,8 +153,6 @@ PALE = """
     const knob = part && part.closest("[data-testid=stSliderThumbValue]");
     // What cannot be used need not be read (WCAG 2.2, 1.4.3), and what is only seen at the pointer is not there.
     if (!text || !part.offsetParent || shown(part) === 0 || part.closest("[disabled], [aria-disabled=true]")) continue;
-    // The colours of a command's words are Streamlit's, and no theme changes them.
-    if (part.closest("pre")) continue;
     const below = ground(knob ? knob.closest("[data-testid=stSlider]") : part);
     const colour = parse(getComputedStyle(part).color);
     const levels = [over(colour, colour[3] * shown(part), below), below].map(light).sort((a, b) => b - a);
