@@ -8,8 +8,11 @@ import numpy as np
 
 __all__ = ["class_colours", "ink_on", "is_background"]
 
-_BASE = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442")
-"""Those of Okabe and Ito but black, which classes keep free for the background."""
+_BASE = (
+    *("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#f0e442"),
+    *("#882255", "#332288", "#999933"),
+)
+"""Those of Okabe and Ito but black, which classes keep free for the background; and three of Tol, which make ten."""
 
 _SHADES = (0.0, -0.45, 0.5, -0.25, 0.28)
 """How far each further round of them lies towards white, or below zero towards black."""
@@ -18,7 +21,8 @@ _SHADES = (0.0, -0.45, 0.5, -0.25, 0.28)
 def class_colours(names: Sequence[str]) -> np.ndarray:
     """Return a colour for each class, for boxes and for areas that are laid over an image.
 
-    They are the colours of Okabe and Ito, then darker and lighter ones of the same, and begin anew after 35 classes.
+    They are the colours of Okabe and Ito, and three of Tol; then darker and lighter ones of the same. They begin anew
+    after 50 classes.
     None is grey, so that each is seen on a grey image. (Mask files have the palette of Pascal VOC, whose seventh class
     is grey; see :func:`pipelines.masks.colours`.)
 
@@ -35,6 +39,7 @@ def class_colours(names: Sequence[str]) -> np.ndarray:
     Reference:
         Okabe, Ito (2008), "Color Universal Design (CUD): How to Make Figures and Presentations That Are Friendly to
         Colorblind People".
+        Tol (2021), "Colour Schemes", SRON technical note 09-002, its qualitative scheme "muted".
     """
     base = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in _BASE], float)
     rounds = [base + (255 - base) * shade if shade > 0 else base * (1 + shade) for shade in _SHADES]

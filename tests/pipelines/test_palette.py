@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.palette import class_colours, ink_on, is_background
 
-NAMES = [str(number) for number in range(35)]
+NAMES = [str(number) for number in range(50)]
 
 
 def lab(colours: np.ndarray) -> np.ndarray:
@@ -27,13 +27,13 @@ def test_no_colour_is_grey():
 def test_ten_classes_are_told_apart():
     found = lab(class_colours(NAMES[:10]))
     apart = np.linalg.norm(found[:, None] - found[None], axis=2) + 1e9 * np.eye(10)
-    assert apart.min() > 20
+    assert apart.min() > 26  # as far as blue and sky blue of Okabe and Ito
 
 
-def test_all_35_differ_and_then_begin_anew():
-    table = class_colours([str(number) for number in range(40)])
-    assert len({tuple(row) for row in table[:35].tolist()}) == 35
-    np.testing.assert_array_equal(table[35:], table[:5])
+def test_all_50_differ_and_then_begin_anew():
+    table = class_colours([str(number) for number in range(55)])
+    assert len({tuple(row) for row in table[:50].tolist()}) == 50
+    np.testing.assert_array_equal(table[50:], table[:5])
 
 
 def test_a_background_is_black_and_takes_no_colour_from_the_others():
