@@ -78,7 +78,7 @@ def test_figures_of_the_service_are_as_it_says():
     metrics = Metrics()
     metrics.answered("a", 1, "b", 200, 0.1, images=1, batch=1)
     metrics.held("a", 1, 0)
-    metrics.described("a", 1, {"process": 1, "memory": 1})
+    metrics.described("a", 1, [{"process": 1, "memory": 1}])
     found = {}
     for name, labels in re.findall(r"^(cnnapp_\w+)\{(.*?)\}", metrics.page().decode(), flags=re.MULTILINE):
         kept = set(re.findall(r"(\w+)=", labels)) - {"le"}
