@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 # For JAX each example costs seconds, of compiling.
-EXAMPLES = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 25
+EXAMPLES = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 40
 hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES, print_blob=True)
 hypothesis.settings.load_profile("default")
 

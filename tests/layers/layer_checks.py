@@ -24,7 +24,7 @@ if BACKEND == "jax":
 tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs and SavedModels are TensorFlow's")
 
 # JAX compiles every operation anew for every shape.
-EXAMPLES = 20 if BACKEND == "tensorflow" else 3
+EXAMPLES = 30 if BACKEND == "tensorflow" else 3
 
 
 def given(*arguments: Any, examples: int = EXAMPLES, **keywords: Any) -> Any:
