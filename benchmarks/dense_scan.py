@@ -1,7 +1,7 @@
 """Speed of a window classifier over a whole image: all at once against crop by crop, and against the image's area.
 
 A classifier with two 2 x 2 max poolings (own stride 4) looks at a window at every fourth pixel, and at every one.
-Dense is `pipelines.convolutionalize`; the crops go through the same classifier in batches of 256. Both are TensorFlow
+Dense is `convolutionalize`; the crops go through the same classifier in batches of 256. Both are TensorFlow
 graphs, timed by turns. Of the crops a few batches are timed and the time scaled to all windows, which at 1,024 x 1,024
 pixels are a million; cutting them out of the image is not counted. A "dense" head flattens the map into 64 units, a
 "pooled" one averages 64 features over it. At stride 1 the layers before the first pooling cost the same as at stride
@@ -31,8 +31,8 @@ import tensorflow as tf  # noqa: E402
 from timing import seconds  # noqa: E402
 
 from cnnapp import saved_models  # noqa: E402
+from layers.fully_convolutional.convolutionalize import convolutionalize, scan_size, window_stride  # noqa: E402
 from pipelines.artifact import ServedModel  # noqa: E402
-from pipelines.convolutionalize import convolutionalize, scan_size, window_stride  # noqa: E402
 from pipelines.scan import ScanSpec  # noqa: E402
 
 BATCH = 256

@@ -21,9 +21,9 @@ import_tensorflow()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from layers.dilated import DilatedConv2D  # noqa: E402
-from layers.fourier import FourierConv2D  # noqa: E402
-from layers.lowrank import low_rank_kernels  # noqa: E402
+from layers.convolutional.dilated_conv import DilatedConv2D  # noqa: E402
+from layers.convolutional.fourier_conv import FourierConv2D  # noqa: E402
+from layers.convolutional.low_rank import low_rank_kernels  # noqa: E402
 
 ROUTES = {"Fourier": "direct", "separable": "direct", "separable depthwise": "depthwise"}
 

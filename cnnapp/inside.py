@@ -12,7 +12,7 @@ import numpy as np
 from cnnapp.filters import Filters
 from cnnapp.shown import Box, Shown, show
 from cnnapp.sights import Sight
-from layers.receptive_field import LayerField
+from layers.analysis.receptive_field import LayerField
 from pipelines import intake, memory
 from pipelines.artifact import ServedModel
 from pipelines.errors import ConfigError, DataError, ModelError, unknown
@@ -148,7 +148,7 @@ class Inside:
 
     @cached_property
     def _bytes_per_pixel(self) -> float:
-        from layers.graph import calls
+        from layers.analysis.model_graph import calls
 
         found = calls(self.model, input_sizes=(_SIDE, _SIDE))
         numbers = sum(math.prod(side or 1 for side in call.output_shapes[0][1:]) for call in found)
@@ -192,7 +192,7 @@ class Inside:
 
     def _fields(self, sizes: tuple[int, int]) -> dict[str, LayerField]:
         """Return what the units of every layer see of an input of a height and a width, by name."""
-        from layers.receptive_field import receptive_fields
+        from layers.analysis.receptive_field import receptive_fields
         from pipelines.models.lenet5 import GEOMETRIES
 
         found = receptive_fields(self.model, input_sizes=sizes, geometries=GEOMETRIES)
@@ -236,7 +236,7 @@ class Inside:
         Returns:
             Rows and columns, by layer.
         """
-        from layers.receptive_field import unit_supports
+        from layers.analysis.receptive_field import unit_supports
         from pipelines.models.lenet5 import GEOMETRIES
 
         sizes = (shown.pixels.shape[0], shown.pixels.shape[1])

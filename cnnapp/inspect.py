@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnapp import saved_models
-from layers.cost import LayerCost, ModelCost, costs
-from layers.receptive_field import LayerField, receptive_fields
+from layers.analysis.cost import LayerCost, ModelCost, costs
+from layers.analysis.receptive_field import LayerField, receptive_fields
 from pipelines.artifact import CARD, ModelCard, read_card, read_golden
 from pipelines.errors import ConfigError, ModelError
 from pipelines.quiet import import_tensorflow

@@ -16,8 +16,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
 from cnnapp.inspect import Inspection
-from layers.cost import LayerCost
-from layers.receptive_field import LayerField
+from layers.analysis.cost import LayerCost
+from layers.analysis.receptive_field import LayerField
 from pipelines.errors import DataError
 
 __all__ = ["draw"]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cnnapp.feature_maps import FeatureMaps
     from cnnapp.inside import Inside
     from cnnapp.verification import TilingDifference
-    from pipelines.certificate import Certificate
+    from layers.fully_convolutional.certificate import Certificate
 
 __all__ = ["Predictor", "load"]
 

@@ -14,7 +14,7 @@ from pipelines.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor
-    from pipelines.certificate import Certificate
+    from layers.fully_convolutional.certificate import Certificate
 
 __all__ = ["TilingDifference", "certify", "verify", "verify_tiling"]
 
@@ -32,8 +32,8 @@ def certify(served: ServedModel) -> Certificate:
     """See :meth:`cnnapp.Predictor.certify`."""
     import tensorflow as tf
 
+    from layers.fully_convolutional.certificate import EXACT, compare
     from pipelines import images
-    from pipelines.certificate import EXACT, compare
     from pipelines.scan import ScanSpec, level
 
     if served.card.task != "detection":

@@ -20,10 +20,10 @@ from sklearn.datasets import load_sample_image
 
 import layers
 from cnnapp.playground.connectivity import connections
-from layers.filters import filter_kernel
-from layers.gridding import check_dilation_rates
-from layers.padding import pad
-from layers.receptive_field import receptive_fields
+from layers.analysis.dilation_check import check_dilation_rates
+from layers.analysis.receptive_field import receptive_fields
+from layers.convolutional.filter_bank import filter_kernel
+from layers.core.padding import pad
 
 INK, FAINT = "#1b1f24", "#c9d1d9"
 PAGE = {
@@ -150,7 +150,7 @@ def draw_padding() -> plt.Figure:
     figure, axes = plt.subplots(1, len(modes), figsize=(12, 2.8), layout="constrained")
     image = sample(48)
     for axis, mode in zip(axes, modes, strict=True):
-        geometry = layers.geometry.ConvGeometry((1, 1), padding=16, padding_mode=mode)
+        geometry = layers.core.geometry.ConvGeometry((1, 1), padding=16, padding_mode=mode)
         axis.imshow(keras.ops.convert_to_numpy(pad(image[None, ..., None], geometry))[0, ..., 0], cmap="gray")
         axis.add_patch(plt.Rectangle((15.5, 15.5), 48, 48, fill=False, color="#d1242f", linewidth=1.5))
         axis.set(title=mode, xticks=[], yticks=[])

@@ -1,18 +1,30 @@
 """Keras layers that Keras does not have, and what helps to see and count them; docs/layers.md shows them."""
 
-from layers.adaptive_pooling import (
-    AdaptiveAveragePooling1D,
-    AdaptiveAveragePooling2D,
-    AdaptiveAveragePooling3D,
-    AdaptiveLpPooling1D,
-    AdaptiveLpPooling2D,
-    AdaptiveLpPooling3D,
-    AdaptiveMaxPooling1D,
-    AdaptiveMaxPooling2D,
-    AdaptiveMaxPooling3D,
+from layers.analysis.conv_matrix import convolution_matrix, convolution_offset
+from layers.analysis.cost import costs
+from layers.analysis.dilation_check import check_dilation_rates
+from layers.analysis.receptive_field import receptive_fields, unit_support
+from layers.convolutional.deformable_conv import DeformableConv2D, deformable_convolution
+from layers.convolutional.dilated_conv import DilatedConv1D, DilatedConv2D, DilatedConv3D
+from layers.convolutional.filter_bank import (
+    FilterBank2D,
+    FilterInitializer,
+    filter_kernel,
+    gaussian_kernel,
+    laplacian_of_gaussian_kernel,
 )
-from layers.channel_pooling import ChannelLpPooling, Maxout
-from layers.contrast import (
+from layers.convolutional.fourier_conv import FourierConv1D, FourierConv2D, FourierConv3D
+from layers.convolutional.locally_connected import (
+    LocallyConnected1D,
+    LocallyConnected2D,
+    convert_keras2_weights,
+    load_keras2_weights,
+)
+from layers.convolutional.low_rank import low_rank_kernels
+from layers.convolutional.tiled_conv import TiledConv1D, TiledConv2D, TiledConv3D
+from layers.convolutional.unshared_conv import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
+from layers.normalization.batch_normalization import FusedBatchNormalization
+from layers.normalization.local_contrast import (
     DivisiveNormalization1D,
     DivisiveNormalization2D,
     DivisiveNormalization3D,
@@ -23,18 +35,20 @@ from layers.contrast import (
     SubtractiveNormalization2D,
     SubtractiveNormalization3D,
 )
-from layers.cost import costs
-from layers.deformable import DeformableConv2D, deformable_convolution
-from layers.dilated import DilatedConv1D, DilatedConv2D, DilatedConv3D
-from layers.filters import (
-    FilterBank2D,
-    FilterInitializer,
-    filter_kernel,
-    gaussian_kernel,
-    laplacian_of_gaussian_kernel,
+from layers.normalization.local_response import LocalResponseNormalization
+from layers.pooling.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveLpPooling1D,
+    AdaptiveLpPooling2D,
+    AdaptiveLpPooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
 )
-from layers.fourier import FourierConv1D, FourierConv2D, FourierConv3D
-from layers.generalized_mean import (
+from layers.pooling.channel_pooling import ChannelLpPooling, Maxout
+from layers.pooling.gem_pooling import (
     GeMPooling1D,
     GeMPooling2D,
     GeMPooling3D,
@@ -42,23 +56,9 @@ from layers.generalized_mean import (
     GlobalGeMPooling2D,
     GlobalGeMPooling3D,
 )
-from layers.gridding import check_dilation_rates
-from layers.locally_connected import (
-    LocallyConnected1D,
-    LocallyConnected2D,
-    convert_keras2_weights,
-    load_keras2_weights,
-)
-from layers.lowrank import low_rank_kernels
-from layers.normalization import FusedBatchNormalization
-from layers.pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
-from layers.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
-from layers.receptive_field import receptive_fields, unit_support
-from layers.response import LocalResponseNormalization
-from layers.tiled import TiledConv1D, TiledConv2D, TiledConv3D
-from layers.toeplitz import convolution_matrix, convolution_offset
-from layers.unshared import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
-from layers.weighted_pooling import (
+from layers.pooling.lp_pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
+from layers.pooling.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
+from layers.pooling.weighted_pooling import (
     WeightedAveragePooling1D,
     WeightedAveragePooling2D,
     WeightedAveragePooling3D,

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from layers.receptive_field import AxisField, receptive_fields
+from layers.analysis.receptive_field import AxisField, receptive_fields
 from pipelines.models.lenet5 import GEOMETRIES
 
 __all__ = ["ClassEvidence", "Grid", "class_evidence", "feature_maps"]

@@ -40,7 +40,7 @@ def bytes_per_pixel(model: Any) -> int:
         model: takes images of 256 x 256 pixels.
     """
     # Here, so that asking how much memory is free imports no Keras.
-    from layers.graph import calls
+    from layers.analysis.model_graph import calls
 
     found = calls(model, input_sizes=(_SIDE, _SIDE))
     last = {number: at for at, call in enumerate(found) for number in call.inputs}

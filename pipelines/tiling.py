@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from layers import TiledConv2D, receptive_fields
-from layers.graph import calls
+from layers.analysis.model_graph import calls
 from pipelines.resample import reach
 
 __all__ = ["Halo", "Piece", "halo_of", "pieces", "ramp"]

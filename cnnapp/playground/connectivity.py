@@ -10,8 +10,8 @@ import numpy as np
 
 import layers
 from cnnapp.playground import colours, svg
-from layers.cost import costs
-from layers.toeplitz import convolution_matrix
+from layers.analysis.conv_matrix import convolution_matrix
+from layers.analysis.cost import costs
 from pipelines.errors import ConfigError
 
 __all__ = ["KINDS", "Count", "connections", "count", "draw_connections"]

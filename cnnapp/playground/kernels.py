@@ -8,15 +8,15 @@ import numpy as np
 from keras import ops
 
 from cnnapp.playground.grids import number
-from layers.filters import (
+from layers.convolutional.filter_bank import (
     FILTER_NAMES,
     FilterBank2D,
     FilterInitializer,
     gaussian_kernel,
     laplacian_of_gaussian_kernel,
 )
-from layers.geometry import ConvGeometry
-from layers.padding import pad
+from layers.core.geometry import ConvGeometry
+from layers.core.padding import pad
 from pipelines.errors import ConfigError
 
 __all__ = ["NAMES", "SIZES", "PixelSum", "adds_to_zero", "filtered", "kernel", "normalised", "pixel_sum", "sizes_for"]
@@ -24,7 +24,7 @@ __all__ = ["NAMES", "SIZES", "PixelSum", "adds_to_zero", "filtered", "kernel", "
 SIZES = (3, 5, 7)
 _BY_SIZE = {"gaussian": gaussian_kernel, "laplacian_of_gaussian": laplacian_of_gaussian_kernel}
 NAMES = (*FILTER_NAMES, *_BY_SIZE)
-"""The kernels that there are: those of `layers.filters.filter_kernel`, and two that fill any size."""
+"""The kernels that there are: those of `layers.convolutional.filter_bank.filter_kernel`, and two that fill any size."""
 
 
 @dataclass(frozen=True, eq=False)

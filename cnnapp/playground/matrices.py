@@ -13,7 +13,7 @@ import layers
 from cnnapp.playground import colours, svg
 from cnnapp.playground.grids import number
 from cnnapp.playground.misfits import misfit
-from layers.toeplitz import convolution_matrix
+from layers.analysis.conv_matrix import convolution_matrix
 
 __all__ = ["KINDS", "MatrixProduct", "draw_matrix", "matrix_product"]
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from cnnapp.playground.grids import number
 from layers import L2Pooling2D, LpPooling2D
-from layers.geometry import ConvGeometry
+from layers.core.geometry import ConvGeometry
 from pipelines.errors import ConfigError
 
 __all__ = ["KINDS", "Pooling"]

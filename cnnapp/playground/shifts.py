@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
-from layers.geometry import ConvGeometry
+from layers.core.geometry import ConvGeometry
 from pipelines.errors import ConfigError
 
 __all__ = ["KINDS", "ShiftTest", "shift", "shift_test"]

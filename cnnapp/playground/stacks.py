@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnapp.playground import colours, svg
 from layers import DilatedConv1D
-from layers.receptive_field import receptive_fields
+from layers.analysis.receptive_field import receptive_fields
 
 __all__ = ["WIDEST", "Growth", "draw_growth", "growth", "units_read"]
 

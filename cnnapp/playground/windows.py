@@ -10,8 +10,8 @@ from keras import ops
 
 from cnnapp.playground.misfits import misfit
 from layers import DilatedConv2D
-from layers.geometry import ConvGeometry
-from layers.padding import pad
+from layers.core.geometry import ConvGeometry
+from layers.core.padding import pad
 
 __all__ = ["Windows", "windows"]
 

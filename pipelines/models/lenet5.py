@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.geometry import ConvGeometry
+from layers.core.geometry import ConvGeometry
 from pipelines.models.blocks import convolution, pooling
 
 __all__ = [

@@ -23,7 +23,7 @@ from cnnapp.heat import draw_heat
 from cnnapp.influence import log_odds, of_unit
 from cnnapp.shown import Shown, show
 from cnnapp.sights import Sight, draw_boxes
-from layers.receptive_field import unit_support
+from layers.analysis.receptive_field import unit_support
 from pipelines import intake
 from pipelines.artifact import read_golden
 from pipelines.errors import ConfigError, DataError, ModelError

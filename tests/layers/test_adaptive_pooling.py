@@ -7,10 +7,10 @@ import pytest
 from hypothesis import strategies as st
 from layer_checks import assert_close, check_gradients, given, gradients, keras_copies, random_array, run, to_numpy
 
-import layers.adaptive_pooling as adaptive
-import layers.pyramid_pooling as pyramid
-from layers.adaptive_pooling import AdaptiveAveragePooling2D, AdaptiveLpPooling2D, AdaptiveMaxPooling2D
-from layers.pyramid_pooling import SpatialPyramidPooling2D
+import layers.pooling.adaptive_pooling as adaptive
+import layers.pooling.pyramid_pooling as pyramid
+from layers.pooling.adaptive_pooling import AdaptiveAveragePooling2D, AdaptiveLpPooling2D, AdaptiveMaxPooling2D
+from layers.pooling.pyramid_pooling import SpatialPyramidPooling2D
 
 pytestmark = keras_copies
 

@@ -17,15 +17,15 @@ from layer_checks import (
     to_numpy,
 )
 
-from layers import contrast
-from layers.contrast import (
+from layers.normalization import local_contrast
+from layers.normalization.local_contrast import (
     DivisiveNormalization2D,
     LocalContrastNormalization1D,
     LocalContrastNormalization2D,
     LocalContrastNormalization3D,
     SubtractiveNormalization2D,
 )
-from layers.response import LocalResponseNormalization
+from layers.normalization.local_response import LocalResponseNormalization
 
 pytestmark = keras_copies
 
@@ -78,9 +78,9 @@ def local_mean(x, layer):
 def reference(x, layer):
     if isinstance(layer, LocalResponseNormalization):
         return response(x, layer)
-    if not isinstance(layer, contrast.DivisiveNormalization):
+    if not isinstance(layer, local_contrast.DivisiveNormalization):
         return x - local_mean(x, layer)
-    if isinstance(layer, contrast.LocalContrastNormalization):
+    if isinstance(layer, local_contrast.LocalContrastNormalization):
         x = x - local_mean(x, layer)
     deviation = np.maximum(np.sqrt(local_mean(x**2, layer)), layer.epsilon)
     floors = [one.mean() if layer.floor is None else layer.floor for one in deviation]
@@ -101,7 +101,7 @@ def normalizations(draw):
     if kind == "LocalContrast":  # a window of one pixel and one channel leaves exactly nothing, up to rounding
         arguments["kernel_size"] = draw(st.sampled_from([3, 5]))
     sizes = [draw(st.integers(3, 8 if rank < 3 else 4)) for _ in range(rank)]
-    family = getattr(contrast, f"{kind}Normalization{rank}D")
+    family = getattr(local_contrast, f"{kind}Normalization{rank}D")
     return family, arguments, (draw(st.integers(1, 2)), *sizes, draw(st.integers(1, 3)))
 
 
@@ -178,7 +178,7 @@ def test_without_alpha_response_is_a_constant_factor():
 @pytest.mark.parametrize("name", ["SubtractiveNormalization", "LocalContrastNormalization"])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_equal_brightness_gives_nothing_also_at_borders(name, rank):
-    layer = build(getattr(contrast, f"{name}{rank}D"), "float64", kernel_size=5)
+    layer = build(getattr(local_contrast, f"{name}{rank}D"), "float64", kernel_size=5)
     y = to_numpy(run(layer, np.full((1, *[7] * rank, 2), 0.5)))
     assert np.abs(y).max() < 1e-9
 

@@ -20,8 +20,8 @@ from layer_checks import (
 )
 
 import layers
-from layers.tiled import TiledConv
-from layers.unshared import UnsharedConv
+from layers.convolutional.tiled_conv import TiledConv
+from layers.convolutional.unshared_conv import UnsharedConv
 
 pytestmark = keras_copies
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import strategies as st
 from layer_checks import assert_close, given, random_array, tensorflow_only, to_numpy
 
-from layers import backend, convolution
-from layers.geometry import ConvGeometry
-from layers.slicing import every, subsample
+from layers.convolutional import conv_ops
+from layers.core import backend
+from layers.core.geometry import ConvGeometry
+from layers.core.slicing import every, subsample
 
 
 def reference(x, kernel, strides, dilation_rate):
@@ -44,9 +45,9 @@ STEPS = [((1, 1), (2, 2)), ((2, 2), (2, 2)), ((2, 1), (1, 3)), ((3, 2), (2, 3)),
 @pytest.mark.parametrize(("strides", "dilation_rate"), STEPS)
 def test_in_two_dimensions_by_either_route(strides, dilation_rate, groups, native, monkeypatch):
     if not native:
-        monkeypatch.setattr(convolution, "has_native_convolution", lambda *_: False)
+        monkeypatch.setattr(conv_ops, "has_native_convolution", lambda *_: False)
     x, kernel = random_array((2, 17, 15, 4)), random_array((3, 2, 4 // groups, 8), 1)
-    got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
+    got = conv_ops.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
     assert_close(got, reference(x, kernel, strides, dilation_rate), "float32")
 
 
@@ -56,7 +57,7 @@ def test_in_two_dimensions_by_either_route(strides, dilation_rate, groups, nativ
 def test_at_every_rank(rank, stride, dilation, groups):
     x, kernel = random_array((2, *(13, 9, 8)[:rank], 4)), random_array((*(3, 2, 2)[:rank], 4 // groups, 4), 1)
     strides, dilation_rate = (stride,) * rank, (dilation,) * rank
-    got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
+    got = conv_ops.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, "valid")
     assert_close(got, reference(x, kernel, strides, dilation_rate), "float32")
 
 
@@ -91,7 +92,7 @@ def test_one_channel_and_an_output_one_wide(width, strides, known):
 
     x, kernel = random_array((3, 5, width, 1), dtype="float32"), random_array((2, 2, 1, 3), 1, "float32")
     spec = [tf.TensorSpec(x.shape if known else (None, None, None, 1))]
-    graph = tf.function(lambda x: convolution.convolve(x, kernel, strides, (1, 1), "valid"), input_signature=spec)
+    graph = tf.function(lambda x: conv_ops.convolve(x, kernel, strides, (1, 1), "valid"), input_signature=spec)
     assert_close(graph(x), reference(x, kernel, strides, (1, 1)), "float32")
 
 
@@ -104,7 +105,7 @@ def test_the_gradient_of_a_kernel_of_one_pixel(strides):
     x, kernel = tf.constant(random_array((2, 5, 6, 3), dtype="float32")), tf.ones((1, 1, 3, 4))
     with tf.GradientTape() as tape:
         tape.watch((x, kernel))
-        y = convolution.convolve(x, kernel, strides, (1, 1), "valid")
+        y = conv_ops.convolve(x, kernel, strides, (1, 1), "valid")
     by_x, by_kernel = tape.gradient(y, (x, kernel))
     read = np.zeros(x.shape)
     read[:, :: strides[0], :: strides[1]] = 4
@@ -125,14 +126,14 @@ def test_zeros_around_are_padding(rank, data):
     padded = np.pad(x, [(0, 0), *geometry.pads(sizes), (0, 0)])
     if any(size < extent for size, extent in zip(padded.shape[1:-1], geometry.extent, strict=True)):
         return
-    got = convolution.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, padding)
+    got = conv_ops.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, padding)
     assert_close(got, reference(padded, kernel, strides, dilation_rate), "float32")
 
 
 @pytest.mark.parametrize(("size", "before"), [(1, 1), (2, 1), (1, 2), (2, 5)])
 def test_windows_that_read_padding_alone(size, before):
     x, kernel = random_array((2, size, 5, 2)), random_array((1, 1, 2, 3), 1)
-    got = convolution.convolve(to_tensor(x), to_tensor(kernel), (3, 3), (1, 1), ((before, 0), (0, 0)))
+    got = conv_ops.convolve(to_tensor(x), to_tensor(kernel), (3, 3), (1, 1), ((before, 0), (0, 0)))
     padded = np.pad(x, [(0, 0), (before, 0), (0, 0), (0, 0)])
     assert_close(got, reference(padded, kernel, (3, 3), (1, 1)), "float32")
 
@@ -153,5 +154,5 @@ def test_volumes_of_one_channel_whose_output_is_one_wide(kernel_size: tuple[int,
     sizes = tuple(k + s * (o - 1) for k, s, o in zip(kernel_size, strides, outputs, strict=True))
     x = dice.normal(size=(3, *sizes, 1)).astype("float32")
     kernel = dice.normal(size=(*kernel_size, 1, 2)).astype("float32")
-    found = to_numpy(convolution.convolve(x, kernel, strides, (1, 1, 1)))
+    found = to_numpy(conv_ops.convolve(x, kernel, strides, (1, 1, 1)))
     assert_close(found, reference(x, kernel, strides, (1, 1, 1)), "float32")

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from layer_checks import keras_copies, tensorflow_only
 
-import layers.cost
-from layers.cost import costs
-from layers.deformable import DeformableConv2D
-from layers.dilated import DilatedConv2D
-from layers.filters import FilterBank2D
-from layers.generalized_mean import GeMPooling2D
-from layers.tiled import TiledConv2D
-from layers.unshared import UnsharedConv2D
+import layers.analysis.cost
+from layers.analysis.cost import costs
+from layers.convolutional.deformable_conv import DeformableConv2D
+from layers.convolutional.dilated_conv import DilatedConv2D
+from layers.convolutional.filter_bank import FilterBank2D
+from layers.convolutional.tiled_conv import TiledConv2D
+from layers.convolutional.unshared_conv import UnsharedConv2D
+from layers.pooling.gem_pooling import GeMPooling2D
 
 pytestmark = keras_copies
 K = keras.layers
 
 
 def test_examples_run():
-    result = doctest.testmod(layers.cost)
+    result = doctest.testmod(layers.analysis.cost)
     assert result.attempted >= 2
     assert not result.failed
 

@@ -22,8 +22,8 @@ from layer_checks import (
     to_numpy,
 )
 
-from layers.deformable import DeformableConv2D, deformable_convolution
-from layers.dilated import DilatedConv2D
+from layers.convolutional.deformable_conv import DeformableConv2D, deformable_convolution
+from layers.convolutional.dilated_conv import DilatedConv2D
 
 pytestmark = keras_copies
 

@@ -20,7 +20,7 @@ from layer_checks import (
 )
 
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
-from layers.filters import (
+from layers.convolutional.filter_bank import (
     FILTER_NAMES,
     FilterBank2D,
     FilterInitializer,

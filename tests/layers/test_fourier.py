@@ -19,8 +19,8 @@ from layer_checks import (
     to_numpy,
 )
 
-from layers.dilated import DilatedConv2D
-from layers.fourier import FourierConv1D, FourierConv2D, FourierConv3D
+from layers.convolutional.dilated_conv import DilatedConv2D
+from layers.convolutional.fourier_conv import FourierConv1D, FourierConv2D, FourierConv3D
 
 pytestmark = keras_copies
 families = pytest.mark.parametrize("family", [FourierConv2D, FourierConv1D, FourierConv3D])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from layer_checks import assert_close, given, gradients, keras_copies, random_array, reference_pads, run, to_numpy
 
-from layers.generalized_mean import GeMPooling1D, GeMPooling2D, GeMPooling3D, GlobalGeMPooling2D
+from layers.pooling.gem_pooling import GeMPooling1D, GeMPooling2D, GeMPooling3D, GlobalGeMPooling2D
 
 pytestmark = keras_copies
 

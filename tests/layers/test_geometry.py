@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from layer_checks import reference_pads
 
-from layers.geometry import ConvGeometry
+from layers.core.geometry import ConvGeometry
 
 
 @pytest.mark.parametrize(

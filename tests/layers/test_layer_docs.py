@@ -10,9 +10,9 @@ import keras
 import pytest
 
 import layers
-import layers.geometry
+import layers.core.geometry
 
-PUBLIC = [*(getattr(layers, name) for name in layers.__all__), layers.geometry.ConvGeometry]
+PUBLIC = [*(getattr(layers, name) for name in layers.__all__), layers.core.geometry.ConvGeometry]
 CLASSES = [thing for thing in PUBLIC if inspect.isclass(thing) and issubclass(thing, keras.layers.Layer)]
 REGISTERED = [thing for thing in PUBLIC if inspect.isclass(thing) and hasattr(thing, "get_config")]
 OTHERS = [thing for thing in PUBLIC if thing not in CLASSES]

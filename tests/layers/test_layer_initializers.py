@@ -6,7 +6,7 @@ import pytest
 from layer_checks import keras_copies, to_numpy
 
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
-from layers.initializers import per_site
+from layers.convolutional.initializers import per_site
 
 pytestmark = keras_copies
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import strategies as st
 from layer_checks import given, random_array, tensorflow_only, to_numpy
 
-from layers.geometry import PADDING_MODES, ConvGeometry
-from layers.padding import pad
+from layers.core.geometry import PADDING_MODES, ConvGeometry
+from layers.core.padding import pad
 
 
 @pytest.mark.parametrize("mode", PADDING_MODES)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from layer_checks import BACKEND, assert_close, keras_copies, random_array, randomize, tensorflow_only, to_numpy
 
-from layers.dilated import DilatedConv2D
-from layers.lowrank import low_rank_kernels
-from layers.unshared import UnsharedConv2D
+from layers.convolutional.dilated_conv import DilatedConv2D
+from layers.convolutional.low_rank import low_rank_kernels
+from layers.convolutional.unshared_conv import UnsharedConv2D
 
 pytestmark = keras_copies
 

@@ -17,7 +17,7 @@ from layer_checks import (
     to_numpy,
 )
 
-from layers.pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
+from layers.pooling.lp_pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
 
 
 def reference(x, layer):

@@ -15,12 +15,12 @@ from layer_checks import (
     to_numpy,
 )
 
-import layers.adaptive_pooling as adaptive
-import layers.channel_pooling as channel
-import layers.generalized_mean as generalized
-import layers.pooling as pooling
-import layers.pyramid_pooling as pyramid
-import layers.weighted_pooling as weighted
+import layers.pooling.adaptive_pooling as adaptive
+import layers.pooling.channel_pooling as channel
+import layers.pooling.gem_pooling as generalized
+import layers.pooling.lp_pooling as pooling
+import layers.pooling.pyramid_pooling as pyramid
+import layers.pooling.weighted_pooling as weighted
 
 pytestmark = keras_copies
 

@@ -10,34 +10,38 @@ import pytest
 from hypothesis import strategies as st
 from layer_checks import BACKEND, given, keras_copies, tensorflow_only
 
-import layers.graph
-import layers.gridding
-import layers.receptive_field
-from layers.adaptive_pooling import AdaptiveMaxPooling2D
-from layers.channel_pooling import Maxout
-from layers.contrast import (
+import layers.analysis.dilation_check
+import layers.analysis.model_graph
+import layers.analysis.receptive_field
+from layers.analysis.dilation_check import check_dilation_rates
+from layers.analysis.receptive_field import AxisField, receptive_fields, unit_support
+from layers.convolutional.deformable_conv import DeformableConv2D
+from layers.convolutional.dilated_conv import DilatedConv1D, DilatedConv2D
+from layers.convolutional.filter_bank import FilterBank2D
+from layers.convolutional.tiled_conv import TiledConv2D
+from layers.convolutional.unshared_conv import UnsharedConv2D
+from layers.core.geometry import ConvGeometry
+from layers.normalization.local_contrast import (
     DivisiveNormalization2D,
     LocalContrastNormalization2D,
     SubtractiveNormalization2D,
 )
-from layers.deformable import DeformableConv2D
-from layers.dilated import DilatedConv1D, DilatedConv2D
-from layers.filters import FilterBank2D
-from layers.generalized_mean import GeMPooling2D, GlobalGeMPooling2D
-from layers.geometry import ConvGeometry
-from layers.gridding import check_dilation_rates
-from layers.pooling import L2Pooling2D
-from layers.pyramid_pooling import SpatialPyramidPooling2D
-from layers.receptive_field import AxisField, receptive_fields, unit_support
-from layers.response import LocalResponseNormalization
-from layers.tiled import TiledConv2D
-from layers.unshared import UnsharedConv2D
+from layers.normalization.local_response import LocalResponseNormalization
+from layers.pooling.adaptive_pooling import AdaptiveMaxPooling2D
+from layers.pooling.channel_pooling import Maxout
+from layers.pooling.gem_pooling import GeMPooling2D, GlobalGeMPooling2D
+from layers.pooling.lp_pooling import L2Pooling2D
+from layers.pooling.pyramid_pooling import SpatialPyramidPooling2D
 
 pytestmark = keras_copies
 K = keras.layers
 
 
-@pytest.mark.parametrize("module", [layers.graph, layers.gridding, layers.receptive_field], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module",
+    [layers.analysis.model_graph, layers.analysis.dilation_check, layers.analysis.receptive_field],
+    ids=lambda m: m.__name__,
+)
 def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted >= 2

@@ -18,7 +18,7 @@ from layer_checks import (
 )
 
 import layers
-from layers.toeplitz import convolution_matrix, convolution_offset
+from layers.analysis.conv_matrix import convolution_matrix, convolution_offset
 
 pytestmark = keras_copies
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import strategies as st
 from layer_checks import assert_close, given, keras_copies, random_array, reference_pads, run, to_numpy
 
-import layers.weighted_pooling as weighted
-from layers.pooling import LpPooling2D
-from layers.weighted_pooling import WeightedAveragePooling1D, WeightedAveragePooling2D, WeightedLpPooling2D
+import layers.pooling.weighted_pooling as weighted
+from layers.pooling.lp_pooling import LpPooling2D
+from layers.pooling.weighted_pooling import WeightedAveragePooling1D, WeightedAveragePooling2D, WeightedLpPooling2D
 
 pytestmark = keras_copies
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from keras import layers as L
 
 import layers
-from pipelines.convolutionalize import certify, convolutionalize, scan_size, window_stride
+from layers.fully_convolutional.convolutionalize import certify, convolutionalize, scan_size, window_stride
 
 BACKEND = keras.backend.backend()
 # JAX compiles every operation anew for every shape.

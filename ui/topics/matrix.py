@@ -7,7 +7,7 @@ import streamlit as st
 
 from cnnapp.playground import matrices
 from cnnapp.playground.grids import draw_grid, number
-from layers.geometry import PADDING_MODES, PADDINGS
+from layers.core.geometry import PADDING_MODES, PADDINGS
 from ui.topics import cell, figure, number_grid
 
 __all__ = ["show"]

@@ -7,7 +7,7 @@ import streamlit as st
 from cnnapp.playground import stacks
 from cnnapp.playground.grids import READABLE, draw_grid, only
 from cnnapp.playground.windows import Windows, windows
-from layers.geometry import PADDING_MODES, PADDINGS
+from layers.core.geometry import PADDING_MODES, PADDINGS
 from ui.topics import cell, figure
 
 __all__ = ["show"]

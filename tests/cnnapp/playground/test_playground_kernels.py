@@ -39,7 +39,7 @@ def test_an_image_is_filtered_as_scipy_does(seed: int, height: int, width: int, 
 
 @pytest.mark.parametrize("name", kernels.NAMES)
 def test_a_kernel_stands_in_the_middle_of_every_size_that_holds_it(name: str):
-    from layers.filters import FILTER_NAMES, filter_kernel
+    from layers.convolutional.filter_bank import FILTER_NAMES, filter_kernel
 
     sizes = kernels.sizes_for(name)
     assert sizes

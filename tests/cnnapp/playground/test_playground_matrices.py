@@ -12,7 +12,7 @@ from scipy import signal
 
 import cnnapp
 from cnnapp.playground.matrices import KINDS, draw_matrix, matrix_product
-from layers.geometry import PADDING_MODES, PADDINGS
+from layers.core.geometry import PADDING_MODES, PADDINGS
 
 
 @given(

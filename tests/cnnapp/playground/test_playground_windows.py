@@ -14,7 +14,7 @@ import cnnapp
 from cnnapp.playground import stacks
 from cnnapp.playground.windows import Windows, windows
 from layers import DilatedConv1D, DilatedConv2D
-from layers.geometry import PADDING_MODES, PADDINGS
+from layers.core.geometry import PADDING_MODES, PADDINGS
 
 SETTINGS = {
     "size": st.integers(1, 7),

@@ -1,0 +1,1 @@
+"""Convolutions that Keras lacks: dilated in every combination, unshared, tiled, deformable, Fourier, fixed filters."""

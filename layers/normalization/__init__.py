@@ -1,0 +1,1 @@
+"""Normalisation: fused batch, local response, and local contrast."""
