@@ -21,7 +21,7 @@ from typing import Any
 
 import project_first  # noqa: F401
 
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 import_tensorflow()
 
@@ -32,8 +32,8 @@ from timing import seconds  # noqa: E402
 
 from cnnapp import saved_models  # noqa: E402
 from layers.fully_convolutional.convolutionalize import convolutionalize, scan_size, window_stride  # noqa: E402
-from pipelines.artifact import ServedModel  # noqa: E402
-from pipelines.scan import ScanSpec  # noqa: E402
+from pipelines.artifacts.served_model import ServedModel  # noqa: E402
+from pipelines.detection.sliding_window import ScanSpec  # noqa: E402
 
 BATCH = 256
 BATCHES = 2  # of crops a round

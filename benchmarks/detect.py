@@ -17,7 +17,7 @@ from pathlib import Path
 
 import project_first  # noqa: F401
 
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 import_tensorflow()
 
@@ -27,10 +27,10 @@ from PIL import Image  # noqa: E402
 from timing import seconds  # noqa: E402
 
 from cnnapp import saved_models  # noqa: E402
-from pipelines import images  # noqa: E402
-from pipelines.artifact import ServedModel  # noqa: E402
-from pipelines.data import scenes  # noqa: E402
-from pipelines.scan import ScanSpec, level  # noqa: E402
+from pipelines.artifacts.served_model import ServedModel  # noqa: E402
+from pipelines.data.embedded import scenes  # noqa: E402
+from pipelines.detection.sliding_window import ScanSpec, level  # noqa: E402
+from pipelines.images import preprocessing  # noqa: E402
 
 TARGET = 1.3
 LEVELS = 6
@@ -63,7 +63,7 @@ def main() -> None:
     served = ServedModel(saved_models.resolve(arguments.model))
     spec = ScanSpec.from_json(served.card.input)
     scales = [spec.scales[0] * 1.25**-step for step in range(LEVELS)]
-    image = images.decode(tf.constant(data))
+    image = preprocessing.decode(tf.constant(data))
     pixels = [tf.cast(level(image, tf.constant(scale), spec), tf.float32)[None] for scale in scales]
     whole = lambda: served([data], scales=scales)  # noqa: E731
     dense = lambda: [served.run("windows", pixels=one) for one in pixels]  # noqa: E731

@@ -17,14 +17,14 @@ import numpy as np
 import project_first  # noqa: F401
 from network import step_of
 
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 import_tensorflow()
 
 from pipelines import classification, data  # noqa: E402
-from pipelines.config import ClassificationConfig  # noqa: E402
-from pipelines.pixels import decode_split  # noqa: E402
-from pipelines.progress import Reporter  # noqa: E402
+from pipelines.core.progress import Reporter  # noqa: E402
+from pipelines.training.cached_dataset import decode_split  # noqa: E402
+from pipelines.training.config import ClassificationConfig  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SOURCES = {

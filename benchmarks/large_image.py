@@ -23,8 +23,8 @@ import numpy as np
 import project_first  # noqa: F401
 
 import cnnapp
-from pipelines.data import scenes
-from pipelines.mosaic_files import open_mask
+from pipelines.data.embedded import scenes
+from pipelines.segmentation.tiled_files import open_mask
 
 TARGET = 2 * 2**30
 _ROWS = 960  # ten scenes
@@ -74,7 +74,7 @@ def main() -> None:
 
 def compare(model: cnnapp.Predictor, image: Path, mask: Path, side: int) -> int:
     """Compare windows of the mask with answers for parts of the image that hold all they depend on; count them."""
-    from pipelines.rasters import open_raster
+    from pipelines.images.windowed_reader import open_raster
 
     dice = np.random.default_rng(0)
     around, length = 256, 300

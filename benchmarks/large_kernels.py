@@ -14,7 +14,7 @@ import time
 
 import project_first  # noqa: F401
 
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 import_tensorflow()
 

@@ -7,15 +7,16 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from pipelines import classification, training
-from pipelines.config import ClassificationConfig
+from pipelines import classification
+from pipelines.training import loop
+from pipelines.training.config import ClassificationConfig
 
 __all__ = ["step_of"]
 
 
 def step_of(model: keras.Model, config: ClassificationConfig) -> Callable[..., tf.Tensor]:
     """Make one compiled training step of a model: (images, labels, weights) to the loss."""
-    optimizer = training.make_optimizer(config, 100_000)
+    optimizer = loop.make_optimizer(config, 100_000)
     optimizer.build(model.trainable_variables)
     loss = classification.loss(config)
 

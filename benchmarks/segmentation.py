@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 import project_first  # noqa: F401
 
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 tf = import_tensorflow()
 
@@ -29,14 +29,15 @@ import numpy as np  # noqa: E402
 from timing import ratios, seconds  # noqa: E402
 
 from cnnapp import saved_models  # noqa: E402
-from pipelines import segmentation, training  # noqa: E402
-from pipelines.artifact import ServedModel  # noqa: E402
-from pipelines.config import SegmentationConfig  # noqa: E402
-from pipelines.data import scenes  # noqa: E402
-from pipelines.labelling import LabelSpec  # noqa: E402
-from pipelines.mosaic import Mosaic  # noqa: E402
-from pipelines.progress import Reporter  # noqa: E402
-from pipelines.rasters import open_raster  # noqa: E402
+from pipelines import segmentation  # noqa: E402
+from pipelines.artifacts.served_model import ServedModel  # noqa: E402
+from pipelines.core.progress import Reporter  # noqa: E402
+from pipelines.data.embedded import scenes  # noqa: E402
+from pipelines.images.windowed_reader import open_raster  # noqa: E402
+from pipelines.segmentation.dense_prediction import LabelSpec  # noqa: E402
+from pipelines.segmentation.tiled import Mosaic  # noqa: E402
+from pipelines.training import loop as training  # noqa: E402
+from pipelines.training.config import SegmentationConfig  # noqa: E402
 
 SIDE, BATCH, CLASSES, STEPS = 128, 8, 11, 6
 FILTERS, DEPTH = 16, 3

@@ -24,7 +24,7 @@ import project_first  # noqa: F401
 import requests
 
 import cnnapp
-from pipelines.artifact import read_golden
+from pipelines.artifacts.served_model import read_golden
 
 CLIENTS = (1, 16)
 

@@ -31,7 +31,7 @@ import requests
 from serve import start
 
 import cnnapp
-from pipelines.artifact import read_golden
+from pipelines.artifacts.served_model import read_golden
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("digits", "digit-scenes", "digit-segmentation")

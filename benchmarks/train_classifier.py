@@ -15,16 +15,17 @@ import keras
 import numpy as np
 import project_first  # noqa: F401
 
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 tf = import_tensorflow()
 
 import torch  # noqa: E402
 
-from pipelines import classification, training  # noqa: E402
-from pipelines.config import ClassificationConfig  # noqa: E402
+from pipelines import classification  # noqa: E402
+from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.models import build_classifier  # noqa: E402
-from pipelines.progress import Reporter  # noqa: E402
+from pipelines.training import loop as training  # noqa: E402
+from pipelines.training.config import ClassificationConfig  # noqa: E402
 
 BATCH, SIDE, CLASSES = 128, 28, 10
 DICE = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError, ServiceError
+from pipelines.core.errors import CnnAppError, ConfigError, DataError, ModelError, ServiceError
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor, load

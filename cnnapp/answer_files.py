@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.errors import DataError
+from pipelines.core.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnapp.remote import RemoteCard
     from cnnapp.results import Answer, Detections
     from cnnapp.segmented import Segmentation
-    from pipelines.artifact import ModelCard
+    from pipelines.artifacts.served_model import ModelCard
 
 __all__ = ["coco_text", "csv_text", "json_text", "masks_zip", "numbered_stem", "pictures_zip"]
 

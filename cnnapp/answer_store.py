@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines import intake
-from pipelines.errors import CnnAppError, DataError, ImageTooLargeError
+from pipelines.core.errors import CnnAppError, DataError, ImageTooLargeError
+from pipelines.images import image_io
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor
@@ -159,7 +159,7 @@ def _is_large(model: Predictor, name: str, data: bytes) -> bool:
     if model.card.task == "classification":
         return False
     try:
-        height, width = intake.size_of(data, name)
+        height, width = image_io.size_of(data, name)
     except ImageTooLargeError:
         return True
     return height * width > _LARGE

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnnapp.results import Answer
-from pipelines import intake
-from pipelines.errors import ConfigError, DataError, unknown
-from pipelines.intake import ImageInput
+from pipelines.core.errors import ConfigError, DataError, unknown
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 __all__ = ["Answerer", "Facts", "Option"]
 
@@ -91,7 +91,7 @@ class Answerer(ABC):
         with ThreadPoolExecutor(max_workers=4) as pool:
             while chunk := list(islice(images, batch_size)):
                 called = (
-                    [intake.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
+                    [image_io.name_of(image) for image in chunk] if calls is None else list(islice(calls, len(chunk)))
                 )
                 read = list(pool.map(lambda image, name: self._read(image, name, options), chunk, called))
                 yield from zip(called, self._answers(read, options), strict=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnapp.answer_files import numbered_stem
-from pipelines.errors import DataError
-from pipelines.progress import Reporter
+from pipelines.core.errors import DataError
+from pipelines.core.progress import Reporter
 
 if TYPE_CHECKING:
     from cnnapp.answerer import Answerer
@@ -121,7 +121,7 @@ def find_images(paths: list[str]) -> Iterator[str]:
     Raises:
         DataError: if a folder holds no image, or a pattern matches no file.
     """
-    from pipelines.intake import EXTENSIONS
+    from pipelines.images.image_io import EXTENSIONS
 
     for text in paths:
         path = Path(text)

@@ -11,14 +11,14 @@ import numpy as np
 
 from cnnapp.large import LargeSegmentation
 from cnnapp.results import Detections, Segmentation
-from pipelines import intake
-from pipelines.artifact import ServedModel
-from pipelines.errors import ConfigError, DataError
-from pipelines.intake import ImageInput
-from pipelines.mosaic import Mosaic
-from pipelines.mosaic_files import write_mask
-from pipelines.rasters import open_raster
-from pipelines.scan_pieces import ScanByPieces
+from pipelines.artifacts.served_model import ServedModel
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.detection.tiled import ScanByPieces
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
+from pipelines.images.windowed_reader import open_raster
+from pipelines.segmentation.tiled import Mosaic
+from pipelines.segmentation.tiled_files import write_mask
 
 __all__ = ["Advance", "answer", "write"]
 
@@ -51,7 +51,7 @@ def answer(
             boxes, scores, class_ids = scan.detect(score, overlap, softness, _counting(scan.pieces, advance))
             return Detections(name, boxes, scores, class_ids, tuple(card.classes))
         mosaic = Mosaic(served, raster, tile, blend)
-        if raster.height * raster.width > intake.MAX_PIXELS:
+        if raster.height * raster.width > image_io.MAX_PIXELS:
             raise DataError(
                 f"{name}: an answer for {raster.width} x {raster.height} pixels is too large to be held in memory; "
                 "have it written to a file: --masks FOLDER (segment_to in Python)"
@@ -102,4 +102,4 @@ def _fingerprint(image: ImageInput) -> list[str | int]:
         return [found.st_size, found.st_mtime_ns, hashlib.sha256(os.fsencode(path)).hexdigest(), ends.hexdigest()]
     if isinstance(image, np.ndarray):
         return [hashlib.sha256(np.ascontiguousarray(image).data).hexdigest(), *image.shape]
-    return [hashlib.sha256(image if isinstance(image, bytes) else intake.read(image)).hexdigest()]
+    return [hashlib.sha256(image if isinstance(image, bytes) else image_io.read(image)).hexdigest()]

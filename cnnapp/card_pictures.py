@@ -8,11 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipelines.artifact import ModelCard
-from pipelines.detection_pictures import kinds_picture, precision_recall_picture, shortened
-from pipelines.evaluation import BLUE, INK, RED, Picture, confusion_picture, png, reliability_picture
-from pipelines.metrics import Calibration
-from pipelines.segmentation_pictures import iou_picture, shares_picture
+from pipelines.artifacts.served_model import ModelCard
+from pipelines.classification.metrics import Calibration
+from pipelines.detection.evaluation.plots import kinds_picture, precision_recall_picture, shortened
+from pipelines.reporting.report import BLUE, INK, RED, Picture, confusion_picture, png, reliability_picture
+from pipelines.segmentation.evaluation.plots import iou_picture, shares_picture
 
 __all__ = ["card_pictures", "history_pictures"]
 

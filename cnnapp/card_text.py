@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from pipelines.artifact import ModelCard
-from pipelines.metrics import wilson_interval
-from pipelines.progress import duration
+from pipelines.artifacts.served_model import ModelCard
+from pipelines.classification.metrics import wilson_interval
+from pipelines.core.progress import duration
 
 __all__ = ["class_rows", "facts", "figures", "headline", "limits", "software_rows", "unrecorded"]
 

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 from cnnapp.consoles import DataDir, err, out
-from pipelines.errors import ConfigError, DataError, unknown
+from pipelines.core.errors import ConfigError, DataError, unknown
 
 __all__ = ["check"]
 
@@ -36,7 +36,7 @@ def check(
         raise ConfigError(unknown("task", task, _CHECKS))
     if ignore is not None and task not in (None, "segmentation"):
         raise ConfigError(f"--ignore: is a value of masks; it does not go with --task {task}")
-    from pipelines.quiet import import_tensorflow
+    from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     task = task if ignore is None else "segmentation"
@@ -69,12 +69,14 @@ def _tasks(data: str, data_dir: Path | None) -> list[str]:
 
 
 def _look_over(task: str, data: str, data_dir: Path | None, seed: int, ignore: int | None) -> Any:
-    from pipelines.data import checks, mask_checks, object_checks
-    from pipelines.progress import Reporter
+    from pipelines.core.progress import Reporter
+    from pipelines.data.checks import classification
+    from pipelines.data.checks import detection as object_checks
+    from pipelines.data.checks import segmentation as mask_checks
 
     if task == "segmentation":
         return mask_checks.check(data, data_dir, seed, Reporter(err), ignore)
-    return (object_checks if task == "detection" else checks).check(data, data_dir, seed, Reporter(err))
+    return (object_checks if task == "detection" else classification).check(data, data_dir, seed, Reporter(err))
 
 
 def _print_checked(found: Any) -> bool:

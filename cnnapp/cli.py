@@ -23,8 +23,8 @@ from cnnapp.explain_command import explain
 from cnnapp.export_command import export
 from cnnapp.serve_command import serve
 from cnnapp.train_commands import train_app
-from pipelines.config import DetectionConfig
-from pipelines.errors import CnnAppError, ConfigError, DataError, ModelError, unknown
+from pipelines.core.errors import CnnAppError, ConfigError, DataError, ModelError, unknown
+from pipelines.training.config import DetectionConfig
 
 __all__ = ["app", "main"]
 
@@ -165,7 +165,7 @@ def predict(
     """
     import cnnapp
     from cnnapp.answering import Answering
-    from pipelines.progress import Reporter
+    from pipelines.core.progress import Reporter
 
     files = list(find_images(paths))
     if server is not None and tile is not None:
@@ -267,7 +267,7 @@ def inspect(
     *Sees* is the side of the receptive field in pixels of the input, *jump* the pixels between neighbouring units,
     *centre* the pixel that the first unit looks at.
     """
-    from pipelines.quiet import import_tensorflow
+    from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from cnnapp import inspect as inspection
@@ -314,7 +314,7 @@ def _print_layers(title: str, columns: tuple[str, ...], rows: list[list[str]], o
 def list_models() -> None:
     """List the saved models."""
     from cnnapp import saved_models
-    from pipelines.artifact import read_card
+    from pipelines.artifacts.served_model import read_card
 
     folder = saved_models.root()
     rows = [["model", "task", "classes", "on test images", "trained on", "created"]]
@@ -347,7 +347,7 @@ def demo(
     epochs: Annotated[int | None, typer.Option(help="Fewer epochs, for a quicker look.", hidden=True)] = None,
 ) -> None:
     """Train the digits classifier, evaluate and export it, answer for some images, and write a report."""
-    from pipelines.quiet import import_tensorflow
+    from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from cnnapp.demo import run

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnapp.results import Answer, Classification, Detection, Detections, Segmentation
-from pipelines.errors import ConfigError, DataError
+from pipelines.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from pipelines.artifact import ModelCard
+    from pipelines.artifacts.served_model import ModelCard
 
 __all__ = [
     "ClassDifference",
@@ -166,7 +166,7 @@ def _union(first: Sequence[str], second: Sequence[str]) -> dict[str, int]:
 
 
 def _compare_objects(first: Detections, second: Detections) -> ObjectDifference:
-    from pipelines.boxes import overlaps
+    from pipelines.images.boxes import overlaps
 
     ones, others = list(first), list(second)
     shares = overlaps(first.boxes.astype(float).reshape(-1, 4), second.boxes.astype(float).reshape(-1, 4))

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnapp.shown import Shown
 from cnnapp.sights import Sight
-from pipelines.errors import ConfigError, unknown
+from pipelines.core.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from cnnapp.inside import Inside
@@ -71,7 +71,7 @@ def _pixel(inside: Inside, shown: Shown, x: float, y: float, class_id: int | Non
     import tensorflow as tf
 
     from cnnapp.influence import log_odds, of
-    from pipelines.labelling import LabelSpec, logits_at
+    from pipelines.segmentation.dense_prediction import LabelSpec, logits_at
 
     spec = LabelSpec.from_json(inside.served.card.input)
     row, column = int(y), int(x)

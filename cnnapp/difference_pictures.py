@@ -7,8 +7,8 @@ from PIL import Image
 
 from cnnapp.comparison import ObjectDifference, PixelDifference
 from cnnapp.results import Detection, Detections
-from pipelines import intake
-from pipelines.intake import ImageInput
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 __all__ = ["draw_pixels", "only_alone"]
 
@@ -34,7 +34,7 @@ def draw_pixels(difference: PixelDifference, image: ImageInput, side: int = 480,
         DataError: if the image cannot be read.
     """
     step = max(1, -(-max(difference.differs.shape) // largest))
-    grey = np.asarray(intake.open_rgb(image).convert("L"), np.float32)[::step, ::step]
+    grey = np.asarray(image_io.open_rgb(image).convert("L"), np.float32)[::step, ::step]
     pixels = np.repeat((255 - _PALE * (255 - grey))[..., None], 3, axis=2)
     pixels[_any(difference.differs, step)] = _MARK
     picture = Image.fromarray(np.rint(pixels).astype(np.uint8))

@@ -13,7 +13,7 @@ from rich.markup import escape
 from cnnapp.answer_files import numbered_stem
 from cnnapp.answering import find_images, write_file
 from cnnapp.consoles import err, out
-from pipelines.errors import ConfigError, DataError, unknown
+from pipelines.core.errors import ConfigError, DataError, unknown
 
 if TYPE_CHECKING:
     from cnnapp.explanations import Explanation
@@ -95,11 +95,11 @@ def _smaller(name: str, most: float) -> Reduced:
 
 def _draw(loaded: Predictor, found: Explanation, path: Path, layer: str | None) -> None:
     """Draw an explanation, and the maps of a layer beside it."""
-    from pipelines import intake
+    from pipelines.images import image_io
 
-    write_file(path.with_name(f"{path.name}.png"), intake.encode(found.draw()))
+    write_file(path.with_name(f"{path.name}.png"), image_io.encode(found.draw()))
     if layer is not None:
         smaller = _smaller(found.source, loaded.inside.most_pixels())
         shown = loaded.inside.shown(smaller.data, found.source)
         sheet = loaded.inside.maps_of(shown, layer, found.source).draw(layer)
-        write_file(path.with_name(f"{path.name}.{layer}.png"), intake.encode(sheet))
+        write_file(path.with_name(f"{path.name}.{layer}.png"), image_io.encode(sheet))

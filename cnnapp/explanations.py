@@ -13,10 +13,11 @@ from PIL import Image
 from cnnapp.heat import draw_heat
 from cnnapp.outputs import undecodable
 from cnnapp.shown import Box
-from pipelines import intake, memory
-from pipelines.artifact import ModelCard, ServedModel
-from pipelines.errors import ConfigError, DataError, ModelError, unknown
-from pipelines.intake import ImageInput
+from pipelines.artifacts import memory
+from pipelines.artifacts.served_model import ModelCard, ServedModel
+from pipelines.core.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 __all__ = ["Explanation", "explain", "most_pixels", "telling_place", "without"]
 
@@ -150,7 +151,7 @@ class Explanation:
         Raises:
             DataError: if the image cannot be read.
         """
-        picture = intake.open_rgb(self.source if image is None else image)
+        picture = image_io.open_rgb(self.source if image is None else image)
         unit = "evidence" if self.limits[1] != 1.0 or self.limits[0] else self.how.split()[0]
         return draw_heat(
             picture, self.evidence, self.region, self.limits, opacity, side, unit if scale else None, largest
@@ -168,7 +169,7 @@ def explain(served: ServedModel, image: ImageInput, class_name: str | None, name
     classes = served.card.classes
     if class_name is not None and class_name not in classes:
         raise ConfigError(unknown("class", class_name, classes))
-    data = intake.read(image, name)
+    data = image_io.read(image, name)
     _refuse_too_large(served.card, data, name)
     class_id = -1 if class_name is None else classes.index(class_name)
     takes_gradients = served.card.evidence.startswith(_GRAD_CAM)
@@ -242,7 +243,7 @@ def _needed(card: ModelCard, height: int, width: int) -> int:
 
 def _refuse_too_large(card: ModelCard, data: bytes, name: str) -> None:
     """Refuse an image whose maps would not fit into memory."""
-    height, width = intake.size_of(data, name)
+    height, width = image_io.size_of(data, name)
     needed, free = _needed(card, height, width), memory.available()
     if needed > _SHARE * free:
         raise DataError(

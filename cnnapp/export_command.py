@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cnnapp.consoles import out
-from pipelines.errors import ConfigError, unknown
+from pipelines.core.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
-    from pipelines.artifact import ServedModel
-    from pipelines.exported_file import ExportedFile
+    from pipelines.artifacts.served_model import ServedModel
+    from pipelines.export.exported_file import ExportedFile
 
 __all__ = ["export"]
 
@@ -56,7 +56,7 @@ def export(
         raise ConfigError("--format onnx: is written in float32; --float16 and --int8 are for litert")
     weights = "int8" if int8 else "float32" if float16 is False or format_ == "onnx" else "float16"
     from cnnapp import saved_models
-    from pipelines.artifact import ServedModel
+    from pipelines.artifacts.served_model import ServedModel
 
     served = ServedModel(saved_models.resolve(model))
     written = _FORMATS[format_](served, to, weights)
@@ -71,8 +71,8 @@ def export(
 
 def _renew(model: str) -> None:
     from cnnapp import saved_models
-    from pipelines.artifact import ServedModel
-    from pipelines.renewal import renew
+    from pipelines.artifacts.served_model import ServedModel
+    from pipelines.tasks.rebuild import renew
 
     directory = saved_models.resolve(model)
     # Beside the other versions, where the model lies among them; else where models are looked up.
@@ -87,13 +87,13 @@ def _renew(model: str) -> None:
 
 
 def _onnx(served: ServedModel, to: Path | None, weights: str) -> ExportedFile:
-    from pipelines.onnx_format import write_onnx
+    from pipelines.export.onnx import write_onnx
 
     return write_onnx(served, to or _FOLDER / f"{served.card.name}-{served.card.version}.onnx")
 
 
 def _litert(served: ServedModel, to: Path | None, weights: str) -> ExportedFile:
-    from pipelines.litert_format import write_litert
+    from pipelines.export.litert import write_litert
 
     path = to or _FOLDER / f"{served.card.name}-{served.card.version}-{weights}.tflite"
     return write_litert(served, path, weights)

@@ -12,9 +12,9 @@ from PIL import Image
 from cnnapp.contact_sheet import MOST, contact_sheet
 from cnnapp.explanations import without
 from cnnapp.outputs import undecodable
-from pipelines import intake
-from pipelines.errors import ConfigError, DataError, unknown
-from pipelines.intake import ImageInput
+from pipelines.core.errors import ConfigError, DataError, unknown
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.inside import Inside
@@ -96,8 +96,8 @@ def features(inside: Inside, image: ImageInput, name: str) -> FeatureMaps:
     served = inside.served
     if not served.has("features"):
         raise without(served, "features")
-    data = intake.read(image, name)
-    inside.refuse_too_large(intake.size_of(data, name), name)
+    data = image_io.read(image, name)
+    inside.refuse_too_large(image_io.size_of(data, name), name)
     try:
         found = served.run("features", image_bytes=tf.constant(data))
     except tf.errors.InvalidArgumentError as error:

@@ -39,7 +39,7 @@ def of_unit(maps: Any, layer: str, pixels: np.ndarray, position: tuple[int, int]
     """Return what a unit gives, and how much each pixel changes the length of that.
 
     Args:
-        maps: as of :func:`pipelines.explaining.feature_maps`.
+        maps: as of :func:`pipelines.artifacts.class_evidence.feature_maps`.
         layer: its name.
         pixels: float32 of shape (height, width, channels).
         position: row and column of the unit.

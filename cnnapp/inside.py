@@ -13,15 +13,16 @@ from cnnapp.filters import Filters
 from cnnapp.shown import Box, Shown, show
 from cnnapp.sights import Sight
 from layers.analysis.receptive_field import LayerField
-from pipelines import intake, memory
-from pipelines.artifact import ServedModel
-from pipelines.errors import ConfigError, DataError, ModelError, unknown
-from pipelines.intake import ImageInput
+from pipelines.artifacts import memory
+from pipelines.artifacts.served_model import ServedModel
+from pipelines.core.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.decisions import Decision
     from cnnapp.feature_maps import FeatureMaps
-    from pipelines.explaining import ClassEvidence
+    from pipelines.artifacts.class_evidence import ClassEvidence
 
 __all__ = ["Inside", "Unit"]
 
@@ -65,11 +66,11 @@ class Inside:
     """
 
     def __init__(self, served: ServedModel) -> None:
-        from pipelines import renewal
-        from pipelines.explaining import feature_maps
+        from pipelines.artifacts.class_evidence import feature_maps
+        from pipelines.tasks import rebuild
 
         self.served = served
-        self.model: Any = renewal.network(served)
+        self.model: Any = rebuild.network(served)
         self.maps: Any = feature_maps(self.model)
         if self.maps is None:
             raise ModelError(f"{served.directory}: no layer of the network gives maps; there is nothing to look at")
@@ -86,9 +87,9 @@ class Inside:
         Raises:
             DataError: if the image cannot be read, or its maps would not fit into memory.
         """
-        name = name or intake.name_of(image)
-        data = intake.read(image, name)
-        self.refuse_too_large(intake.size_of(data, name), name)
+        name = name or image_io.name_of(image)
+        data = image_io.read(image, name)
+        self.refuse_too_large(image_io.size_of(data, name), name)
         return show(self.served.card, data, name)
 
     def refuse_too_large(self, size: tuple[int, int], name: str) -> None:
@@ -179,7 +180,7 @@ class Inside:
     @cached_property
     def evidence(self) -> ClassEvidence:
         """How a classifier's evidence for a class is found."""
-        from pipelines.explaining import class_evidence
+        from pipelines.artifacts.class_evidence import class_evidence
 
         found = class_evidence(self.model)
         if found is None:
@@ -193,7 +194,7 @@ class Inside:
     def _fields(self, sizes: tuple[int, int]) -> dict[str, LayerField]:
         """Return what the units of every layer see of an input of a height and a width, by name."""
         from layers.analysis.receptive_field import receptive_fields
-        from pipelines.models.lenet5 import GEOMETRIES
+        from pipelines.models.backbones.lenet5 import GEOMETRIES
 
         found = receptive_fields(self.model, input_sizes=sizes, geometries=GEOMETRIES)
         return {field.name.split("/")[-1]: field for field in found}
@@ -237,7 +238,7 @@ class Inside:
             Rows and columns, by layer.
         """
         from layers.analysis.receptive_field import unit_supports
-        from pipelines.models.lenet5 import GEOMETRIES
+        from pipelines.models.backbones.lenet5 import GEOMETRIES
 
         sizes = (shown.pixels.shape[0], shown.pixels.shape[1])
         fields = self.fields(sizes)

@@ -11,9 +11,9 @@ from typing import Any
 from cnnapp import saved_models
 from layers.analysis.cost import LayerCost, ModelCost, costs
 from layers.analysis.receptive_field import LayerField, receptive_fields
-from pipelines.artifact import CARD, ModelCard, read_card, read_golden
-from pipelines.errors import ConfigError, ModelError
-from pipelines.quiet import import_tensorflow
+from pipelines.artifacts.served_model import CARD, ModelCard, read_card, read_golden
+from pipelines.core.errors import ConfigError, ModelError
+from pipelines.core.tensorflow_import import import_tensorflow
 
 __all__ = ["COLUMNS", "OPTIONAL", "UNIQUE_COLUMNS", "Inspection", "inspect", "parse_size"]
 
@@ -136,9 +136,9 @@ def _load_keras(path: Path) -> Any:
 def _rebuild(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
     """Build the network again from its card; return it, and the size to reckon with, None for the network's own."""
     import_tensorflow()
-    from pipelines import renewal
+    from pipelines.tasks import rebuild
 
-    model = renewal.unweighted(card)
+    model = rebuild.unweighted(card)
     if card.task == "detection":
         return model, input_size or tuple(card.input["window"])
     if card.task == "segmentation":
@@ -160,8 +160,8 @@ def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, .
 def _of_size(model: Any, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
     """Build a classifier's network for images of another size than its own, where it can take them."""
     from pipelines import classification
-    from pipelines.config import ClassificationConfig
-    from pipelines.images import ImageSpec
+    from pipelines.images.preprocessing import ImageSpec
+    from pipelines.training.config import ClassificationConfig
 
     config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
     if input_size is None or tuple(input_size) == spec.shape[:2]:
@@ -185,7 +185,7 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, example: bytes | None) -> Inspection:
-    from pipelines.models.lenet5 import GEOMETRIES, Subsampling2D
+    from pipelines.models.backbones.lenet5 import GEOMETRIES, Subsampling2D
 
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if input_size is None and any(None in shape[1:] for shape in shapes):

@@ -18,7 +18,7 @@ from PIL import Image
 from cnnapp.inspect import Inspection
 from layers.analysis.cost import LayerCost
 from layers.analysis.receptive_field import LayerField
-from pipelines.errors import DataError
+from pipelines.core.errors import DataError
 
 __all__ = ["draw"]
 

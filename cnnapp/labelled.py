@@ -34,7 +34,7 @@ def labelled_images(name: str, classes: Collection[str], task: str) -> list[tupl
 @cache
 def _digits() -> tuple[tuple[str, bytes, str | None], ...]:
     """Return the test images of the embedded digits, as they are divided with seed 0."""
-    from pipelines.data import digits
+    from pipelines.data.embedded import digits
 
     splits = digits.load(0)
     return tuple((f"{one.id}.png", one.image, splits.classes[one.label]) for one in splits.test.examples())

@@ -11,11 +11,11 @@ from PIL import Image
 
 from cnnapp.class_areas import ClassAreas
 from cnnapp.segmented import Segmentation
-from pipelines import intake
-from pipelines.errors import DataError
-from pipelines.intake import ImageInput
-from pipelines.mosaic_files import open_mask
-from pipelines.rasters import open_raster, reduced
+from pipelines.core.errors import DataError
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
+from pipelines.images.windowed_reader import open_raster, reduced
+from pipelines.segmentation.tiled_files import open_mask
 
 __all__ = ["LargeSegmentation"]
 
@@ -69,7 +69,7 @@ class LargeSegmentation(ClassAreas):
         Raises:
             DataError: if the mask is too large to be held in memory.
         """
-        if self.height * self.width > intake.MAX_PIXELS:
+        if self.height * self.width > image_io.MAX_PIXELS:
             raise DataError(
                 f"{self.source}: run lengths are made in memory, and a mask of {self.width} x {self.height} is too "
                 f"large for that; its values are in {self.path}"

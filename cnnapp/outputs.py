@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from cnnapp.results import Answer, Classification, Detections, Segmentation
-from pipelines.masks import IGNORED
+from pipelines.images.masks import IGNORED
 
 __all__ = ["TASKS", "first_line", "from_answers", "to_answers", "undecodable"]
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import socket
 
-from pipelines.errors import ConfigError, ServiceError
+from pipelines.core.errors import ConfigError, ServiceError
 
 __all__ = ["FIRST", "hold"]
 

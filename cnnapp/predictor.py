@@ -18,10 +18,11 @@ from cnnapp.large import LargeSegmentation
 from cnnapp.outputs import to_answers, undecodable
 from cnnapp.results import Answer, Detections, Segmentation
 from cnnapp.saved_models import resolve
-from pipelines import intake, memory
-from pipelines.artifact import ModelCard, ServedModel
-from pipelines.errors import DataError, ImageTooLargeError, ModelError
-from pipelines.intake import ImageInput
+from pipelines.artifacts import memory
+from pipelines.artifacts.served_model import ModelCard, ServedModel
+from pipelines.core.errors import DataError, ImageTooLargeError, ModelError
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.by_pieces import Advance
@@ -98,7 +99,7 @@ class Predictor(Answerer):
                 size = _size(image, name)
                 self._refuse_too_large(size, name, options)
             # Now alone: formats that the graph does not read are decoded here.
-            return _Read(name, intake.read(image, name), size)
+            return _Read(name, image_io.read(image, name), size)
         except DataError as error:
             return error
 
@@ -160,7 +161,7 @@ class Predictor(Answerer):
         from cnnapp import by_pieces
 
         self.check_options(options)
-        return by_pieces.answer(self._served, image, tile, blend, name or intake.name_of(image), advance, options)
+        return by_pieces.answer(self._served, image, tile, blend, name or image_io.name_of(image), advance, options)
 
     def segment_to(
         self,
@@ -197,7 +198,7 @@ class Predictor(Answerer):
         from cnnapp import by_pieces
 
         self.check_options(options)
-        return by_pieces.write(self._served, image, Path(path), tile, blend, name or intake.name_of(image), advance)
+        return by_pieces.write(self._served, image, Path(path), tile, blend, name or image_io.name_of(image), advance)
 
     def score_map(self, image: ImageInput, scale: float | None = None) -> np.ndarray:
         """Return what a detector says of every window of an image.
@@ -219,11 +220,11 @@ class Predictor(Answerer):
         if self.card.task != "detection":
             raise ModelError(f"{self._served.directory}: is for {self.card.task}; only detection has a score map")
         scale = float(self.card.training["scale"]) if scale is None else scale
-        data = tf.constant(intake.read(image))
+        data = tf.constant(image_io.read(image))
         try:
             return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
         except tf.errors.InvalidArgumentError as error:
-            raise DataError(f"{intake.name_of(image)}: {undecodable(error)}") from None
+            raise DataError(f"{image_io.name_of(image)}: {undecodable(error)}") from None
 
     def explain(self, image: ImageInput, class_name: str | None = None, *, name: str | None = None) -> Explanation:
         """Say where in an image the evidence for a class is.
@@ -243,7 +244,7 @@ class Predictor(Answerer):
         """
         from cnnapp import explanations
 
-        return explanations.explain(self._served, image, class_name, name or intake.name_of(image))
+        return explanations.explain(self._served, image, class_name, name or image_io.name_of(image))
 
     def features(self, image: ImageInput, *, name: str | None = None) -> FeatureMaps:
         """Return the maps of every layer for an image, in the order in which the layers run.
@@ -258,7 +259,7 @@ class Predictor(Answerer):
         """
         from cnnapp import feature_maps
 
-        return feature_maps.features(self.inside, image, name or intake.name_of(image))
+        return feature_maps.features(self.inside, image, name or image_io.name_of(image))
 
     @cached_property
     def inside(self) -> Inside:
@@ -328,7 +329,7 @@ def _encoded(image: ImageInput) -> ImageInput:
 def _size(image: ImageInput, name: str) -> tuple[int, int]:
     """Return height and width of an image without decoding it; (0, 0) where they are not known."""
     if isinstance(image, bytes):
-        return intake.size_of(image, name)
+        return image_io.size_of(image, name)
     if isinstance(image, Image.Image):
         return image.height, image.width
     return tuple(image.shape[:2]) if isinstance(image, np.ndarray) and image.ndim > 1 else (0, 0)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from cnnapp.shown import Box
-from pipelines import intake
-from pipelines.intake import ImageInput
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor
@@ -79,18 +79,18 @@ def reduced(image: ImageInput, most: float, name: str | None = None) -> Reduced:
         >>> reduced(Image.new("L", (400, 300)), 1200).size
         (30, 40)
     """
-    name = name or intake.name_of(image)
-    data = intake.read(image, name)
-    height, width = intake.size_of(data, name)
+    name = name or image_io.name_of(image)
+    data = image_io.read(image, name)
+    height, width = image_io.size_of(data, name)
     if height * width <= most:
         return Reduced(data, (height, width), (height, width))
-    picture = intake.open_rgb(data, name=name)
+    picture = image_io.open_rgb(data, name=name)
     # Upright, so that the sides may have changed places.
     original = picture.height, picture.width
     share = (most / (height * width)) ** 0.5
     size = max(1, int(original[0] * share)), max(1, int(original[1] * share))
     smaller = picture.resize((size[1], size[0]), Image.Resampling.BOX)
-    return Reduced(intake.encode(smaller), size, original)
+    return Reduced(image_io.encode(smaller), size, original)
 
 
 def quick(model: Predictor, image: ImageInput, name: str | None = None) -> Reduced:

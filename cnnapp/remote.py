@@ -19,11 +19,11 @@ from cnnapp import saved_models
 from cnnapp.answerer import Answerer, Option
 from cnnapp.outputs import TASKS, to_answers
 from cnnapp.results import Answer
-from pipelines import intake
-from pipelines.artifact import read_card
-from pipelines.errors import ConfigError, DataError, ModelError, ServiceError
-from pipelines.intake import ImageInput
-from pipelines.masks import IGNORED
+from pipelines.artifacts.served_model import read_card
+from pipelines.core.errors import ConfigError, DataError, ModelError, ServiceError
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
+from pipelines.images.masks import IGNORED
 
 __all__ = ["RemoteCard", "RemotePredictor", "connect"]
 
@@ -58,7 +58,7 @@ def connect(url: str, model: str, seconds: float = 120.0) -> RemotePredictor:
 
 @dataclass(frozen=True)
 class RemoteCard:
-    """What a service tells of a model; the names are those of :class:`pipelines.artifact.ModelCard`.
+    """What a service tells of a model; the names are those of :class:`pipelines.artifacts.served_model.ModelCard`.
 
     Args:
         task: classification, detection or segmentation.
@@ -119,7 +119,7 @@ class RemotePredictor(Answerer):
 
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> tuple[str, bytes] | DataError:
         try:
-            return name, intake.read(image, name)
+            return name, image_io.read(image, name)
         except DataError as error:
             return error
 

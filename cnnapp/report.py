@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnapp.predictor import Predictor
-from pipelines.artifact import ModelCard
+from pipelines.artifacts.served_model import ModelCard
+from pipelines.core.errors import ConfigError, DataError
 from pipelines.data import Splits
-from pipelines.errors import ConfigError, DataError
-from pipelines.evaluation import Report
+from pipelines.reporting.report import Report
 
 __all__ = ["Evaluated", "evaluate_to", "write"]
 
@@ -75,7 +75,7 @@ def evaluate_to(
         protocol: for detection: "coco", or "uiuc" for the figures at equal error as well.
         test: another source that is the whole of the test part, as for training.
         on_card: whether figures that the model's card does not have are added to it; see
-            :mod:`pipelines.card_figures`.
+            :mod:`pipelines.artifacts.card_figures`.
         **options: optional inputs of the model, such as a detector's ``scales``.
 
     Returns:
@@ -87,9 +87,10 @@ def evaluate_to(
             that is named there.
         ModelError: if a figure on the card came out otherwise; the card is left as it is then, the report written.
     """
-    from pipelines import card_figures, classification, detection, segmentation
+    from pipelines import classification, detection, segmentation
     from pipelines import data as sources
-    from pipelines.errors import unknown
+    from pipelines.artifacts import card_figures
+    from pipelines.core.errors import unknown
 
     if split not in (*sources.SPLIT_NAMES, "all"):
         raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))

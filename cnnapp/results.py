@@ -14,10 +14,10 @@ from PIL import Image, ImageDraw
 from cnnapp.class_areas import ClassAreas
 from cnnapp.large import LargeSegmentation
 from cnnapp.segmented import Segmentation
-from pipelines import intake
-from pipelines.intake import ImageInput
-from pipelines.palette import class_colours, ink_on
-from pipelines.rasters import is_too_large, open_raster, reduced
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
+from pipelines.images.palette import class_colours, ink_on
+from pipelines.images.windowed_reader import is_too_large, open_raster, reduced
 
 __all__ = ["Answer", "Classification", "Detection", "Detections", "Segmentation", "to_coco", "to_rows"]
 
@@ -108,7 +108,7 @@ class Classification:
         Raises:
             DataError: if the image cannot be read.
         """
-        picture = intake.open_rgb(self.source if image is None else image)
+        picture = image_io.open_rgb(self.source if image is None else image)
         scale = side / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         # Small images are shown by their pixels; a smooth enlargement would hide what the network sees.
@@ -251,7 +251,7 @@ class Detections:
                 picture = Image.fromarray(reduced(raster, _LARGE_SIDE))
                 factor = 1 / -(-max(raster.height, raster.width) // max(picture.size))
         else:
-            picture = intake.open_rgb(image)
+            picture = image_io.open_rgb(image)
             times = max(1, side // max(picture.size))
             picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
             factor = float(times)

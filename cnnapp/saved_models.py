@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.artifact import CARD, versions
-from pipelines.errors import ModelError, unknown
+from pipelines.artifacts.served_model import CARD, versions
+from pipelines.core.errors import ModelError, unknown
 
 __all__ = ["VARIABLE", "listed", "names", "resolve", "root"]
 

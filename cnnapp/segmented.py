@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnapp.class_areas import ClassAreas
-from pipelines import intake
-from pipelines.intake import ImageInput
-from pipelines.masks import to_png
-from pipelines.palette import class_colours, is_background
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
+from pipelines.images.masks import to_png
+from pipelines.images.palette import class_colours, is_background
 
 __all__ = ["Segmentation"]
 
@@ -132,7 +132,7 @@ class Segmentation(ClassAreas):
         if shown is None:
             shown = range(int(is_background(self.class_names)), len(self.class_names))
         every = self._every(largest)
-        picture = intake.open_rgb(self.source if image is None else image)
+        picture = image_io.open_rgb(self.source if image is None else image)
         overlay = _enlarged(self._mixed(np.asarray(picture)[every], self.class_map[every], opacity, shown), side)
         return self._with_legend(overlay, shown) if legend else overlay
 

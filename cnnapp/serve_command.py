@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from cnnapp.consoles import out
-from pipelines.errors import ModelError
+from pipelines.core.errors import ModelError
 
 __all__ = ["serve"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from cnnapp.outputs import undecodable
-from pipelines import intake
-from pipelines.artifact import ModelCard
-from pipelines.errors import DataError
-from pipelines.intake import ImageInput
+from pipelines.artifacts.served_model import ModelCard
+from pipelines.core.errors import DataError
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 __all__ = ["Box", "Shown", "show"]
 
@@ -82,11 +82,11 @@ def show(card: ModelCard, image: ImageInput, name: str) -> Shown:
     """
     import tensorflow as tf
 
-    from pipelines import images
+    from pipelines.images import preprocessing
 
-    data = intake.read(image, name)
+    data = image_io.read(image, name)
     try:
-        pixels = images.decode(tf.constant(data))
+        pixels = preprocessing.decode(tf.constant(data))
     except tf.errors.InvalidArgumentError as error:
         raise DataError(f"{name}: {undecodable(error)}") from None
     return _WAYS[card.task](card, pixels)
@@ -95,33 +95,35 @@ def show(card: ModelCard, image: ImageInput, name: str) -> Shown:
 def _whole(card: ModelCard, image: Any) -> Shown:
     import tensorflow as tf
 
-    from pipelines import images
+    from pipelines.images import preprocessing
 
-    spec = images.ImageSpec(**card.input)
-    start, step = images.view(tf.shape(image)[:2], spec)
-    return _shown(images.prepare(image, spec), image, start.numpy(), step.numpy())
+    spec = preprocessing.ImageSpec(**card.input)
+    start, step = preprocessing.view(tf.shape(image)[:2], spec)
+    return _shown(preprocessing.prepare(image, spec), image, start.numpy(), step.numpy())
 
 
 def _level(card: ModelCard, image: Any) -> Shown:
     import tensorflow as tf
 
-    from pipelines import images, scan
+    from pipelines.detection import sliding_window
+    from pipelines.images import preprocessing
 
-    spec, scale = scan.ScanSpec.from_json(card.input), float(card.training["scale"])
-    step = _step(image, images.scaled_size(image, scale))
+    spec, scale = sliding_window.ScanSpec.from_json(card.input), float(card.training["scale"])
+    step = _step(image, preprocessing.scaled_size(image, scale))
     # Windows at the border reach over it by this many pixels.
     margin = np.array([(side - spec.stride) // 2 for side in spec.window])
-    return _shown(scan.level(image, tf.constant(scale), spec), image, -margin * step, step)
+    return _shown(sliding_window.level(image, tf.constant(scale), spec), image, -margin * step, step)
 
 
 def _every_pixel(card: ModelCard, image: Any) -> Shown:
     import tensorflow as tf
 
-    from pipelines import images, labelling
+    from pipelines.images import preprocessing
+    from pipelines.segmentation import dense_prediction
 
-    spec = labelling.LabelSpec.from_json(card.input)
-    step = _step(image, images.scaled(tf.shape(image)[:2], spec.scale))
-    return _shown(labelling.network_pixels(image[None], spec)[0], image, np.zeros(2), step)
+    spec = dense_prediction.LabelSpec.from_json(card.input)
+    step = _step(image, preprocessing.scaled(tf.shape(image)[:2], spec.scale))
+    return _shown(dense_prediction.network_pixels(image[None], spec)[0], image, np.zeros(2), step)
 
 
 _WAYS = {"classification": _whole, "detection": _level, "segmentation": _every_pixel}

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 from cnnapp.heat import draw_heat, fitted
 from cnnapp.shown import Box
-from pipelines import intake
-from pipelines.intake import ImageInput
+from pipelines.images import image_io
+from pipelines.images.image_io import ImageInput
 
 __all__ = ["Sight", "draw_boxes"]
 
@@ -89,7 +89,7 @@ class Sight:
         Raises:
             DataError: if the image cannot be read.
         """
-        picture = intake.open_rgb(image)
+        picture = image_io.open_rgb(image)
         most = float(self.influence.max()) or 1.0
         # The square root, so that what is weak shows as well.
         shown = np.sqrt(self.influence / most)
@@ -121,7 +121,7 @@ def draw_boxes(
     Raises:
         DataError: if the image cannot be read.
     """
-    picture = intake.open_rgb(image)
+    picture = image_io.open_rgb(image)
     large = fitted(picture, side, largest)
     return _with_boxes(large, large.width / picture.width, earlier, box, point)
 

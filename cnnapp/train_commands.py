@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnapp.consoles import DataDir, out
-from pipelines.config import ClassificationConfig, DetectionConfig, SegmentationConfig, TrainingConfig
+from pipelines.training.config import ClassificationConfig, DetectionConfig, SegmentationConfig, TrainingConfig
 
 __all__ = ["train_app"]
 
@@ -202,7 +202,7 @@ def _run(task: str, config: type[TrainingConfig], name: str, log_dir: Path | Non
     from importlib import import_module
 
     from cnnapp import saved_models
-    from pipelines.quiet import import_tensorflow
+    from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     trained = import_module(f"pipelines.{task}").train(name, root=saved_models.root(), **options)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from pipelines.config import ClassificationConfig, DetectionConfig, SegmentationConfig, TrainingConfig
-from pipelines.errors import ModelError
+from pipelines.core.errors import ModelError
+from pipelines.training.config import ClassificationConfig, DetectionConfig, SegmentationConfig, TrainingConfig
 
 if TYPE_CHECKING:
-    from pipelines.artifact import ModelCard
+    from pipelines.artifacts.served_model import ModelCard
 
 __all__ = ["another_command", "configuration", "training_command", "training_options"]
 
@@ -20,7 +20,7 @@ _CONFIGURATIONS: dict[str, type[TrainingConfig]] = {
 }
 _JOINTS = {"image_size": "x", "window": "x", "crop": "x", "scales": ",", "loss": "+"}
 """How a value of several parts is written on the command line."""
-_TESTED_ON = ", tested on "  # of pipelines.data.parts, where --test names another set
+_TESTED_ON = ", tested on "  # of pipelines.data.partition, where --test names another set
 
 
 def configuration(card: ModelCard) -> TrainingConfig:
@@ -29,7 +29,7 @@ def configuration(card: ModelCard) -> TrainingConfig:
     Raises:
         ModelError: if the card is of another version of this project, whose options are others.
     """
-    from pipelines.errors import ConfigError
+    from pipelines.core.errors import ConfigError
 
     try:
         return _CONFIGURATIONS[card.task].parse(**card.training)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from pipelines.errors import DataError
-from pipelines.intake import EXTENSIONS
+from pipelines.core.errors import DataError
+from pipelines.images.image_io import EXTENSIONS
 
 __all__ = ["Limits", "Uploaded", "gather", "label_of", "unpack"]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnapp.results import Detections
-from pipelines import intake
-from pipelines.artifact import GOLDEN_TOLERANCE, ServedModel, read_golden
-from pipelines.errors import ConfigError, ModelError
+from pipelines.artifacts.served_model import GOLDEN_TOLERANCE, ServedModel, read_golden
+from pipelines.core.errors import ConfigError, ModelError
+from pipelines.images import image_io
 
 if TYPE_CHECKING:
     from cnnapp.predictor import Predictor
@@ -33,14 +33,14 @@ def certify(served: ServedModel) -> Certificate:
     import tensorflow as tf
 
     from layers.fully_convolutional.certificate import EXACT, compare
-    from pipelines import images
-    from pipelines.scan import ScanSpec, level
+    from pipelines.detection.sliding_window import ScanSpec, level
+    from pipelines.images import preprocessing
 
     if served.card.task != "detection":
         raise ModelError(f"{served.directory}: is for {served.card.task}; only detection looks at windows")
     spec = ScanSpec.from_json(served.card.input)
     scale = tf.constant(float(served.card.training["scale"]))
-    pixels = level(images.decode(tf.constant(read_golden(served.directory).inputs[0])), scale, spec)
+    pixels = level(preprocessing.decode(tf.constant(read_golden(served.directory).inputs[0])), scale, spec)
 
     def run(pixels: np.ndarray) -> list[np.ndarray]:
         return [served.run("windows", pixels=tf.constant(pixels))["outputs"].numpy()]
@@ -109,7 +109,7 @@ def verify_tiling(predictor: Predictor, tile: int) -> TilingDifference:
 
 def _example(served: ServedModel, side: int) -> np.ndarray:
     """Repeat an example of the model's own until it is at least so large, and of a size that no piece divides."""
-    one = np.asarray(intake.open_rgb(read_golden(served.directory).inputs[0]))
+    one = np.asarray(image_io.open_rgb(read_golden(served.directory).inputs[0]))
     height, width = side + 13, side + 29
     copies = -(-height // one.shape[0]), -(-width // one.shape[1]), 1
     return np.tile(one, copies)[:height, :width]
@@ -118,10 +118,10 @@ def _example(served: ServedModel, side: int) -> np.ndarray:
 def _maps(served: ServedModel, pixels: np.ndarray, tile: int) -> TilingDifference:
     import tensorflow as tf
 
-    from pipelines.mosaic import Mosaic
-    from pipelines.rasters import open_raster
+    from pipelines.images.windowed_reader import open_raster
+    from pipelines.segmentation.tiled import Mosaic
 
-    whole = served.run("probabilities", image_bytes=tf.constant(intake.read(pixels)))["probabilities"].numpy()
+    whole = served.run("probabilities", image_bytes=tf.constant(image_io.read(pixels)))["probabilities"].numpy()
     with open_raster(pixels) as raster:
         mosaic = Mosaic(served, raster, tile)
         largest, other = 0.0, 0
@@ -150,7 +150,7 @@ def _boxes(predictor: Predictor, pixels: np.ndarray, tile: int) -> TilingDiffere
         left.remove(best)
     if left:
         # Pieces are not limited in number: below the last object of a full answer there may be others.
-        limit = predictor.served([intake.read(pixels)])["scores"].shape[1]
+        limit = predictor.served([image_io.read(pixels)])["scores"].shape[1]
         lowest = float(whole.scores.min()) if len(whole) >= limit else -1.0
         other += sum(float(parts.scores[i]) > lowest for i in left)
     return TilingDifference((pixels.shape[0], pixels.shape[1]), tile, largest, other, "objects")

@@ -17,8 +17,8 @@ from typing import IO
 
 import numpy as np
 
-from pipelines.artifact import GOLDEN_TOLERANCE, ServedModel, read_golden
-from pipelines.errors import ConfigError, ModelError
+from pipelines.artifacts.served_model import GOLDEN_TOLERANCE, ServedModel, read_golden
+from pipelines.core.errors import ConfigError, ModelError
 
 __all__ = [
     "WAYS",

@@ -54,7 +54,7 @@ class Shot:
 
 def answer_scenes(page: Any) -> None:
     """Upload scenes that are drawn here, and wait for the answers."""
-    from pipelines.data import scenes
+    from pipelines.data.embedded import scenes
 
     folder = Path(tempfile.mkdtemp())
     paths = []

@@ -32,7 +32,7 @@ def main() -> None:
 
     import cnnapp
     from pipelines.data import segmentation
-    from pipelines.masks import colours
+    from pipelines.images.masks import colours
 
     model = cnnapp.load(options.model)
     part = segmentation.load(options.data, ignore=options.ignore).test

@@ -1,6 +1,6 @@
 """From labelled images to a SavedModel: sources, models, the training loop, export.
 
-Each task is one module with the same hooks (:class:`pipelines.task.Task`)::
+Each task is one module with the same hooks (:class:`pipelines.training.task.Task`)::
 
     from pipelines import classification
 

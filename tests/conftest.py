@@ -112,7 +112,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def quiet():
     """A reporter that says nothing."""
-    from pipelines.progress import Reporter
+    from pipelines.core.progress import Reporter
 
     return Reporter(quiet=True)
 

@@ -62,7 +62,7 @@ def test_help_imports_neither_tensorflow_nor_keras():
 def test_tensorflow_is_not_imported_before_a_model_is_loaded():
     """It is imported there in a way that keeps its start-up chatter from the user."""
     code = (
-        "import sys, cnnapp.answering, cnnapp.predictor, pipelines.mosaic_files; "
+        "import sys, cnnapp.answering, cnnapp.predictor, pipelines.segmentation.tiled_files; "
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

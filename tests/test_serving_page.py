@@ -15,7 +15,7 @@ from typer.main import get_command
 from cnnapp.cli import app
 from cnnapp.service.limits import Limits
 from cnnapp.service.metrics import Metrics
-from pipelines.serving import ImageServing, MaskServing, ScanServing
+from pipelines.artifacts.serving_module import ImageServing, MaskServing, ScanServing
 
 PAGE = (ROOT / "docs" / "serving.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

@@ -16,7 +16,7 @@ from conftest import ROOT
 from PIL import Image, ImageOps
 
 import cnnapp
-from pipelines.artifact import GOLDEN_TOLERANCE, read_card, read_golden
+from pipelines.artifacts.served_model import GOLDEN_TOLERANCE, read_card, read_golden
 
 CLASSIFIERS = ["digits/1", "digits-lenet5/1", "fashion/1"]
 SEGMENTATION = "digit-segmentation/1"

@@ -17,9 +17,9 @@ from PIL import Image, ImageOps
 
 import cnnapp
 from cnnapp import ways_in
-from pipelines import intake
-from pipelines.artifact import ServedModel, as_numpy
-from pipelines.data import scenes
+from pipelines.artifacts.served_model import ServedModel, as_numpy
+from pipelines.data.embedded import scenes
+from pipelines.images import image_io
 
 MODELS = {"classification": "fashion/1", "detection": "digit-scenes/1", "segmentation": "digit-segmentation/1"}
 SCORES = ("scores", "confidence", "boxes")
@@ -112,7 +112,7 @@ def _compare(task: str, name: str, found: dict[str, np.ndarray]) -> None:
 
 
 def by_python(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    return {name: served(task)([intake.read(folder / name)]) for name in FILES}
+    return {name: served(task)([image_io.read(folder / name)]) for name in FILES}
 
 
 def by_tensorflow_alone(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -130,7 +130,7 @@ def by_the_page(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
 
 def _sent(folder: Path) -> list[bytes]:
     """Return what a client sends who brings other formats to those that the graph reads."""
-    return [intake.read(folder / name) for name in FILES]
+    return [image_io.read(folder / name) for name in FILES]
 
 
 def _cut(batch: dict[str, np.ndarray], task: str) -> dict[str, dict[str, np.ndarray]]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from pipelines.artifact import ModelCard
-from pipelines.palette import class_colours, is_background
+from pipelines.artifacts.served_model import ModelCard
+from pipelines.images.palette import class_colours, is_background
 
 __all__ = ["legend", "switches"]
 

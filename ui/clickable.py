@@ -9,7 +9,7 @@ import altair as alt
 import streamlit as st
 from PIL import Image
 
-from pipelines import intake
+from pipelines.images import image_io
 
 __all__ = ["clickable"]
 
@@ -41,7 +41,7 @@ def clickable(
 
     height, width = size
     wide, high = (max(_LEAST, _SIDE * side / max(size)) for side in (width, height))
-    url = "data:image/png;base64," + base64.b64encode(intake.encode(picture)).decode()
+    url = "data:image/png;base64," + base64.b64encode(image_io.encode(picture)).decode()
     background = (
         alt.Chart(alt.Data(values=[{"url": url}]))
         .mark_image(width=wide, height=high, aspect=False)

@@ -14,7 +14,7 @@ from cnnapp.difference_pictures import draw_pixels, only_alone
 from cnnapp.labelled import LABELLED, labelled_images
 from cnnapp.training_command import another_command
 from cnnapp.uploads import label_of
-from pipelines.artifact import ModelCard
+from pipelines.artifacts.served_model import ModelCard
 from ui import address, classes, images, models
 from ui.areas import LARGEST
 

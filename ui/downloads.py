@@ -10,7 +10,7 @@ from PIL import Image
 
 from cnnapp import answer_files
 from cnnapp.results import Answer, Classification, Detections, Segmentation, to_rows
-from pipelines.artifact import ModelCard
+from pipelines.artifacts.served_model import ModelCard
 
 __all__ = ["files", "table"]
 

@@ -13,13 +13,13 @@ from cnnapp.inside import Unit
 from cnnapp.reduced import Reduced, quick
 from cnnapp.shown import Shown
 from cnnapp.sights import draw_boxes
-from pipelines import intake
+from pipelines.images import image_io
 from ui import address, images, models
 from ui.clickable import clickable
 
 __all__ = ["page"]
 
-_TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
+_TYPES = sorted(extension.removeprefix(".") for extension in image_io.EXTENSIONS)
 _LARGEST = 1600
 """The longest side of what is sent to the browser, in pixels."""
 _ANSWER = "what is decided"
@@ -231,7 +231,7 @@ _DECISIONS = {
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _picture(data: bytes) -> bytes:
-    return intake.encode(stretched(fitted(intake.open_rgb(data), 960, _LARGEST)))
+    return image_io.encode(stretched(fitted(image_io.open_rgb(data), 960, _LARGEST)))
 
 
 @st.cache_resource(show_spinner="looking for evidence", max_entries=16)

@@ -8,13 +8,13 @@ import streamlit as st
 
 import cnnapp
 from cnnapp import uploads
-from pipelines import intake
-from pipelines.artifact import read_golden
+from pipelines.artifacts.served_model import read_golden
+from pipelines.images import image_io
 
 __all__ = ["choose", "examples", "picture"]
 
 _FILES, _EXAMPLES, _CAMERA = "Files", "Examples", "Camera"
-_TYPES = [*sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS), "zip"]
+_TYPES = [*sorted(extension.removeprefix(".") for extension in image_io.EXTENSIONS), "zip"]
 _UNPACKED = "unpacked uploads"
 
 
@@ -97,6 +97,6 @@ def _choose_examples(models: Sequence[cnnapp.Predictor]) -> list[tuple[str, byte
 @st.cache_data(max_entries=256, show_spinner=False)
 def picture(data: bytes) -> bytes:
     """Return what the browser shows: upright, and enlarged by whole pixels where it is tiny."""
-    found = intake.open_rgb(data, max_side=640)
+    found = image_io.open_rgb(data, max_side=640)
     factor = max(1, 240 // max(found.size))
-    return intake.encode(found.resize((found.width * factor, found.height * factor), resample=0))
+    return image_io.encode(found.resize((found.width * factor, found.height * factor), resample=0))

@@ -6,8 +6,8 @@ from importlib import import_module
 
 import streamlit as st
 
-from pipelines.errors import CnnAppError
-from pipelines.quiet import import_tensorflow
+from pipelines.core.errors import CnnAppError
+from pipelines.core.tensorflow_import import import_tensorflow
 from ui import address
 
 __all__ = ["page"]

@@ -10,8 +10,8 @@ import cnnapp
 from cnnapp import card_text, saved_models
 from cnnapp.card_pictures import card_pictures, history_pictures
 from cnnapp.training_command import training_command
-from pipelines.artifact import ModelCard, check_files
-from pipelines.evaluation import Picture
+from pipelines.artifacts.served_model import ModelCard, check_files
+from pipelines.reporting.report import Picture
 from ui import models
 
 __all__ = ["page"]

@@ -8,7 +8,7 @@ import streamlit as st
 
 import cnnapp
 from cnnapp import saved_models
-from pipelines.artifact import ModelCard, read_card
+from pipelines.artifacts.served_model import ModelCard, read_card
 from ui import address
 
 __all__ = ["choose", "choose_card", "load", "offered"]

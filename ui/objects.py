@@ -6,7 +6,7 @@ import streamlit as st
 
 import cnnapp
 from cnnapp.score_maps import draw_score_map
-from pipelines import intake
+from pipelines.images import image_io
 
 __all__ = ["show", "thresholds"]
 
@@ -53,6 +53,6 @@ def show(model: cnnapp.Predictor, answer: cnnapp.Detections, image: bytes, opaci
         help="How sure the model is of a class in every window, before boxes that overlap are dropped.",
     )
     if chosen is not None:
-        drawn = draw_score_map(model, intake.open_rgb(image), list(answer.class_names).index(chosen))
+        drawn = draw_score_map(model, image_io.open_rgb(image), list(answer.class_names).index(chosen))
         text = f"score of {chosen} at every window: dark is 0, bright is 1"
         st.image(drawn, caption=text, width="stretch", alt=f"{answer.source}: {text}")

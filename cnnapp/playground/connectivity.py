@@ -12,7 +12,7 @@ import layers
 from cnnapp.playground import colours, svg
 from layers.analysis.conv_matrix import convolution_matrix
 from layers.analysis.cost import costs
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
 
 __all__ = ["KINDS", "Count", "connections", "count", "draw_connections"]
 

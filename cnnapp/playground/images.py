@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines import intake
-from pipelines.data import scenes
+from pipelines.data.embedded import scenes
+from pipelines.images import image_io
 
 __all__ = ["EXAMPLES", "SIDE", "example", "grey"]
 
@@ -43,11 +43,11 @@ def example(name: str, side: int = SIDE) -> np.ndarray:
     return grey(draw(), side, name)
 
 
-def grey(source: intake.ImageInput, side: int = SIDE, name: str | None = None) -> np.ndarray:
+def grey(source: image_io.ImageInput, side: int = SIDE, name: str | None = None) -> np.ndarray:
     """Return an image as grey levels.
 
     Args:
-        source: as for `pipelines.intake.read`.
+        source: as for `pipelines.images.image_io.read`.
         side: the longest side that it may have, in pixels; larger images are scaled down.
         name: how error messages call it.
 
@@ -63,7 +63,7 @@ def grey(source: intake.ImageInput, side: int = SIDE, name: str | None = None) -
         >>> grey(np.full((4, 6, 3), 200, np.uint8))[0, 0]
         np.float32(200.0)
     """
-    return np.asarray(intake.open_rgb(source, side, name).convert("L"), np.float32)
+    return np.asarray(image_io.open_rgb(source, side, name).convert("L"), np.float32)
 
 
 def _photograph(file: str) -> np.ndarray:

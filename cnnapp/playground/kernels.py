@@ -17,7 +17,7 @@ from layers.convolutional.filter_bank import (
 )
 from layers.core.geometry import ConvGeometry
 from layers.core.padding import pad
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
 
 __all__ = ["NAMES", "SIZES", "PixelSum", "adds_to_zero", "filtered", "kernel", "normalised", "pixel_sum", "sizes_for"]
 

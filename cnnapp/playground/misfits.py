@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
 
 __all__ = ["misfit"]
 

@@ -13,7 +13,7 @@ from keras import ops
 from cnnapp.playground.grids import number
 from layers import L2Pooling2D, LpPooling2D
 from layers.core.geometry import ConvGeometry
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
 
 __all__ = ["KINDS", "Pooling"]
 

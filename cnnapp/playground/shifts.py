@@ -12,7 +12,7 @@ from keras import ops
 
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
 from layers.core.geometry import ConvGeometry
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
 
 __all__ = ["KINDS", "ShiftTest", "shift", "shift_test"]
 

@@ -13,8 +13,9 @@ from cnnapp.outputs import first_line, undecodable
 from cnnapp.service import batches, protocol, ranges, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.protocol import Refusal, Request
-from pipelines import intake, memory
-from pipelines.errors import DataError, ImageTooLargeError
+from pipelines.artifacts import memory
+from pipelines.core.errors import DataError, ImageTooLargeError
+from pipelines.images import image_io
 
 __all__ = ["LoadedModel"]
 
@@ -32,7 +33,7 @@ class LoadedModel:
     """
 
     def __init__(self, directory: Path, limits: Limits) -> None:
-        from pipelines.artifact import ServedModel
+        from pipelines.artifacts.served_model import ServedModel
 
         self._limits = limits
         self._served = ServedModel(directory)
@@ -45,7 +46,7 @@ class LoadedModel:
         import tensorflow as tf
         from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-        from pipelines.artifact import WARMUP
+        from pipelines.artifacts.served_model import WARMUP
 
         path = self._served.directory / WARMUP
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator() if path.is_file() else ():
@@ -76,8 +77,8 @@ class LoadedModel:
 
     def _image(self, data: bytes, name: str, request: Request) -> bytes:
         try:
-            self._check_size(intake.size_of(data, name), name, request)
-            return intake.read(data, name)
+            self._check_size(image_io.size_of(data, name), name, request)
+            return image_io.read(data, name)
         except ImageTooLargeError:
             raise Refusal(400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}") from None
         except DataError as error:
@@ -85,7 +86,7 @@ class LoadedModel:
 
     @property
     def _most(self) -> int:
-        return min(self._limits.pixels, intake.MAX_PIXELS)
+        return min(self._limits.pixels, image_io.MAX_PIXELS)
 
     def _check_size(self, size: tuple[int, ...], name: str, request: Request) -> None:
         """Refuse an image that is too large, or whose answer would not fit into memory."""
@@ -119,7 +120,7 @@ class LoadedModel:
     def _largest(self, request: Request) -> tuple[int, int]:
         if _IMAGES not in request.inputs or "bytes_per_pixel" not in self.card.input:
             return 0, 0
-        sizes = [intake.size_of(data, _IMAGES) for data in request.inputs[_IMAGES].ravel()] or [(0, 0)]
+        sizes = [image_io.size_of(data, _IMAGES) for data in request.inputs[_IMAGES].ravel()] or [(0, 0)]
         return max(height for height, _ in sizes), max(width for _, width in sizes)
 
     def _call(self, requests: list[Request]) -> list[tuple[dict[str, np.ndarray], int] | Refusal]:
@@ -158,7 +159,7 @@ def _refusal(request: Request, error: Any) -> Refusal:
     """Say why TensorFlow has no answer to a request; only where an image cannot be decoded it is the image."""
     import tensorflow as tf
 
-    from pipelines import images
+    from pipelines.images import preprocessing as images
 
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return Refusal(429, "there is not enough memory to answer this request")

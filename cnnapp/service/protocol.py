@@ -24,7 +24,7 @@ import numpy as np
 import orjson
 
 from cnnapp.service.signatures import DEFAULT, Signature, TensorSpec
-from pipelines.errors import unknown
+from pipelines.core.errors import unknown
 
 __all__ = ["Refusal", "Request", "read_request", "to_json", "write_error", "write_outputs"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from cnnapp.service.protocol import Refusal
-from pipelines.config import Scale, Scales
+from pipelines.training.config import Scale, Scales
 
 __all__ = ["check"]
 

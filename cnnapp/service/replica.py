@@ -19,7 +19,7 @@ from cnnapp.service import batches, loopback, protocol, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.model import LoadedModel
 from cnnapp.service.protocol import Refusal, Request
-from pipelines.quiet import import_tensorflow
+from pipelines.core.tensorflow_import import import_tensorflow
 
 __all__ = ["ModelReplica", "Reply"]
 

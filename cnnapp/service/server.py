@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from cnnapp import ports
 from cnnapp.service import loopback
 from cnnapp.service.limits import Limits
-from pipelines.artifact import check_files, read_card
-from pipelines.errors import ConfigError, ModelError, ServiceError
+from pipelines.artifacts.served_model import check_files, read_card
+from pipelines.core.errors import ConfigError, ModelError, ServiceError
 
 if TYPE_CHECKING:
     from cnnapp.service.gateway import Gateway

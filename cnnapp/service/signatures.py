@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.errors import ModelError
+from pipelines.core.errors import ModelError
 
 __all__ = ["DEFAULT", "Signature", "TensorSpec", "read_metadata", "read_signatures"]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.data import detection, digits, folder, segmentation, tfds
+from pipelines.core.errors import DataError, unknown
+from pipelines.data import detection, segmentation
+from pipelines.data.embedded import digits
+from pipelines.data.formats import class_folders
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
-from pipelines.errors import DataError, unknown
+from pipelines.data.tfds import builder
 
 __all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "detection", "everything", "load", "segmentation"]
 
@@ -32,12 +35,12 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits:
         (10, 1797)
     """
     if data.startswith("tfds:"):
-        return tfds.load(data.removeprefix("tfds:"), data_dir, seed)
+        return builder.load(data.removeprefix("tfds:"), data_dir, seed)
     if data == "digits":
         return digits.load(seed)
     path = Path(data).expanduser()
     if path.exists():
-        return folder.load(path, seed)
+        return class_folders.load(path, seed)
     if len(path.parts) == 1:
         raise DataError(unknown("data source", data, ["digits", "tfds:NAME", "a folder with a folder per class"]))
     raise DataError(f"{data}: there is no such folder")

@@ -1,7 +1,7 @@
 """Sources of labelled objects behind one name, as given to ``--data``.
 
 A format is a module with ``recognises``, and ``read`` from a path to what is written there, in the records of
-:mod:`pipelines.data.formats`: every image, the part that the format states for it, and the objects. What follows is
+:mod:`pipelines.data.formats.annotations`: every image, the part that the format states for it, and the objects. What follows is
 the same for all: the split, the objects that are left out, the images read as they are asked for.
 
 Boxes are in pixels of the upright image (EXIF orientation applied): formats do not say, and the tools that people draw
@@ -19,10 +19,9 @@ from types import ModuleType
 
 import numpy as np
 
-from pipelines import intake
-from pipelines.boxes import Objects
-from pipelines.data.formats import Annotated, Annotations, Fault, to_pixels, upright_size, with_area
-from pipelines.data.parts import (
+from pipelines.core.errors import DataError
+from pipelines.data.formats.annotations import Annotated, Annotations, Fault, to_pixels, upright_size, with_area
+from pipelines.data.partition import (
     are_mirrored,
     assign,
     find_format,
@@ -35,7 +34,8 @@ from pipelines.data.parts import (
     tested_on,
 )
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
-from pipelines.errors import DataError
+from pipelines.images import image_io
+from pipelines.images.boxes import Objects
 
 __all__ = ["is_detection", "load", "load_whole", "read", "refuse_gaps"]
 
@@ -76,10 +76,11 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | Non
         >>> splits.train.size, example.id, example.label.boxes.shape[1]
         (2000, 'scenes/train/0', 4)
     """
-    from pipelines.data import scenes, tfds_objects
+    from pipelines.data.embedded import scenes
+    from pipelines.data.tfds import boxes
 
     if data == "scenes" or data.startswith("tfds:"):
-        drawn = scenes.load(seed) if data == "scenes" else tfds_objects.load(data.removeprefix("tfds:"), data_dir, seed)
+        drawn = scenes.load(seed) if data == "scenes" else boxes.load(data.removeprefix("tfds:"), data_dir, seed)
         return drawn if test is None else tested_on(drawn, load_whole(test, data_dir, seed), _relabel)
     path = Path(data)
     found = read(path, refuse)
@@ -158,9 +159,9 @@ def is_detection(data: str, data_dir: Path | None = None) -> bool:
         >>> is_detection("scenes"), is_detection("digits")
         (True, False)
     """
-    from pipelines.data import tfds_objects
+    from pipelines.data.tfds import boxes
 
-    return is_kind(data, "scenes", lambda tfds: tfds_objects.has_objects(tfds, data_dir), _format)
+    return is_kind(data, "scenes", lambda tfds: boxes.has_objects(tfds, data_dir), _format)
 
 
 def read(path: Path, fault: Fault) -> Annotations:
@@ -168,7 +169,7 @@ def read(path: Path, fault: Fault) -> Annotations:
 
     Args:
         path: a file or a folder of one of the formats.
-        fault: is called with each thing that is wrong; :func:`pipelines.data.parts.refuse` raises the first.
+        fault: is called with each thing that is wrong; :func:`pipelines.data.partition.refuse` raises the first.
 
     Returns:
         What is written there, less what was wrong.
@@ -184,10 +185,10 @@ def read(path: Path, fault: Fault) -> Annotations:
 
 
 def _format(path: Path) -> ModuleType | None:
-    from pipelines.data import coco, voc, windows, yolo
+    from pipelines.data.formats import coco, voc, window_folders, yolo
 
     # A folder of windows may hold a stray .json, so that it is asked before COCO.
-    return next((module for module in (voc, yolo, windows, coco) if module.recognises(path)), None)
+    return next((module for module in (voc, yolo, window_folders, coco) if module.recognises(path)), None)
 
 
 # === From annotations to splits ===
@@ -220,7 +221,7 @@ def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequenc
 
 def _split(name: str, images: list[Annotated]) -> Split[Objects]:
     def read_one(one: Annotated) -> Example[Objects]:
-        image = intake.read(one.path)
+        image = image_io.read(one.path)
         sized = one.relative and len(one.objects) > 0
         return Example(
             one.id, image, to_pixels(one.objects, upright_size(image, str(one.path))) if sized else one.objects

@@ -1,7 +1,7 @@
 """Sources of images with the class of every pixel behind one name, as given to ``--data``.
 
 A format is a module with ``recognises``, and ``read`` from a path to what lies there, in the records of
-:mod:`pipelines.data.mask_formats`: every image, the part that the format states for it, its mask, and what the values
+:mod:`pipelines.data.masks.mask_set`: every image, the part that the format states for it, its mask, and what the values
 of masks stand for. What follows is the same for all: the split, and images and masks read as they are asked for.
 
 A mask is the upright image's: one of the size in which the image is stored is turned with it, as EXIF says. Of pixels
@@ -20,11 +20,11 @@ from types import ModuleType
 
 import numpy as np
 
-from pipelines import intake
-from pipelines.data.class_tables import ClassTable
-from pipelines.data.formats import Fault
-from pipelines.data.mask_formats import Masked, MaskSet, label
-from pipelines.data.parts import (
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.data.formats.annotations import Fault
+from pipelines.data.masks.class_table import ClassTable
+from pipelines.data.masks.mask_set import Masked, MaskSet, label
+from pipelines.data.partition import (
     are_mirrored,
     assign,
     find_format,
@@ -37,8 +37,8 @@ from pipelines.data.parts import (
     tested_on,
 )
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
-from pipelines.errors import ConfigError, DataError
-from pipelines.masks import IGNORED
+from pipelines.images import image_io
+from pipelines.images.masks import IGNORED
 
 __all__ = ["FEW", "is_segmentation", "load", "load_drawn", "load_whole", "read"]
 
@@ -132,13 +132,14 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0, ignore: i
 
 def load_drawn(data: str, data_dir: Path | None, seed: int, ignore: int | None) -> Splits[np.ndarray]:
     """Load a source that is not a path: ``"scenes"`` or ``"tfds:NAME"``; the arguments are those of :func:`load`."""
-    from pipelines.data import scenes, tfds_masks
+    from pipelines.data.embedded import scenes
+    from pipelines.data.tfds import masks
 
     if data == "scenes":
         if ignore is not None:
             raise ConfigError(f"ignore: received {ignore}; expected none, since every pixel of the scenes is known")
         return scenes.load_masks(seed)
-    return tfds_masks.load(data.removeprefix("tfds:"), data_dir, seed, ignore)
+    return masks.load(data.removeprefix("tfds:"), data_dir, seed, ignore)
 
 
 def _is_drawn(data: str) -> bool:
@@ -173,9 +174,9 @@ def is_segmentation(data: str, data_dir: Path | None = None) -> bool:
         >>> is_segmentation("scenes"), is_segmentation("digits")
         (True, False)
     """
-    from pipelines.data import tfds_masks
+    from pipelines.data.tfds import masks
 
-    return is_kind(data, "scenes", lambda tfds: tfds_masks.has_masks(tfds, data_dir), _format)
+    return is_kind(data, "scenes", lambda tfds: masks.has_masks(tfds, data_dir), _format)
 
 
 def read(path: Path, fault: Fault, ignore: int | None = None) -> MaskSet:
@@ -183,7 +184,7 @@ def read(path: Path, fault: Fault, ignore: int | None = None) -> MaskSet:
 
     Args:
         path: a file or a folder of one of the formats.
-        fault: is called with each thing that is wrong; :func:`pipelines.data.parts.refuse` raises the first.
+        fault: is called with each thing that is wrong; :func:`pipelines.data.partition.refuse` raises the first.
         ignore: as for :func:`load`.
 
     Returns:
@@ -200,10 +201,10 @@ def read(path: Path, fault: Fault, ignore: int | None = None) -> MaskSet:
 
 
 def _format(path: Path) -> ModuleType | None:
-    from pipelines.data import coco_masks, mask_folders, voc_masks
+    from pipelines.data.masks import coco, folders, voc
 
     # Folders of masks may hold a stray .json, so that they are asked before COCO.
-    return next((module for module in (voc_masks, mask_folders, coco_masks) if module.recognises(path)), None)
+    return next((module for module in (voc, folders, coco) if module.recognises(path)), None)
 
 
 # === From images and masks to splits ===
@@ -222,7 +223,7 @@ def _refuse_gaps(source: str, table: ClassTable, sizes: Mapping[str, int]) -> No
 
 def _splits(data: str, table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> Splits[np.ndarray]:
     def read_one(one: Masked) -> Example[np.ndarray]:
-        image = intake.read(one.path)
+        image = image_io.read(one.path)
         found = label(one, table)
         if found.strange:
             raise DataError(f"{one.mask.name}: {table.describe(found.strange, found.coloured)}")

@@ -20,8 +20,8 @@ Label = TypeVar("Label")
 class Example(Generic[Label]):
     """One labelled image: where it came from, its encoded bytes, and what the task learns of it.
 
-    For classification that is the index of its class; for detection its :class:`pipelines.boxes.Objects`; for
-    segmentation the class of each pixel, uint8 of the (height, width) of the upright image (:mod:`pipelines.masks`).
+    For classification that is the index of its class; for detection its :class:`pipelines.images.boxes.Objects`; for
+    segmentation the class of each pixel, uint8 of the (height, width) of the upright image (:mod:`pipelines.images.masks`).
     """
 
     id: str

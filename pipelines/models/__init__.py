@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import keras
 
-from pipelines.models import convnet, dilated_context, fcn, lenet5, unet
+from pipelines.models.backbones import convnet, lenet5
+from pipelines.models.segmenters import dilated_context, fcn, unet
 
 __all__ = ["CLASSIFIERS", "SEGMENTERS", "build_classifier", "default_pool", "default_size"]
 

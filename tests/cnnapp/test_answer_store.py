@@ -12,7 +12,7 @@ from conftest import draw_scene
 import cnnapp
 from cnnapp import answer_store
 from cnnapp.answer_store import AnswerStore
-from pipelines.errors import ConfigError, DataError, ImageTooLargeError
+from pipelines.core.errors import ConfigError, DataError, ImageTooLargeError
 
 
 def png(seed: int, size: tuple[int, int] = (37, 50)) -> bytes:

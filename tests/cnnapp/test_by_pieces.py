@@ -16,8 +16,10 @@ from cnnapp import by_pieces
 from cnnapp.large import LargeSegmentation
 from cnnapp.predictor import Predictor
 from cnnapp.results import Detections
-from pipelines import intake, memory, mosaic
-from pipelines.errors import ConfigError, DataError, ModelError
+from pipelines.artifacts import memory
+from pipelines.core.errors import ConfigError, DataError, ModelError
+from pipelines.images import image_io
+from pipelines.segmentation import tiled
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_decoded(
 
 
 def test_an_image_of_too_many_pixels_names_the_flag(segmenters: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(intake, "MAX_PIXELS", 5000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 5000)
     model, image = cnnapp.load("painted"), Image.new("RGB", (101, 100))
     with pytest.raises(DataError, match=r"101 x 100 pixels; at most 5,000 .* --tile 1024"):
         model.predict(image_bytes(image))
@@ -114,7 +116,7 @@ def test_a_png_of_too_many_pixels_is_written_by_windows(
     image = enlarged(painted, 130, 150)
     model = cnnapp.load("painted")
     whole = model.predict(image)[0]
-    monkeypatch.setattr(intake, "MAX_PIXELS", 5000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 5000)
     written = model.segment_to(image_bytes(Image.fromarray(image)), tmp_path / "mask.tif", 64)
     np.testing.assert_array_equal(written.mask_rows(0, 130), whole.class_map)
     with pytest.raises(DataError, match="too large for that"):
@@ -188,7 +190,7 @@ def test_an_answer_that_cannot_be_drawn_is_given(run, painted: Path, tmp_path: P
 def test_boxes_are_drawn_on_a_small_version_of_a_large_image(kind: str, monkeypatch: pytest.MonkeyPatch):
     pixels = np.full((1200, 6000, 3), 90, np.uint8)
     found = Detections("a.png", np.array([[3000, 300, 4200, 900]], "float32"), np.ones(1), np.zeros(1, int), ("cat",))
-    monkeypatch.setattr(intake, "MAX_PIXELS", 1_000_000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 1_000_000)
     drawn = np.asarray(found.draw(pixels if kind == "array" else image_bytes(Image.fromarray(pixels), kind)))
     assert drawn.shape == (400, 2000, 3)  # of every third pixel
     changed = np.argwhere((drawn != 90).any(-1))
@@ -209,7 +211,7 @@ def test_a_finished_mask_is_not_computed_again(
         raise AssertionError("is computed again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(mosaic.Mosaic, "_inputs", refuse)
+        patch.setattr(tiled.Mosaic, "_inputs", refuse)
         steps: list[tuple[int, int]] = []
         again = model.segment_to(tmp_path / "image.png", path, 64, advance=lambda *step: steps.append(step))
         assert steps == [(6, 6)]

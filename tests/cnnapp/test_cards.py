@@ -16,7 +16,7 @@ from cnnapp import card_text, train_commands
 from cnnapp.card_pictures import card_pictures, history_pictures
 from cnnapp.cli import app
 from cnnapp.training_command import configuration, training_command
-from pipelines.artifact import ModelCard, read_card
+from pipelines.artifacts.served_model import ModelCard, read_card
 
 SHIPPED = ["digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation"]
 

@@ -12,8 +12,8 @@ from cnnapp.comparison import ClassDifference, Verdict, common_classes, compare,
 from cnnapp.difference_pictures import draw_pixels, only_alone
 from cnnapp.labelled import LABELLED, labelled_images
 from cnnapp.results import Classification, Detections, Segmentation
-from pipelines.artifact import read_card
-from pipelines.errors import ConfigError, DataError
+from pipelines.artifacts.served_model import read_card
+from pipelines.core.errors import ConfigError, DataError
 
 
 def classified(scores, names=("cat", "dog"), source="a.png") -> Classification:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, draw_scene
 
-from pipelines.artifact import CARD, read_card
+from pipelines.artifacts.served_model import CARD, read_card
 from pipelines.data import detection
 
 

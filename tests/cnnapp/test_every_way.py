@@ -10,8 +10,8 @@ import pytest
 
 from cnnapp import ways_in
 from cnnapp.outputs import from_answers, to_answers
-from pipelines.artifact import ServedModel, read_golden
-from pipelines.errors import ModelError
+from pipelines.artifacts.served_model import ServedModel, read_golden
+from pipelines.core.errors import ModelError
 
 
 def test_verify_answers_by_every_way_and_says_how_far_each_is(models: Path, command_line):

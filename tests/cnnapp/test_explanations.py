@@ -24,9 +24,9 @@ from cnnapp.influence import log_odds, of_unit
 from cnnapp.shown import Shown, show
 from cnnapp.sights import Sight, draw_boxes
 from layers.analysis.receptive_field import unit_support
-from pipelines import intake
-from pipelines.artifact import read_golden
-from pipelines.errors import ConfigError, DataError, ModelError
+from pipelines.artifacts.served_model import read_golden
+from pipelines.core.errors import ConfigError, DataError, ModelError
+from pipelines.images import image_io
 
 KINDS = {"classification": "trained", "detection": "detector", "segmentation": "segmenter"}
 
@@ -272,7 +272,7 @@ def test_a_field_holds_all_influence_and_grows_from_layer_to_layer(model: cnnapp
 def test_the_decision_of_a_pixel_is_the_served_one(segmenter, place: tuple[float, float]):
     model = cnnapp.Predictor(segmenter.path)
     picture = picture_for(model)
-    data = tf.constant(intake.read(picture))
+    data = tf.constant(image_io.read(picture))
     probabilities = model.served.run("probabilities", image_bytes=data)["probabilities"].numpy()
     inside, shown = model.inside, model.inside.shown(picture)
     found = inside.decide(shown, *place)
@@ -342,7 +342,7 @@ def test_models_of_earlier_versions_say_how_to_get_what_they_lack(trained, monke
 def test_images_whose_maps_would_not_fit_are_refused(
     fixture: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ):
-    from pipelines import memory
+    from pipelines.artifacts import memory
 
     model = cnnapp.Predictor(request.getfixturevalue(fixture).path)
     large = Image.new("L", (6000, 5000))

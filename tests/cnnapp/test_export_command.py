@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import onnx_format
+from pipelines.export import onnx
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_model_that_does_not_exist_is_said(run):
 
 
 def test_a_missing_extra_is_said(run, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(onnx_format.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(onnx.importlib.util, "find_spec", lambda name: None)
     status, _, err = run("export", "shapes", "--format", "onnx")
     assert status == 2
     assert "pip install 'cnnapp[onnx]'" in err

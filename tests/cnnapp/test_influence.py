@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from cnnapp import explanations
 from cnnapp.influence import ONE_AT_A_TIME
-from pipelines.artifact import read_golden
+from pipelines.artifacts.served_model import read_golden
 
 # In a process of its own: what it guards against ends the process, without an error to catch.
 SCRIPT = """

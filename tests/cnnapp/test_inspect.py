@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cnnapp import cli, inspect
-from pipelines.errors import CnnAppError, ConfigError, ModelError
+from pipelines.core.errors import CnnAppError, ConfigError, ModelError
 
 
 def run(*arguments: object, width: int = 200, fails: type[CnnAppError] | None = None) -> str:

@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 import cnnapp
-from pipelines import intake, memory
-from pipelines.artifact import ServedModel
-from pipelines.labelling import LabelSpec
-from pipelines.mosaic import Mosaic
-from pipelines.rasters import open_raster
-from pipelines.tiling import Halo
+from pipelines.artifacts import memory
+from pipelines.artifacts.served_model import ServedModel
+from pipelines.images import image_io
+from pipelines.images.windowed_reader import open_raster
+from pipelines.segmentation.dense_prediction import LabelSpec
+from pipelines.segmentation.tiled import Mosaic
+from pipelines.segmentation.tiling import Halo
 
 
 def stored(image: Image.Image, kind: str) -> bytes:
@@ -89,7 +90,7 @@ def test_what_does_not_fit_is_refused_before_it_is_decoded(
     data = stored(image, kind)
     (tmp_path / "image").write_bytes(data)
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
-    monkeypatch.setattr(intake, "encode", lambda *_: pytest.fail("was decoded"))
+    monkeypatch.setattr(image_io, "encode", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(cnnapp.DataError, match=r"300 x 200 pixels would take .* --tile 1024"):
         model.predict(tmp_path / "image" if as_path else data)
 
@@ -97,7 +98,7 @@ def test_what_does_not_fit_is_refused_before_it_is_decoded(
 @pytest.mark.parametrize("kind", [np.asarray, lambda image: image])
 def test_arrays_and_pictures_are_refused_before_they_are_encoded(model, kind, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
-    monkeypatch.setattr(intake, "encode", lambda *_: pytest.fail("was encoded"))
+    monkeypatch.setattr(image_io, "encode", lambda *_: pytest.fail("was encoded"))
     with pytest.raises(cnnapp.DataError, match="300 x 200 pixels would take"):
         model.predict(kind(Image.new("RGB", (300, 200))))
 
@@ -106,7 +107,7 @@ def test_arrays_and_pictures_are_refused_before_they_are_encoded(model, kind, mo
 def test_an_image_that_pillow_calls_a_bomb_is_refused_in_our_words(model, side: int, monkeypatch: pytest.MonkeyPatch):
     data = stored(Image.new("RGB", (side, side)), "TIFF")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000 if side == 46 else 2000)
-    monkeypatch.setattr(intake, "MAX_PIXELS", 800)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 800)
     with pytest.raises(cnnapp.DataError, match=r"at most 800 .*--tile 1024"):
         model.predict(data)
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from cnnapp import ports
-from pipelines.errors import ConfigError, ServiceError
+from pipelines.core.errors import ConfigError, ServiceError
 
 
 def test_a_port_that_is_held_is_nobody_elses(monkeypatch):

@@ -13,7 +13,7 @@ from PIL import Image
 
 import cnnapp
 from cnnapp import saved_models
-from pipelines.artifact import read_golden
+from pipelines.artifacts.served_model import read_golden
 
 
 @pytest.fixture

@@ -15,14 +15,15 @@ from PIL import Image
 
 import cnnapp
 from cnnapp.reduced import quick, reduced
-from pipelines import intake, memory
-from pipelines.errors import DataError
+from pipelines.artifacts import memory
+from pipelines.core.errors import DataError
+from pipelines.images import image_io
 
 
 @settings(max_examples=40)
 @given(width=st.integers(1, 90), height=st.integers(1, 90), most=st.integers(1, 3000))
 def test_an_image_is_reduced_to_its_limit_and_keeps_its_shape(width: int, height: int, most: int):
-    data = intake.encode(Image.new("L", (width, height)))
+    data = image_io.encode(Image.new("L", (width, height)))
     found = reduced(data, most)
     assert found.original == (height, width)
     with Image.open(io.BytesIO(found.data)) as picture:
@@ -49,7 +50,7 @@ def test_a_turned_photograph_keeps_its_upright_shape(tmp_path: Path):
 
 
 def test_classifiers_are_shown_one_size_so_that_nothing_is_reduced(trained, segmenter):
-    large = intake.encode(Image.new("L", (2000, 1000)))
+    large = image_io.encode(Image.new("L", (2000, 1000)))
     assert not quick(cnnapp.Predictor(trained.path), large)
     assert quick(cnnapp.Predictor(segmenter.path), large).size == (512, 1024)
 

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 import cnnapp
 from cnnapp.segmented import Segmentation
-from pipelines.palette import class_colours
+from pipelines.images.palette import class_colours
 
 
 def answer(class_map, names=("background", "disc", "cross"), confidence=1.0) -> Segmentation:
@@ -205,12 +205,12 @@ def test_a_set_with_boxes_and_masks_is_looked_over_for_both(run, boxed: Path):
 
 
 def test_boxes_that_cannot_be_read_at_all_do_not_hide_the_masks(run, boxed: Path, monkeypatch: pytest.MonkeyPatch):
-    from pipelines.data import object_checks
+    from pipelines.data.checks import detection
 
     def refuse(*_):
         raise cnnapp.DataError("the boxes: cannot be read")
 
-    monkeypatch.setattr(object_checks, "check", refuse)
+    monkeypatch.setattr(detection, "check", refuse)
     status, text = run("check", boxed)
     assert status == 1
     assert "the boxes: cannot be read" in text
@@ -219,7 +219,7 @@ def test_boxes_that_cannot_be_read_at_all_do_not_hide_the_masks(run, boxed: Path
 
 
 def test_scenes_are_looked_over_for_either_task(run, monkeypatch: pytest.MonkeyPatch):
-    from pipelines.data import scenes
+    from pipelines.data.embedded import scenes
 
     few = {"train": 60, "validation": 20, "test": 20}
     boxes, masks = scenes.load, scenes.load_masks

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnapp.uploads import Limits, gather, label_of, unpack
-from pipelines.errors import DataError
+from pipelines.core.errors import DataError
 
 
 def zipped(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:

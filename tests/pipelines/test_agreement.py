@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from pipelines.agreement import TOLERANCES, Agreement, agreement, questions
-from pipelines.artifact import ServedModel, as_numpy
-from pipelines.errors import ModelError
+from pipelines.artifacts.served_model import ServedModel, as_numpy
+from pipelines.core.errors import ModelError
+from pipelines.export.parity import TOLERANCES, Agreement, agreement, questions
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 Change = Callable[[dict[str, np.ndarray]], None]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.augment import POLICIES, Policy, augment
+from pipelines.training.augmentation import POLICIES, Policy, augment
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (64, 12, 10, 3), np.uint8)
 

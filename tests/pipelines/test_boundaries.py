@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
-from pipelines.boundaries import boundary, boundary_counts, tolerance_of
-from pipelines.masks import IGNORED
+from pipelines.images.masks import IGNORED
+from pipelines.segmentation.evaluation.boundaries import boundary, boundary_counts, tolerance_of
 
 
 def square(top: int, left: int, side: int = 10, size: tuple[int, int] = (40, 50)) -> np.ndarray:

@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.box_loss import detection_loss, detection_metrics, fit_of
-from pipelines.boxes import overlaps
-from pipelines.scan import ScanSpec
+from pipelines.detection.loss import detection_loss, detection_metrics, fit_of
+from pipelines.detection.sliding_window import ScanSpec
+from pipelines.images.boxes import overlaps
 
 SPEC = ScanSpec(window=(24, 24), stride=4, channels=1, reference=(10.0, 20.0), scales=(1.0,))
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import card_figures
-from pipelines.artifact import CARD, check_files, read_card
-from pipelines.card_figures import add_figures, completed
-from pipelines.errors import ModelError
+from pipelines.artifacts import card_figures
+from pipelines.artifacts.card_figures import add_figures, completed
+from pipelines.artifacts.served_model import CARD, check_files, read_card
+from pipelines.core.errors import ModelError
 
 NAMES = st.sampled_from("abcdef")
 FIGURES = st.recursive(

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.checkpoint import State, check_same_run, read, write
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
+from pipelines.training.checkpoint import State, check_same_run, read, write
 
 
 def test_what_is_written_is_read(tmp_path: Path):

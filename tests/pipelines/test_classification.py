@@ -10,11 +10,11 @@ import pytest
 from conftest import make_folder
 
 from pipelines import classification, data, detection
-from pipelines.artifact import read_golden
-from pipelines.classification import choose, class_weights
-from pipelines.config import ClassificationConfig
-from pipelines.errors import ConfigError, DataError
-from pipelines.run import check_name
+from pipelines.artifacts.served_model import read_golden
+from pipelines.classification.trainer import choose, class_weights
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.training.config import ClassificationConfig
+from pipelines.training.session import check_name
 
 
 def chosen(source: str, **options: object):
@@ -67,7 +67,7 @@ def test_a_deterministic_run_gives_the_same_bits(shapes: Path, tmp_path: Path):
     import sys
 
     code = (
-        "import sys; from pipelines import classification as c; from pipelines.progress import Reporter; "
+        "import sys; from pipelines import classification as c; from pipelines.core.progress import Reporter; "
         "t = c.train('x', root=sys.argv[1], reporter=Reporter(quiet=True), data=sys.argv[2], epochs=2, "
         "image_size=16, deterministic=True); "
         "print(t.card.files['golden/expected.json'], t.card.metrics['test']['log_loss'])"
@@ -132,7 +132,7 @@ def test_a_file_that_is_no_image_stops_training_by_name(tmp_path: Path, quiet):
 
 @pytest.mark.parametrize("task", [classification, detection])
 def test_the_module_has_the_hooks_of_a_task(task):
-    from pipelines.task import Task
+    from pipelines.training.task import Task
 
     assert task.__name__ == f"pipelines.{task.name}"
     for hook in Task.__annotations__:

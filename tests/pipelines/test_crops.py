@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.boxes import Objects
-from pipelines.crops import CropSpec, Scene, assign, crops, draw_view
-from pipelines.scan import ScanSpec
-from pipelines.views import sample
+from pipelines.detection.crops import CropSpec, Scene, assign, crops, draw_view
+from pipelines.detection.sliding_window import ScanSpec
+from pipelines.images.boxes import Objects
+from pipelines.training.random_views import sample
 
 SCAN = ScanSpec(window=(24, 32), stride=4, channels=1, reference=(12.0, 12.0), scales=(1.0,))
 SPEC = CropSpec(SCAN, cells=(9, 11), zoom=1.3, aspect=1.1, flip=True, turn=True, light=0.0)

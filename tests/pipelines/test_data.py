@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import data
-from pipelines.data import SPLIT_NAMES, checks
+from pipelines.core.errors import DataError
+from pipelines.data import SPLIT_NAMES
+from pipelines.data.checks import classification
 from pipelines.data.splits import split_of
-from pipelines.errors import DataError
 
 
 def ids(splits: data.Splits) -> dict[str, list[str]]:
@@ -139,17 +140,17 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path):
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from pipelines.data import folder
+    from pipelines.data.formats import class_folders
 
     make_folder(tmp_path, count=30)
-    images = folder._images
+    images = class_folders._images
 
     def refuse(path: Path) -> list[Path]:
         if path.name == "disc":
             raise PermissionError(13, "Permission denied")
         return images(path)
 
-    monkeypatch.setattr(folder, "_images", refuse)
+    monkeypatch.setattr(class_folders, "_images", refuse)
     with pytest.raises(DataError, match="disc: cannot be read: Permission denied"):
         data.load(str(tmp_path))
 
@@ -239,7 +240,7 @@ def test_real_fashion_mnist_is_split_as_published(shared_data: Path):
 
 
 def test_a_clean_source_has_no_problems(quiet):
-    found = checks.check("digits", None, 0, quiet)
+    found = classification.check("digits", None, 0, quiet)
     assert not found.problems
     assert found.summary[0].startswith("1,797 images")
 
@@ -252,7 +253,7 @@ def test_everything_that_is_wrong_is_listed_at_once(tmp_path: Path, quiet):
     shutil.copy(tmp_path / "train" / "cross" / "000-a.png", tmp_path / "test" / "cross" / "leak.png")
     shutil.copy(tmp_path / "train" / "cross" / "001-b.jpg", tmp_path / "train" / "disc" / "wrong.jpg")
     shutil.copy(tmp_path / "train" / "cross" / "002-c.gif", tmp_path / "train" / "cross" / "twice.gif")
-    text = "\n".join(map(str, checks.check(str(tmp_path), None, 0, quiet).problems))
+    text = "\n".join(map(str, classification.check(str(tmp_path), None, 0, quiet).problems))
     assert "empty: the class folder holds no image" in text
     assert "bad.png: is not an image" in text
     assert "cut.jpg: the file is empty" in text
@@ -266,6 +267,6 @@ def test_everything_that_is_wrong_is_listed_at_once(tmp_path: Path, quiet):
 def test_a_single_class_and_missing_parts_are_listed(tmp_path: Path, quiet):
     make_folder(tmp_path, count=3, parts=("train",))
     shutil.rmtree(tmp_path / "train" / "disc")
-    text = "\n".join(map(str, checks.check(str(tmp_path), None, 0, quiet).problems))
+    text = "\n".join(map(str, classification.check(str(tmp_path), None, 0, quiet).problems))
     assert "a single class" in text
     assert "no image falls into the test part" in text

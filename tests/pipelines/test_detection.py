@@ -12,10 +12,10 @@ import tensorflow as tf
 from conftest import draw_scene
 
 from pipelines import detection
-from pipelines.artifact import ServedModel, read_card, read_golden
-from pipelines.boxes import overlaps
-from pipelines.config import DetectionConfig
-from pipelines.errors import ConfigError, DataError
+from pipelines.artifacts.served_model import ServedModel, read_card, read_golden
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.images.boxes import overlaps
+from pipelines.training.config import DetectionConfig
 
 
 @pytest.fixture(scope="module")
@@ -70,21 +70,21 @@ def test_thresholds_act_and_boxes_stay_inside_the_image(served):
 
 
 def test_a_larger_picture_is_found_by_a_smaller_scale(served):
-    from pipelines import intake
+    from pipelines.images import image_io
 
     best = []
     for seed in range(100_000, 100_010):
         picture, truth = draw_scene(seed)
         large = picture.resize((picture.width * 2, picture.height * 2))
-        found = detection.answers(served, [intake.read(large)], ["a"], scales=(0.5,), score_threshold=0.1)[0]
+        found = detection.answers(served, [image_io.read(large)], ["a"], scales=(0.5,), score_threshold=0.1)[0]
         best += overlaps(np.array([box for _, box in truth]) * 2.0, found.boxes).max(1).tolist()
     assert np.mean(np.array(best) > 0.5) > 0.9
 
 
 def test_images_smaller_than_the_window_and_batches_of_nothing_are_answered(served):
-    from pipelines import intake
+    from pipelines.images import image_io
 
-    tiny = intake.read(np.zeros((3, 2, 3), np.uint8))
+    tiny = image_io.read(np.zeros((3, 2, 3), np.uint8))
     assert len(detection.answers(served, [tiny], ["a"])) == 1
     assert served([])["boxes"].shape == (0, 100, 4)
 
@@ -130,12 +130,12 @@ def test_serving_fills_the_optional_inputs_in(detector):
 
 
 def test_decoded_pixels_give_the_same_as_their_bytes(served):
-    from pipelines import images
+    from pipelines.images import preprocessing
 
     data = read_golden(served.directory).inputs[0]
     options = {name: tf.constant(value, tf.float32) for name, value in served.card.input["options"].items()}
     by_bytes = served.run("serving_default", image_bytes=tf.constant([data]), **options)
-    by_pixels = served.run("pixels", images=images.decode(tf.constant(data))[None], **options)
+    by_pixels = served.run("pixels", images=preprocessing.decode(tf.constant(data))[None], **options)
     for name, expected in by_bytes.items():
         np.testing.assert_array_equal(by_pixels[name], expected)
 

@@ -17,11 +17,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.boxes import Objects
-from pipelines.data import SPLIT_NAMES, Splits, checks, detection, object_checks
+from pipelines.core.errors import DataError
+from pipelines.data import SPLIT_NAMES, Splits, detection
+from pipelines.data.checks import classification
+from pipelines.data.checks import detection as object_checks
 from pipelines.data.detection import is_detection
-from pipelines.data.formats import part_in, upright_size
-from pipelines.errors import DataError
+from pipelines.data.formats.annotations import part_in, upright_size
+from pipelines.images.boxes import Objects
 
 SIZE = (20, 24)
 BOX = (4, 2, 16, 18)
@@ -795,7 +797,7 @@ def test_which_prepared_sets_are_of_detection_is_told_by_their_features(prepared
 # === Checks ===
 
 
-def listed(found: checks.Checked) -> str:
+def listed(found: classification.Checked) -> str:
     return "\n".join(f"{'error' if problem.serious else 'note'} {problem}" for problem in found.problems)
 
 

@@ -12,10 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.average_precision import coco_figures, coco_results, precision_recall, voc_average_precision
-from pipelines.boxes import Detected, Objects
-from pipelines.detection_errors import ERROR_KINDS, error_kinds, kinds_of
-from pipelines.detection_metrics import (
+from pipelines.detection.evaluation.average_precision import (
+    coco_figures,
+    coco_results,
+    precision_recall,
+    voc_average_precision,
+)
+from pipelines.detection.evaluation.errors import ERROR_KINDS, error_kinds, kinds_of
+from pipelines.detection.evaluation.matching import IGNORED, WRONG, Curve, centred, curve, match, overlapping, rank
+from pipelines.detection.evaluation.metrics import (
     OperatingPoint,
     best_point,
     detection_figures,
@@ -24,7 +29,7 @@ from pipelines.detection_metrics import (
     log_average_miss_rate,
     point_at,
 )
-from pipelines.matching import IGNORED, WRONG, Curve, centred, curve, match, overlapping, rank
+from pipelines.images.boxes import Detected, Objects
 
 CLASSES = ("a", "b", "c")
 NO_OBJECTS = Objects.of([], [])

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from cnnapp.report import write
-from pipelines import detection_report
-from pipelines.boxes import Detected, Objects
-from pipelines.detection_cases import Case, cases_picture
-from pipelines.detection_metrics import detection_figures
-from pipelines.detection_report import Answered, report
+from pipelines.detection.evaluation import report as detection_report
+from pipelines.detection.evaluation.examples import Case, cases_picture
+from pipelines.detection.evaluation.metrics import detection_figures
+from pipelines.detection.evaluation.report import Answered, report
+from pipelines.images.boxes import Detected, Objects
 
 TABLES = ["Overview", "Classes", "Kinds of errors"]
 PICTURES = [

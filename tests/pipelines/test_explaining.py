@@ -7,11 +7,13 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from pipelines import images, models, renewal
-from pipelines.artifact import ServedModel, read_golden
-from pipelines.explaining import class_evidence, feature_maps
-from pipelines.images import ImageSpec
-from pipelines.models.lenet5 import lenet5
+from pipelines import models
+from pipelines.artifacts.class_evidence import class_evidence, feature_maps
+from pipelines.artifacts.served_model import ServedModel, read_golden
+from pipelines.images import preprocessing
+from pipelines.images.preprocessing import ImageSpec
+from pipelines.models.backbones.lenet5 import lenet5
+from pipelines.tasks import rebuild
 
 SHIPPED = ("digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation")
 NONE = tf.constant(-1, tf.int64)
@@ -29,7 +31,7 @@ def example(served: ServedModel) -> tf.Tensor:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_maps_are_those_of_the_network_built_again(name: str, shipped):
     served = shipped[name]
-    network = renewal.network(served)
+    network = rebuild.network(served)
     found = {key: value.numpy() for key, value in served.run("features", image_bytes=example(served)).items()}
     assert list(found)
     outputs = feature_maps(network)(_pixels(served, network))
@@ -48,7 +50,7 @@ def _pixels(served: ServedModel, network) -> np.ndarray:
 @pytest.mark.parametrize("name", ["digits", "fashion"])
 def test_the_mean_of_an_activation_map_is_the_logit(name: str, shipped):
     served = shipped[name]
-    logits = renewal.network(served)(_pixels(served, renewal.network(served)))[0]
+    logits = rebuild.network(served)(_pixels(served, rebuild.network(served)))[0]
     for class_id in range(len(served.card.classes)):
         found = served.run("explain", image_bytes=example(served), class_id=tf.constant(class_id, tf.int64))
         assert float(tf.reduce_mean(found["evidence"])) == pytest.approx(float(logits[class_id]), abs=2e-3)
@@ -93,8 +95,8 @@ def test_the_view_says_where_the_pixels_of_the_network_lie(resize: str, size: tu
     rows, columns = np.meshgrid(np.arange(size[0]), np.arange(size[1]), indexing="ij")
     picture = np.stack([rows * 2, columns * 2, np.full(size, 255)], -1).astype(np.uint8)
     spec = ImageSpec(16, 24, 3, resize)
-    seen = images.prepare(tf.constant(picture), spec).numpy().astype(float)
-    first, step = (part.numpy() for part in images.view(tf.constant(size), spec))
+    seen = preprocessing.prepare(tf.constant(picture), spec).numpy().astype(float)
+    first, step = (part.numpy() for part in preprocessing.view(tf.constant(size), spec))
     inside = seen[..., 2] == 255
     inside[[0, -1]], inside[:, [0, -1]] = False, False  # interpolation ends at the border
     assert inside.any()

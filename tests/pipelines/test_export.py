@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import artifact, export, images
-from pipelines.artifact import ServedModel, check_files, file_hashes, read_card, read_golden, versions
-from pipelines.errors import ModelError
+from pipelines.artifacts import served_model, writer
+from pipelines.artifacts.served_model import ServedModel, check_files, file_hashes, read_card, read_golden, versions
+from pipelines.core.errors import ModelError
+from pipelines.images import preprocessing
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_both_signatures_give_the_same_answer(trained):
     loaded = tf.saved_model.load(str(trained.path))
     data = read_golden(trained.path).inputs[0]
     by_bytes = loaded.signatures["serving_default"](image_bytes=tf.constant([data]))
-    pixels = images.decode(tf.constant(data))[None]
+    pixels = preprocessing.decode(tf.constant(data))[None]
     by_pixels = loaded.signatures["pixels"](images=pixels)
     assert set(by_bytes) == {"scores", "class_ids", "class_names"}
     for name in by_bytes:
@@ -73,7 +74,7 @@ def test_warm_up_requests_are_real_and_answerable(trained):
 
     loaded = tf.saved_model.load(str(trained.path))
     sizes = []
-    for record in tf.data.TFRecordDataset(str(trained.path / artifact.WARMUP)):
+    for record in tf.data.TFRecordDataset(str(trained.path / served_model.WARMUP)):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.name == "shapes"
         batch = tf.make_ndarray(request.inputs["image_bytes"])
@@ -148,8 +149,8 @@ def test_a_number_taken_meanwhile_is_stepped_over(copied: Path, monkeypatch: pyt
     home = copied.parent
     building = Path(shutil.copytree(copied, home / ".building-x"))
     card = read_card(copied).model_dump(exclude={"version", "files"})
-    monkeypatch.setattr(export, "versions", lambda _: [])
-    final = export._publish(building, home, card)
+    monkeypatch.setattr(writer, "versions", lambda _: [])
+    final = writer._publish(building, home, card)
     assert final == home / "2"
     assert read_card(final).version == 2
     assert versions(home) == [1, 2]
@@ -158,7 +159,7 @@ def test_a_number_taken_meanwhile_is_stepped_over(copied: Path, monkeypatch: pyt
 def test_an_export_that_gives_other_answers_is_not_published(trained, shapes: Path, quiet, tmp_path, monkeypatch):
     from pipelines import classification
 
-    monkeypatch.setattr(artifact.Golden, "difference", lambda self, outputs: 0.5)
+    monkeypatch.setattr(served_model.Golden, "difference", lambda self, outputs: 0.5)
     with pytest.raises(ModelError, match=r"differs from the network by 0\.5"):
         classification.train("bad", root=tmp_path, reporter=quiet, data=str(shapes), epochs=1, image_size=16)
     assert list((tmp_path / "bad").iterdir()) == []
@@ -166,5 +167,5 @@ def test_an_export_that_gives_other_answers_is_not_published(trained, shapes: Pa
 
 def test_golden_inputs_are_the_first_of_each_class():
     examples = [(1, b"b"), (0, b"a"), (1, b"c"), (2, b"d")]
-    assert export.choose_golden(examples) == [b"a", b"b", b"d"]
-    assert export.choose_golden(examples, count=2) == [b"a", b"b"]
+    assert writer.choose_golden(examples) == [b"a", b"b", b"d"]
+    assert writer.choose_golden(examples, count=2) == [b"a", b"b"]

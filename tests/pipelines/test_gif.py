@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import images, intake
-from pipelines.gif import first_frame
+from pipelines.images import image_io, preprocessing
+from pipelines.images.gif import first_frame
 
 FRAMES = [draw_shape("cross", number, (16, 21)).quantize(64 - number) for number in range(4)]
 
@@ -32,8 +32,8 @@ def test_its_pixels_are_those_that_tensorflow_takes_of_the_whole(options: dict):
     cut = first_frame(data)
     assert len(cut) < len(data)
     assert Image.open(io.BytesIO(cut)).n_frames == 1
-    assert np.array_equal(images.decode(tf.constant(cut)), images.decode(tf.constant(data)))
-    assert intake.read(data) == cut
+    assert np.array_equal(preprocessing.decode(tf.constant(cut)), preprocessing.decode(tf.constant(data)))
+    assert image_io.read(data) == cut
 
 
 def test_one_frame_passes_untouched():

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from pipelines import images
-from pipelines.images import ImageSpec
+from pipelines.images import preprocessing
+from pipelines.images.preprocessing import ImageSpec
 
 
 def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
@@ -27,8 +27,8 @@ def decode(data: bytes) -> np.ndarray:
 
 
 # As in a saved model: in a graph, where every branch of every condition must agree in type.
-decode_graph = tf.function(images.decode, input_signature=[tf.TensorSpec([], tf.string)])
-orientation_graph = tf.function(images.exif_orientation, input_signature=[tf.TensorSpec([], tf.string)])
+decode_graph = tf.function(preprocessing.decode, input_signature=[tf.TensorSpec([], tf.string)])
+orientation_graph = tf.function(preprocessing.exif_orientation, input_signature=[tf.TensorSpec([], tf.string)])
 PICTURE = draw_shape("disc", 3, (18, 26))
 
 
@@ -131,7 +131,7 @@ def test_what_is_no_image_raises(data: bytes):
 def test_any_image_is_brought_to_any_size(size, target, how, channels):
     spec = ImageSpec(*target, channels=channels, resize=how)
     picture = np.full((*size, 3), 200, np.uint8)
-    found = images.prepare(picture, spec).numpy()
+    found = preprocessing.prepare(picture, spec).numpy()
     assert found.shape == spec.shape
     assert found.dtype == np.uint8
     if how != "pad":
@@ -143,24 +143,24 @@ def test_any_image_is_brought_to_any_size(size, target, how, channels):
 def test_padding_keeps_proportions_and_cropping_cuts_both_ends():
     picture = np.zeros((10, 30, 3), np.uint8)
     picture[:, 10:20] = 255
-    padded = images.prepare(picture, ImageSpec(30, 30, resize="pad")).numpy()
+    padded = preprocessing.prepare(picture, ImageSpec(30, 30, resize="pad")).numpy()
     assert padded[:10].max() == 0
     assert padded[20:].max() == 0
     assert padded[15, 15].tolist() == [255] * 3
-    cropped = images.prepare(picture, ImageSpec(10, 10, resize="crop")).numpy()
+    cropped = preprocessing.prepare(picture, ImageSpec(10, 10, resize="crop")).numpy()
     assert cropped.min() == 255
 
 
 def test_an_image_of_the_right_size_is_not_touched():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     for how in ("stretch", "pad", "crop"):
-        assert np.array_equal(images.prepare(pixels, ImageSpec(9, 7, resize=how)), pixels)
+        assert np.array_equal(preprocessing.prepare(pixels, ImageSpec(9, 7, resize=how)), pixels)
 
 
 def test_a_batch_is_its_images():
     data = [encode(draw_shape("cross", seed, (20 + seed, 30)), "PNG") for seed in range(4)]
     spec = ImageSpec(12, 10)
-    together = images.prepare_batch(tf.constant(data), spec).numpy()
-    one_by_one = [images.prepare(images.decode(tf.constant(one)), spec).numpy() for one in data]
+    together = preprocessing.prepare_batch(tf.constant(data), spec).numpy()
+    one_by_one = [preprocessing.prepare(preprocessing.decode(tf.constant(one)), spec).numpy() for one in data]
     assert np.array_equal(together, np.stack(one_by_one))
-    assert images.prepare_batch(tf.constant([], tf.string), spec).shape == (0, 12, 10, 3)
+    assert preprocessing.prepare_batch(tf.constant([], tf.string), spec).shape == (0, 12, 10, 3)

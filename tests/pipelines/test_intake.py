@@ -12,8 +12,8 @@ import tensorflow as tf
 from conftest import draw_shape
 from PIL import Image
 
-from pipelines import images, intake
-from pipelines.errors import DataError
+from pipelines.core.errors import DataError
+from pipelines.images import image_io, preprocessing
 
 PICTURE = draw_shape("cross", 5, (16, 21))
 
@@ -25,13 +25,13 @@ def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def pixels(data: bytes) -> np.ndarray:
-    return images.decode(tf.constant(data)).numpy()
+    return preprocessing.decode(tf.constant(data)).numpy()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
 def test_what_tensorflow_decodes_passes_untouched(kind: str):
     data = encode(PICTURE, kind)
-    assert intake.read(data) == data
+    assert image_io.read(data) == data
 
 
 def png_with(chunk: bytes, after: bytes, filler: int = 0) -> bytes:
@@ -52,21 +52,21 @@ EXIF_6 = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 @pytest.mark.parametrize(("after", "filler"), [(b"IDAT", 0), (b"IDAT", 200_000), (b"IEND", 0), (b"IEND", 200_000)])
 def test_a_png_is_turned_wherever_it_says_so(after: bytes, filler: int):
     data = png_with(EXIF_6, after, filler)
-    assert np.array_equal(pixels(intake.read(data)), np.rot90(np.asarray(PICTURE), -1))
-    assert (intake.read(data) == data) == (after == b"IDAT" and not filler)
+    assert np.array_equal(pixels(image_io.read(data)), np.rot90(np.asarray(PICTURE), -1))
+    assert (image_io.read(data) == data) == (after == b"IDAT" and not filler)
 
 
 def test_a_png_is_transparent_wherever_it_says_so():
     ink = bytes(part for value in PICTURE.getpixel((0, 0)) for part in (0, value))
-    found = pixels(intake.read(png_with(b"tRNS" + ink, b"IDAT", 200_000)))
+    found = pixels(image_io.read(png_with(b"tRNS" + ink, b"IDAT", 200_000)))
     assert found[0, 0].tolist() == [255, 255, 255]
-    assert np.array_equal(found, pixels(intake.read(png_with(b"tRNS" + ink, b"IDAT"))))
+    assert np.array_equal(found, pixels(image_io.read(png_with(b"tRNS" + ink, b"IDAT"))))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
 def test_lossless_webp_keeps_every_pixel(mode: str):
     picture = PICTURE.convert(mode)
-    found = pixels(intake.read(encode(picture, "WEBP", lossless=True)))
+    found = pixels(image_io.read(encode(picture, "WEBP", lossless=True)))
     assert np.array_equal(found, np.asarray(picture.convert("RGB")))
 
 
@@ -74,13 +74,13 @@ def test_lossless_webp_keeps_every_pixel(mode: str):
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
 def test_bmp_and_tiff_of_every_depth(kind: str, mode: str):
     picture = PICTURE.quantize(16) if mode == "P" else PICTURE.convert(mode)
-    found = pixels(intake.read(encode(picture, kind)))
+    found = pixels(image_io.read(encode(picture, kind)))
     assert np.array_equal(found, np.asarray(picture.convert("RGB")))
 
 
 def test_16_bit_tiff_and_png_give_the_same_pixels():
     values = np.random.default_rng(1).integers(0, 65536, (6, 5), np.uint16)
-    found = [pixels(intake.read(encode(Image.fromarray(values), kind))) for kind in ("PNG", "TIFF")]
+    found = [pixels(image_io.read(encode(Image.fromarray(values), kind))) for kind in ("PNG", "TIFF")]
     assert np.array_equal(found[0], found[1])
     assert np.array_equal(found[0][..., 0], values >> 8)
 
@@ -89,12 +89,12 @@ def test_orientation_of_re_encoded_formats_is_applied_once():
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(PICTURE, "WEBP", lossless=True, exif=exif.tobytes())
-    assert np.array_equal(pixels(intake.read(data)), np.rot90(np.asarray(PICTURE), -1))
+    assert np.array_equal(pixels(image_io.read(data)), np.rot90(np.asarray(PICTURE), -1))
 
 
 def test_cmyk_jpeg_is_read_in_colour():
     red = Image.new("RGB", (16, 16), "red").convert("CMYK")
-    found = pixels(intake.read(encode(red, "JPEG")))
+    found = pixels(image_io.read(encode(red, "JPEG")))
     assert found[8, 8, 0] > 200
     assert found[8, 8, 1:].max() < 60
 
@@ -104,7 +104,7 @@ def test_arrays_are_taken_as_they_are(shape: tuple[int, ...]):
     array = np.random.default_rng(2).integers(0, 256, shape, np.uint8)
     if shape[-1] == 4:
         array[..., 3] = 255
-    found = pixels(intake.read(array))
+    found = pixels(image_io.read(array))
     assert np.array_equal(found, np.broadcast_to(array.reshape(5, 6, -1)[..., :3], (5, 6, 3)))
 
 
@@ -113,11 +113,11 @@ def test_arrays_are_taken_as_they_are(shape: tuple[int, ...]):
 )
 def test_other_arrays_are_refused_with_what_was_expected(array: np.ndarray):
     with pytest.raises(DataError, match=r"expected uint8 of shape"):
-        intake.read(array)
+        image_io.read(array)
 
 
 def test_a_pillow_image_is_taken():
-    assert np.array_equal(pixels(intake.read(PICTURE)), np.asarray(PICTURE))
+    assert np.array_equal(pixels(image_io.read(PICTURE)), np.asarray(PICTURE))
 
 
 def test_bad_files_are_named_with_the_reason(tmp_path: Path):
@@ -130,26 +130,26 @@ def test_bad_files_are_named_with_the_reason(tmp_path: Path):
     for name, (data, reason) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(DataError, match=f"{name}.*{reason}"):
-            intake.read(tmp_path / name)
+            image_io.read(tmp_path / name)
     with pytest.raises(DataError, match=r"missing\.png: there is no such file"):
-        intake.read(tmp_path / "missing.png")
+        image_io.read(tmp_path / "missing.png")
     with pytest.raises(DataError, match="is a folder"):
-        intake.read(tmp_path)
+        image_io.read(tmp_path)
     with pytest.raises(DataError, match="received int"):
-        intake.read(7)  # type: ignore[arg-type]
+        image_io.read(7)  # type: ignore[arg-type]
 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(intake, "MAX_PIXELS", 100)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 100)
     with pytest.raises(DataError, match="21 x 16 pixels"):
-        intake.read(encode(PICTURE, "PNG"))
+        image_io.read(encode(PICTURE, "PNG"))
 
 
 def test_pngsuite_is_read_or_refused(shared_data: Path):
     """Every colour type and depth; file names that begin with x are corrupt."""
     for path in sorted((shared_data / "robustness" / "pngsuite").rglob("*.png")):
         try:
-            found = pixels(intake.read(path))
+            found = pixels(image_io.read(path))
         except (DataError, tf.errors.InvalidArgumentError):
             assert path.name.startswith("x"), path.name
             continue
@@ -160,7 +160,7 @@ def test_pngsuite_is_read_or_refused(shared_data: Path):
 def test_pictures_for_people_are_upright_and_small():
     exif = Image.Exif()
     exif[0x0112] = 6
-    shown = intake.open_rgb(encode(PICTURE, "JPEG", exif=exif.tobytes()), max_side=10)
+    shown = image_io.open_rgb(encode(PICTURE, "JPEG", exif=exif.tobytes()), max_side=10)
     assert shown.mode == "RGB"
     assert max(shown.size) == 10
     assert shown.height > shown.width

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.labelling import LabelSpec, filled, interpolate, label, scores
+from pipelines.segmentation.dense_prediction import LabelSpec, filled, interpolate, label, scores
 
 sides = st.integers(1, 40)
 

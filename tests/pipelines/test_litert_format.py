@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from pipelines import litert_format
-from pipelines.agreement import TOLERANCES
-from pipelines.artifact import ServedModel, as_numpy
-from pipelines.errors import ModelError
-from pipelines.litert_format import open_litert, write_litert
+from pipelines.artifacts.served_model import ServedModel, as_numpy
+from pipelines.core.errors import ModelError
+from pipelines.export import litert
+from pipelines.export.litert import open_litert, write_litert
+from pipelines.export.parity import TOLERANCES
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 
@@ -94,8 +94,8 @@ def test_a_file_says_what_it_is(written: dict[str, Path]):
 
 def test_a_conversion_that_gives_other_answers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The file of another model: whole, readable, of the same inputs and outputs."""
-    other = litert_format._convert(ServedModel(ROOT / "saved_models" / "fashion" / "1"), "float32")
-    monkeypatch.setattr(litert_format, "_convert", lambda model, weights: other)
+    other = litert._convert(ServedModel(ROOT / "saved_models" / "fashion" / "1"), "float32")
+    monkeypatch.setattr(litert, "_convert", lambda model, weights: other)
     with pytest.raises(ModelError, match=r"gives other answers: .* Nothing was written"):
         write_litert(served("classification"), tmp_path / "exports" / "digits.tflite")
     assert not (tmp_path / "exports").exists()

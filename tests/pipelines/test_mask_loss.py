@@ -9,8 +9,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.mask_loss import mask_loss, mask_metrics, median_frequency_weights
-from pipelines.masks import IGNORED
+from pipelines.images.masks import IGNORED
+from pipelines.segmentation.loss import mask_loss, mask_metrics, median_frequency_weights
 
 CLASSES = 4
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from conftest import ROOT
 
-from pipelines.artifact import read_card
-from pipelines.memory import available, bytes_per_pixel, needed, needed_by
+from pipelines.artifacts.memory import available, bytes_per_pixel, needed, needed_by
+from pipelines.artifacts.served_model import read_card
 from pipelines.models import SEGMENTERS
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.metrics import calibration, classification_figures, wilson_interval
+from pipelines.classification.metrics import calibration, classification_figures, wilson_interval
 
 
 def test_wilson_interval_as_published():

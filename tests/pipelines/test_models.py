@@ -10,9 +10,9 @@ import pytest
 
 from layers import DilatedConv2D, L2Pooling2D, TiledConv2D, UnsharedConv2D
 from pipelines import models
-from pipelines.config import ClassificationConfig
-from pipelines.errors import ConfigError
-from pipelines.models import convnet, lenet5
+from pipelines.core.errors import ConfigError
+from pipelines.models.backbones import convnet, lenet5
+from pipelines.training.config import ClassificationConfig
 
 CONVS = ClassificationConfig.choices("conv")
 POOLS = ClassificationConfig.choices("pool")

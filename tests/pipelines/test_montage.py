@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.boxes import Objects
-from pipelines.crops import Scene
-from pipelines.montage import Montage
+from pipelines.detection.crops import Scene
+from pipelines.detection.cut_paste import Montage
+from pipelines.images.boxes import Objects
 
 GREY, BRIGHT = 60, 250
 

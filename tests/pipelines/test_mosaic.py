@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.errors import ConfigError, DataError, ModelError
-from pipelines.labelling import LabelSpec, label, scores
+from pipelines.core.errors import ConfigError, DataError, ModelError
+from pipelines.images.windowed_reader import open_raster
 from pipelines.models import SEGMENTERS
-from pipelines.mosaic import Mosaic
-from pipelines.mosaic_files import open_mask, write_mask
-from pipelines.rasters import open_raster
-from pipelines.segmentation import _geometry
-from pipelines.tiling import halo_of
+from pipelines.segmentation.dense_prediction import LabelSpec, label, scores
+from pipelines.segmentation.tiled import Mosaic
+from pipelines.segmentation.tiled_files import open_mask, write_mask
+from pipelines.segmentation.tiling import halo_of
+from pipelines.segmentation.trainer import _geometry
 
 Served = Any
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipelines.models import CLASSIFIERS, SEGMENTERS
-from pipelines.models.detector import detector
-from pipelines.muon import KernelMuon
+from pipelines.models.detectors.window_detector import detector
+from pipelines.training.muon import KernelMuon
 
 CLASSES = 23  # as no other number of filters
 NETWORKS = {name: lambda build=build: build(1, CLASSES) for name, build in SEGMENTERS.items()} | {

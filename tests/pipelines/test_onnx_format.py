@@ -14,10 +14,10 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from pipelines import onnx_format
-from pipelines.artifact import ServedModel, as_numpy
-from pipelines.errors import ConfigError, ModelError
-from pipelines.onnx_format import open_onnx, write_onnx
+from pipelines.artifacts.served_model import ServedModel, as_numpy
+from pipelines.core.errors import ConfigError, ModelError
+from pipelines.export import onnx as onnx_format
+from pipelines.export.onnx import open_onnx, write_onnx
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 OUTPUTS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.palette import class_colours, ink_on, is_background
+from pipelines.images.palette import class_colours, ink_on, is_background
 
 NAMES = [str(number) for number in range(50)]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pipelines.core.errors import DataError
+from pipelines.core.progress import Reporter
 from pipelines.data import Example, Split
-from pipelines.errors import DataError
-from pipelines.pixels import decode_each, mean_and_deviation
-from pipelines.progress import Reporter
+from pipelines.training.cached_dataset import decode_each, mean_and_deviation
 
 
 def test_mean_and_deviation_are_those_of_all_pixels_together():

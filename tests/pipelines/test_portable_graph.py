@@ -10,13 +10,13 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from pipelines.artifact import as_numpy
-from pipelines.images import ImageSpec
-from pipelines.labelling import LabelSpec
-from pipelines.litert_format import open_litert
-from pipelines.portable_graph import portable
-from pipelines.scan import ScanSpec, Thresholds
-from pipelines.serving import ImageServing, MaskServing, ScanServing, ServingModule
+from pipelines.artifacts.served_model import as_numpy
+from pipelines.artifacts.serving_module import ImageServing, MaskServing, ScanServing, ServingModule
+from pipelines.detection.sliding_window import ScanSpec, Thresholds
+from pipelines.export.litert import open_litert
+from pipelines.export.portable_graph import portable
+from pipelines.images.preprocessing import ImageSpec
+from pipelines.segmentation.dense_prediction import LabelSpec
 
 
 def saved(module: ServingModule, folder: Path):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.portable_operations import ensure_shape, floor_divide, in_order, pad, suppress, triangle_resize
+from pipelines.export.portable_ops import ensure_shape, floor_divide, in_order, pad, suppress, triangle_resize
 
 sides = st.integers(1, 60)
 number = tf.TensorSpec([], tf.float32)

@@ -19,9 +19,9 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from rasterio.errors import NotGeoreferencedWarning
 
-from pipelines import images, intake, rasters
-from pipelines.errors import DataError
-from pipelines.rasters import is_too_large, open_raster, reduced
+from pipelines.core.errors import DataError
+from pipelines.images import image_io, preprocessing, windowed_reader
+from pipelines.images.windowed_reader import is_too_large, open_raster, reduced
 
 
 def picture() -> Image.Image:
@@ -69,7 +69,7 @@ def encoded(image: Image.Image, kind: str = "TIFF", **arguments: Any) -> bytes:
 
 
 def whole(data: bytes) -> np.ndarray:
-    return images.decode(tf.constant(intake.read(data))).numpy()
+    return preprocessing.decode(tf.constant(image_io.read(data))).numpy()
 
 
 def only_windows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def only_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("was decoded whole")
 
-    monkeypatch.setattr(rasters, "_whole", refuse)
+    monkeypatch.setattr(windowed_reader, "_whole", refuse)
 
 
 def check(source: bytes | Path, expected: np.ndarray) -> None:
@@ -144,7 +144,7 @@ def test_a_tiff_of_another_colour_space_is_decoded_whole_where_it_can_be(monkeyp
     data = tiff(np.moveaxis(np.asarray(picture()), -1, 0), compress="jpeg", photometric="ycbcr")
     expected = whole(data)
     check(data, expected)
-    monkeypatch.setattr(intake, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 1000)
     with open_raster(data) as raster:
         difference = np.abs(raster.read((0, 141), (0, 203)).astype(int) - expected)
     assert difference.mean() < 5  # of enlarged colour
@@ -236,9 +236,9 @@ def test_a_window_of_a_large_image_has_the_pixels_of_the_whole(
     (tmp_path / "image").write_bytes(data)
     only_windows(monkeypatch)
     if limit == "what is decoded at once":
-        monkeypatch.setattr(intake, "MAX_PIXELS", 1000)
+        monkeypatch.setattr(image_io, "MAX_PIXELS", 1000)
     else:
-        monkeypatch.setattr(rasters, "_WHOLE", 1000)
+        monkeypatch.setattr(windowed_reader, "_WHOLE", 1000)
     for source in (data, tmp_path / "image"):
         check(source, expected)
 
@@ -248,9 +248,9 @@ def test_a_transparent_colour_is_composited_or_refused(kind: str, monkeypatch: p
     data = REFUSED[kind]
     expected = whole(data)
     assert (expected[5, 5] == 255).all() or kind == "2 bits"
-    monkeypatch.setattr(rasters, "_WHOLE", 1000)
+    monkeypatch.setattr(windowed_reader, "_WHOLE", 1000)
     check(data, expected)
-    monkeypatch.setattr(intake, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 1000)
     with pytest.raises(DataError, match="with a transparent colour"), open_raster(data):
         pass
 
@@ -258,9 +258,9 @@ def test_a_transparent_colour_is_composited_or_refused(kind: str, monkeypatch: p
 def test_a_packed_bitmap_is_decoded_whole_or_refused(monkeypatch: pytest.MonkeyPatch):
     data = encoded(picture(), "BMP")
     data = data[:28] + struct.pack("<H", 16) + data[30:]
-    monkeypatch.setattr(rasters, "_WHOLE", 1000)
+    monkeypatch.setattr(windowed_reader, "_WHOLE", 1000)
     check(data, whole(data))
-    monkeypatch.setattr(intake, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 1000)
     with pytest.raises(DataError, match="packed or compressed"), open_raster(data):
         pass
 
@@ -268,7 +268,7 @@ def test_a_packed_bitmap_is_decoded_whole_or_refused(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
 def test_what_a_cut_file_lacks_is_not_made_up(kind: str, monkeypatch: pytest.MonkeyPatch):
     data = encoded(picture(), kind)
-    monkeypatch.setattr(rasters, "_WHOLE", 1000)
+    monkeypatch.setattr(windowed_reader, "_WHOLE", 1000)
     with open_raster(data[: len(data) // 2], "cut") as raster:
         for rows in ((0, 141), (100, 141)) if kind != "BMP" else ((0, 141), (0, 20)):  # whose last row is first
             with pytest.raises(DataError, match=rf"cut: rows {rows[0]} to {rows[1]}, columns 0 to 203"):
@@ -277,7 +277,7 @@ def test_what_a_cut_file_lacks_is_not_made_up(kind: str, monkeypatch: pytest.Mon
 
 def test_an_array_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch):
     pixels = np.asarray(picture())
-    monkeypatch.setattr(intake, "read", None)
+    monkeypatch.setattr(image_io, "read", None)
     with open_raster(pixels) as raster:
         assert raster.name == "array 141x203x3"
         np.testing.assert_array_equal(raster.read((3, 9), (5, 99)), pixels[3:9, 5:99])
@@ -287,7 +287,7 @@ def test_too_large_is_told_from_the_header(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "image.png").write_bytes(WINDOWED["PNG"][:100])
     sources = [np.asarray(picture()), GREY, picture(), WINDOWED["JPEG"], tmp_path / "image.png"]
     assert not any(map(is_too_large, [*sources, b"no image"]))
-    monkeypatch.setattr(intake, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 1000)
     assert all(map(is_too_large, sources))
 
 
@@ -301,7 +301,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     cut.write_bytes(encoded(picture(), compression="tiff_lzw")[:20000])
     with pytest.raises(DataError, match=r"cut\.tif"), open_raster(cut) as raster:
         raster.read((0, raster.height), (0, raster.width))
-    monkeypatch.setattr(intake, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(image_io, "MAX_PIXELS", 1000)
     floats = encoded(picture().convert("F"))
     with pytest.raises(DataError, match="203 x 141 pixels with samples of float32"), open_raster(floats, "floats.tif"):
         pass

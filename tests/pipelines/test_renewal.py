@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import renewal
-from pipelines.artifact import ServedModel, read_golden
-from pipelines.errors import ModelError
+from pipelines.artifacts.served_model import ServedModel, read_golden
+from pipelines.core.errors import ModelError
+from pipelines.tasks import rebuild
 
 
 @pytest.mark.parametrize("fixture", ["trained", "detector", "segmenter"])
 def test_a_model_written_anew_answers_as_before(fixture: str, request: pytest.FixtureRequest, tmp_path: Path):
     old = ServedModel(request.getfixturevalue(fixture).path)
-    new = renewal.renew(old, tmp_path)
+    new = rebuild.renew(old, tmp_path)
     assert new.directory == tmp_path / old.card.name / "1"
     golden = read_golden(old.directory)
     assert golden.difference(new(golden.inputs)) <= 1e-5
@@ -30,7 +30,7 @@ def test_another_standardisation_is_found_out(trained, tmp_path: Path):
     served = ServedModel(trained.path)
     served.card = served.card.model_copy(update={"standardisation": {"mean": 3.0, "deviation": 100.0}})
     with pytest.raises(ModelError, match="its answers differ by"):
-        renewal.renew(served, tmp_path)
+        rebuild.renew(served, tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -47,7 +47,7 @@ def test_what_cannot_be_built_again_is_refused(change: dict, message: str, train
     served = ServedModel(trained.path)
     served.card = served.card.model_copy(update=change)
     with pytest.raises(ModelError, match=message):
-        renewal.network(served)
+        rebuild.network(served)
 
 
 def test_weights_of_another_network_are_refused(trained, segmenter, tmp_path: Path):
@@ -55,4 +55,4 @@ def test_weights_of_another_network_are_refused(trained, segmenter, tmp_path: Pa
     served = ServedModel(copy)
     served.weights = ServedModel(segmenter.path).weights  # type: ignore[method-assign]
     with pytest.raises(ModelError, match="not of the network"):
-        renewal.network(served)
+        rebuild.network(served)

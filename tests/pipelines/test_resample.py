@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.resample import reach, resample
+from pipelines.images.exact_resize import reach, resample
 
 sizes = st.tuples(st.integers(1, 60), st.integers(1, 60))
 

@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.boxes import overlaps
-from pipelines.models.detector import detector, stage_margin, window_for
-from pipelines.scan import ScanSpec, centres, decode_boxes, level, scan, suppress
+from pipelines.detection.sliding_window import ScanSpec, centres, decode_boxes, level, scan, suppress
+from pipelines.images.boxes import overlaps
+from pipelines.models.detectors.window_detector import detector, stage_margin, window_for
 
 SPEC = ScanSpec(window=(24, 32), stride=4, channels=3, reference=(10.0, 20.0), scales=(1.0,))
 

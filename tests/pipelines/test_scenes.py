@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines.boxes import overlaps
-from pipelines.data import SPLIT_NAMES, detection, scenes
+from pipelines.data import SPLIT_NAMES, detection
+from pipelines.data.embedded import scenes
+from pipelines.images.boxes import overlaps
 
 PARTS = st.sampled_from(SPLIT_NAMES)
 NUMBERS = st.integers(0, 5000)

@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import intake, segmentation
-from pipelines.artifact import ServedModel, read_golden
-from pipelines.config import SegmentationConfig
+from pipelines import segmentation
+from pipelines.artifacts.served_model import ServedModel, read_golden
+from pipelines.artifacts.serving_module import MaskServing
+from pipelines.core.errors import ConfigError
 from pipelines.data import Example, Split
 from pipelines.data import segmentation as sources
-from pipelines.errors import ConfigError
-from pipelines.labelling import LabelSpec, scores
-from pipelines.mask_crops import decode_masks
+from pipelines.images import image_io
 from pipelines.models import SEGMENTERS
-from pipelines.serving import MaskServing
+from pipelines.segmentation.crops import decode_masks
+from pipelines.segmentation.dense_prediction import LabelSpec, scores
+from pipelines.training.config import SegmentationConfig
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_the_card_says_how_it_looks_at_images(segmenter):
 @pytest.mark.parametrize("size", [(1, 1), (3, 50), (37, 50), (64, 41)])
 def test_every_pixel_of_any_size_is_answered(served, size):
     pixels = np.random.default_rng(0).integers(0, 255, (*size, 3)).astype(np.uint8)
-    found = served([intake.read(pixels)])
+    found = served([image_io.read(pixels)])
     assert found["class_map"].shape == found["confidence"].shape == (1, *size)
     assert found["class_map"].max() <= 2
     assert found["confidence"].min() >= 1 / 3 - 1e-6
@@ -54,7 +55,7 @@ def test_every_pixel_of_any_size_is_answered(served, size):
 def test_images_of_several_sizes_are_answered_together(served):
     sizes = [(20, 30), (33, 17)]
     dice = np.random.default_rng(1)
-    images = [intake.read(dice.integers(0, 255, (*size, 3)).astype(np.uint8)) for size in sizes]
+    images = [image_io.read(dice.integers(0, 255, (*size, 3)).astype(np.uint8)) for size in sizes]
     together = served(images)
     assert together["sizes"].tolist() == [list(size) for size in sizes]
     for number, (height, width) in enumerate(sizes):
@@ -144,7 +145,7 @@ def test_a_network_of_a_coarser_stride_is_exported_too(painted: Path, tmp_path: 
 
 def drawn(number: int, size: tuple[int, int], grey: bool = False) -> Example[np.ndarray]:
     pixels = np.random.default_rng(number).integers(0, 255, (*size, 1 if grey else 3)).astype(np.uint8)
-    return Example(str(number), intake.read(pixels), np.zeros(size, np.uint8))
+    return Example(str(number), image_io.read(pixels), np.zeros(size, np.uint8))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.61, 1.7])

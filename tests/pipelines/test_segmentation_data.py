@@ -20,16 +20,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from pipelines import intake
-from pipelines.data import SPLIT_NAMES, Splits, checks, mask_checks, scenes, segmentation
-from pipelines.data.class_tables import ClassTable, read_table
-from pipelines.data.formats import Header, upright_size
-from pipelines.data.mask_files import decode, turn
-from pipelines.data.outlines import Outlines, runs_of, take_outline
-from pipelines.data.parts import refuse
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.data import SPLIT_NAMES, Splits, segmentation
+from pipelines.data.checks import classification
+from pipelines.data.checks import segmentation as mask_checks
+from pipelines.data.embedded import scenes
+from pipelines.data.formats.annotations import Header, upright_size
+from pipelines.data.masks.class_table import ClassTable, read_table
+from pipelines.data.masks.mask_file import decode, turn
+from pipelines.data.masks.polygons import Outlines, runs_of, take_outline
+from pipelines.data.partition import refuse
 from pipelines.data.segmentation import is_segmentation
-from pipelines.errors import ConfigError, DataError
-from pipelines.masks import IGNORED, colours, to_png
+from pipelines.images import image_io
+from pipelines.images.masks import IGNORED, colours, to_png
 
 SIZE = (20, 24)
 COUNT = 24
@@ -431,7 +434,7 @@ def test_a_mask_of_the_stored_size_is_turned_with_its_image(tmp_path: Path, orie
     write(tmp_path / "train" / "masks" / "0.png", stored)
     one = next(iter(segmentation.load(str(tmp_path)).train.examples()))
     assert number_of(one.id) == 0
-    shown = np.asarray(intake.open_rgb(one.image))[..., 0] > 127
+    shown = np.asarray(image_io.open_rgb(one.image))[..., 0] > 127
     np.testing.assert_array_equal(one.label, np.where(shown, 2, 0))
     np.testing.assert_array_equal(one.label, turn(stored, orientation))
 
@@ -887,7 +890,7 @@ def test_which_prepared_sets_are_of_segmentation_is_told_by_their_features(prepa
 # === Checks ===
 
 
-def listed(found: checks.Checked) -> str:
+def listed(found: classification.Checked) -> str:
     return "\n".join(f"{'error' if problem.serious else 'note'} {problem}" for problem in found.problems)
 
 

@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.masks import IGNORED
-from pipelines.metrics import calibration
-from pipelines.segmentation_metrics import PixelCounts, intersection_over_union, mean_iou, segmentation_figures
+from pipelines.classification.metrics import calibration
+from pipelines.images.masks import IGNORED
+from pipelines.segmentation.evaluation.metrics import (
+    PixelCounts,
+    intersection_over_union,
+    mean_iou,
+    segmentation_figures,
+)
 
 CLASSES = 5
 NAMES = tuple("abcde")

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from cnnapp.report import write
-from pipelines.masks import IGNORED, colours
-from pipelines.segmentation_cases import Case, Gallery, cases_picture, shrink
-from pipelines.segmentation_metrics import PixelCounts, segmentation_figures
-from pipelines.segmentation_pictures import iou_picture
-from pipelines.segmentation_report import AnsweredMask, report
+from pipelines.images.masks import IGNORED, colours
+from pipelines.segmentation.evaluation.examples import Case, Gallery, cases_picture, shrink
+from pipelines.segmentation.evaluation.metrics import PixelCounts, segmentation_figures
+from pipelines.segmentation.evaluation.plots import iou_picture
+from pipelines.segmentation.evaluation.report import AnsweredMask, report
 
 NAMES = ("ground", "car", "tree")
 FIGURES = ["Intersection over union", "Confusion matrix", "Reliability"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.models import SEGMENTERS
-from pipelines.tiling import Halo, halo_of, pieces, ramp
+from pipelines.segmentation.tiling import Halo, halo_of, pieces, ramp
 
 MULTIPLES = {"unet": 8, "fcn": 32, "dilated": 4, "aspp": 4}
 

@@ -15,11 +15,12 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from pipelines import classification, training
-from pipelines.config import ClassificationConfig
-from pipelines.errors import ConfigError
-from pipelines.pixels import Pixels, in_order, shuffled
-from pipelines.training import Plan
+from pipelines import classification
+from pipelines.core.errors import ConfigError
+from pipelines.training import loop
+from pipelines.training.cached_dataset import Pixels, in_order, shuffled
+from pipelines.training.config import ClassificationConfig
+from pipelines.training.loop import Plan
 
 
 def problem(count: int = 96, seed: int = 0) -> Pixels:
@@ -53,7 +54,7 @@ def run(quiet, model: keras.Model | None = None, batch_size: int = 16, epochs: i
         epochs=epochs,
     )
     loss, metrics = classification.loss(config), classification.metrics(config)
-    return model, training.fit(model, loss, metrics, plan, config, reporter=quiet)
+    return model, loop.fit(model, loss, metrics, plan, config, reporter=quiet)
 
 
 def test_it_learns_and_keeps_the_best_epoch(quiet):
@@ -110,7 +111,7 @@ def test_it_stops_early_when_nothing_gets_better(quiet):
 
 
 def test_ctrl_c_keeps_what_was_learned(quiet, monkeypatch: pytest.MonkeyPatch):
-    evaluate = training.Loop.evaluate
+    evaluate = loop.Loop.evaluate
     calls = []
 
     def interrupt(self):
@@ -119,7 +120,7 @@ def test_ctrl_c_keeps_what_was_learned(quiet, monkeypatch: pytest.MonkeyPatch):
             raise KeyboardInterrupt
         return evaluate(self)
 
-    monkeypatch.setattr(training.Loop, "evaluate", interrupt)
+    monkeypatch.setattr(loop.Loop, "evaluate", interrupt)
     _, history = run(quiet, epochs=30, learning_rate=0.05)
     assert history.stopped == "interrupted"
     assert len(history.epochs) == 2
@@ -135,7 +136,7 @@ def test_decay_spares_biases_and_norms(quiet):
     model = keras.Sequential(
         [keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
     )
-    optimizer = training.make_optimizer(ClassificationConfig.parse(weight_decay=0.5), 10)
+    optimizer = loop.make_optimizer(ClassificationConfig.parse(weight_decay=0.5), 10)
     optimizer.build(model.trainable_variables)
     decayed = {variable.path for variable in model.trainable_variables if optimizer._use_weight_decay(variable)}
     assert all(path.endswith("kernel") for path in decayed)
@@ -143,13 +144,13 @@ def test_decay_spares_biases_and_norms(quiet):
 
 
 def test_the_schedule_warms_up_and_falls():
-    optimizer = training.make_optimizer(ClassificationConfig.parse(learning_rate=1.0, warmup=0.1), 100)
+    optimizer = loop.make_optimizer(ClassificationConfig.parse(learning_rate=1.0, warmup=0.1), 100)
     schedule = optimizer._learning_rate
     rates = [float(schedule(step)) for step in range(101)]
     assert rates[0] == 0.0
     assert max(rates) == pytest.approx(rates[10]) == pytest.approx(1.0)
     assert rates[100] == pytest.approx(0.01)
-    constant = training.make_optimizer(
+    constant = loop.make_optimizer(
         ClassificationConfig.parse(learning_rate=1.0, warmup=0.0, schedule="constant"), 100
     )._learning_rate
     assert float(constant(0)) == float(constant(99)) == 1.0
@@ -243,7 +244,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
 ):
     options = {"epochs": 6, "learning_rate": 0.02, "optimizer": optimizer, "deterministic": True}
     whole, expected = run(quiet, model=chancy(), **options)
-    evaluate = training.Loop.evaluate
+    evaluate = loop.Loop.evaluate
     calls = []
 
     def die(self):
@@ -252,10 +253,10 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
             raise Killed
         return evaluate(self)
 
-    monkeypatch.setattr(training.Loop, "evaluate", die)
+    monkeypatch.setattr(loop.Loop, "evaluate", die)
     with pytest.raises(Killed):
         run(quiet, model=chancy(), log_dir=tmp_path, **options)
-    monkeypatch.setattr(training.Loop, "evaluate", evaluate)
+    monkeypatch.setattr(loop.Loop, "evaluate", evaluate)
     model, history = run(quiet, model=chancy(), log_dir=tmp_path, resume=True, **options)
     # The figures of an epoch are added up over calls of as many steps as fit into a moment, so in no fixed order.
     for found, wanted in zip(history.epochs, expected.epochs, strict=True):

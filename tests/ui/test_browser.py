@@ -28,7 +28,7 @@ from page_server import (  # noqa: F401  two are fixtures
 from PIL import Image
 
 import cnnapp
-from pipelines.data import scenes
+from pipelines.data.embedded import scenes
 
 pytestmark = needs_chromium
 

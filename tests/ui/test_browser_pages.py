@@ -12,8 +12,8 @@ import pytest
 from conftest import ROOT
 from page_server import chromium, keep, needs_chromium, open_page, served, wait_for_pictures, wait_until_still
 
-from pipelines.artifact import read_card
-from pipelines.data import digits, scenes
+from pipelines.artifacts.served_model import read_card
+from pipelines.data.embedded import digits, scenes
 
 pytestmark = needs_chromium
 

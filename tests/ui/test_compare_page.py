@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT, draw_scene, draw_shape
 from streamlit.testing.v1 import AppTest
 
-from pipelines.artifact import read_card
+from pipelines.artifacts.served_model import read_card
 
 
 def compare_page() -> None:

@@ -10,8 +10,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 import cnnapp
-from pipelines import intake
-from pipelines.artifact import read_golden
+from pipelines.artifacts.served_model import read_golden
+from pipelines.images import image_io
 
 VIEWS = ("Evidence", "Filters", "Feature maps", "What it sees")
 PAGE = "from ui import explain; explain.page()"
@@ -120,7 +120,7 @@ def test_a_detector_is_looked_at_where_it_found_something_and_maps_begin_with_a_
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_photograph_is_looked_at_smaller_which_is_said(view: str):
-    photograph = intake.encode(Image.effect_noise((2000, 1500), 60).convert("RGB"))
+    photograph = image_io.encode(Image.effect_noise((2000, 1500), 60).convert("RGB"))
     page = open_page(model="digit-segmentation", view=view)
     page.file_uploader[0].set_value([("photograph.png", photograph, "image/png")]).run()
     assert not page.exception
@@ -163,7 +163,7 @@ def test_without_a_model_the_page_says_what_to_do(tmp_path: Path, monkeypatch: p
 
 
 def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch: pytest.MonkeyPatch):
-    from pipelines.artifact import ServedModel
+    from pipelines.artifacts.served_model import ServedModel
 
     monkeypatch.setattr(ServedModel, "has", lambda model, signature: False)
     import streamlit as st
@@ -174,7 +174,7 @@ def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch:
 
 def test_an_image_that_is_hardly_high_can_be_clicked_and_seen():
     page = open_page(model="digit-segmentation", view="What it sees")
-    wide = intake.encode(Image.effect_noise((1500, 10), 60).convert("RGB"))
+    wide = image_io.encode(Image.effect_noise((1500, 10), 60).convert("RGB"))
     page.file_uploader[0].set_value([("wide.png", wide, "image/png")]).run()
     assert not page.exception
     assert not page.error

@@ -12,7 +12,7 @@ from conftest import ROOT
 from streamlit.testing.v1 import AppTest
 
 from cnnapp.training_command import training_command
-from pipelines.artifact import read_card
+from pipelines.artifacts.served_model import read_card
 
 SHIPPED = ["digits", "fashion", "digit-scenes", "digit-segmentation"]
 

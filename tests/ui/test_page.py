@@ -16,8 +16,8 @@ from conftest import ROOT, draw_shape
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from pipelines.artifact import read_golden
-from pipelines.errors import ImageTooLargeError
+from pipelines.artifacts.served_model import read_golden
+from pipelines.core.errors import ImageTooLargeError
 
 APP = str(ROOT / "ui" / "app.py")
 

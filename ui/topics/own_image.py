@@ -6,11 +6,11 @@ import numpy as np
 import streamlit as st
 
 from cnnapp.playground import images
-from pipelines import intake
+from pipelines.images import image_io
 
 __all__ = ["choose"]
 
-_TYPES = sorted(extension.removeprefix(".") for extension in intake.EXTENSIONS)
+_TYPES = sorted(extension.removeprefix(".") for extension in image_io.EXTENSIONS)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

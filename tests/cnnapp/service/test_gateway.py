@@ -12,7 +12,7 @@ import pytest
 from cnnapp.service.gateway import Gateway
 from cnnapp.service.limits import Limits
 from cnnapp.service.protocol import Refusal, to_json
-from pipelines.errors import ConfigError
+from pipelines.core.errors import ConfigError
 
 
 @dataclass

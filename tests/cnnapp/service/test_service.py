@@ -24,7 +24,7 @@ from conftest import RunningService, draw_scene, draw_shape, running_service
 from PIL import Image
 
 import cnnapp
-from pipelines import intake
+from pipelines.images import image_io
 
 BODY = 6
 
@@ -113,7 +113,7 @@ def test_metadata_is_the_signatures_in_protobufs_form(service, predictors):
 
 
 def expected(predictors, name: str, images: list[bytes], **options: Any) -> dict[str, np.ndarray]:
-    return predictors[name].served([intake.read(image) for image in images], **options)
+    return predictors[name].served([image_io.read(image) for image in images], **options)
 
 
 def compare(found: dict[str, Any], wanted: dict[str, np.ndarray]) -> None:

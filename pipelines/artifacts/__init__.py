@@ -1,0 +1,1 @@
+"""The directory that is exported, and what is written in it."""

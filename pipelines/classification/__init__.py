@@ -1,0 +1,33 @@
+"""Classification: one class for an image.
+
+::
+
+    from pipelines import classification
+
+    trained = classification.train("digits", data="digits", model="convnet")
+
+Importing this package imports neither TensorFlow nor Keras; the first use of one of its names does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.core.lazy import lazily
+
+if TYPE_CHECKING:
+    from pipelines.classification.evaluator import evaluate
+    from pipelines.classification.task import rebuild
+    from pipelines.classification.trainer import Trained, train
+
+__all__ = ["Trained", "evaluate", "rebuild", "train"]
+
+__getattr__ = lazily(
+    __name__,
+    {
+        "Trained": "pipelines.classification.trainer",
+        "evaluate": "pipelines.classification.evaluator",
+        "rebuild": "pipelines.classification.task",
+        "train": "pipelines.classification.trainer",
+    },
+)

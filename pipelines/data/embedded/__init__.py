@@ -1,0 +1,1 @@
+"""Data that come along: handwritten digits, and scenes made of them."""

@@ -1,0 +1,55 @@
+"""The embedded source: 1,797 real handwritten digits of 8 x 8 pixels, which come with scikit-learn.
+
+Reference:
+    E. Alpaydin, C. Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
+from pipelines.images import image_io
+
+__all__ = ["load"]
+
+
+def load(seed: int) -> Splits:
+    """Load the digits, split by a seeded hash of their numbers.
+
+    Args:
+        seed: seed of the split.
+
+    Returns:
+        Grey PNG images of 8 x 8 pixels, white strokes on black, ten classes "0" to "9".
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    parts: dict[str, list[int]] = {name: [] for name in SPLIT_NAMES}
+    for number in range(len(pixels)):
+        parts[split_of(f"digits/{number}", seed)].append(number)
+
+    def part(name: str) -> Split:
+        numbers = parts[name]
+
+        def examples() -> Iterator[Example]:
+            for number in numbers:
+                yield Example(f"digits/{number}", image_io.read(pixels[number]), int(digits.target[number]))
+
+        return Split(name, len(numbers), examples)
+
+    fingerprint = hashlib.sha256(pixels.tobytes() + digits.target.astype("<i4").tobytes() + str(seed).encode())
+    return Splits(
+        source="digits",
+        classes=tuple(str(name) for name in digits.target_names),
+        train=part("train"),
+        validation=part("validation"),
+        test=part("test"),
+        mirrored=False,
+        fingerprint=fingerprint.hexdigest(),
+    )

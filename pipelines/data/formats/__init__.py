@@ -1,0 +1,1 @@
+"""Formats of labelled images with classes or boxes, and what reads them."""

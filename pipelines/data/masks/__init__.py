@@ -1,0 +1,1 @@
+"""Formats of images with a class for every pixel."""

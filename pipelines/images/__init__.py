@@ -1,0 +1,1 @@
+"""Pixels: reading, orienting, resizing; boxes and masks."""

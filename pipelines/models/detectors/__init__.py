@@ -1,0 +1,1 @@
+"""Networks that judge every window of an image."""

@@ -1,0 +1,1 @@
+"""Networks that judge every pixel of an image."""

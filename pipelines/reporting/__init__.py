@@ -1,0 +1,1 @@
+"""What reports of all tasks share: figures with pictures, intervals, calibration."""

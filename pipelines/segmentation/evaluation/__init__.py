@@ -1,0 +1,1 @@
+"""How good a class map is: overlap, boundaries, pictures."""

@@ -1,0 +1,199 @@
+"""What can be asked of a training run: one validated record, the same for the command line and for Python."""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pipelines.core.errors import ConfigError, unknown
+
+__all__ = ["ClassificationConfig", "DetectionConfig", "TrainingConfig"]
+
+ConvolutionKind = Literal["standard", "dilated", "tiled", "unshared"]
+PoolingKind = Literal["max", "average", "l2", "subsampling"]
+
+
+def _size(value: object) -> object:
+    """Take ``96``, ``"96"`` and ``"64x96"`` (height x width) for a size."""
+    if isinstance(value, str):
+        try:
+            parts = [int(part) for part in value.lower().split("x")]
+        except ValueError:
+            raise ValueError("must be a number of pixels such as 96, or height x width such as 64x96") from None
+        value = parts[0] if len(parts) == 1 else tuple(parts)
+    return (value, value) if isinstance(value, int) else value
+
+
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_size)]
+
+
+class TrainingConfig(BaseModel):
+    """How a network is trained, whatever the task. ``None`` means: chosen from the data, and said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = Field("digits", description="Where the labelled images are.")
+    data_dir: Path | None = Field(None, description="The folder that holds prepared tensorflow-datasets.")
+    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the split, the weights, the order and the augmentation.")
+    deterministic: bool = Field(False, description="Slower operations that give the same bits every time.")
+    epochs: int | None = Field(None, ge=1, description="Passes over the training images.")
+    batch_size: int | None = Field(None, ge=1, description="Images a step, over all devices together.")
+    optimizer: Literal["adamw", "muon", "sgd"] = Field(
+        "adamw", description="AdamW, Muon (fewer steps, each a little slower), or SGD with Nesterov momentum 0.9."
+    )
+    learning_rate: float | None = Field(None, gt=0, description="Peak of the schedule.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent rising to the learning rate.")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="What follows the warm-up.")
+    weight_decay: float | None = Field(None, ge=0, description="Decoupled decay of kernels (not of biases and norms).")
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="Arithmetic in training; the saved model is always float32."
+    )
+    patience: int = Field(20, ge=1, description="Epochs without a better validation result before stopping.")
+    log_dir: Path | None = Field(None, description="Where TensorBoard logs go, and the state that --resume needs.")
+    resume: bool = Field(False, description="Go on with a run that was stopped, from its last whole epoch.")
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that tell a run from others, as plain values: not where things lie."""
+        return self.model_dump(mode="json", exclude={"data_dir", "log_dir", "resume", "test"})
+
+    @classmethod
+    def parse(cls, **options: object) -> Self:
+        """Validate options.
+
+        Raises:
+            ConfigError: for an option that does not exist or a value that does not fit, with the nearest name.
+        """
+        try:
+            return cls(**options)  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise ConfigError("; ".join(cls._explain(e) for e in error.errors())) from None
+
+    @classmethod
+    def _explain(cls, error: typing.Any) -> str:
+        name = str(error["loc"][0]) if error["loc"] else "options"
+        received = error["input"]
+        if error["type"] == "extra_forbidden":
+            return unknown("option", name, cls.model_fields)
+        if error["type"] == "literal_error":
+            return unknown(name.replace("_", " "), str(received), cls.choices(name))
+        message = error["msg"].removeprefix("Value error, ")
+        return f"{name.replace('_', '-')}: received {received!r}; {message[0].lower()}{message[1:]}"
+
+    @classmethod
+    def choices(cls, name: str) -> tuple[str, ...]:
+        """Return the values that a field of fixed choices can take, e.g. ``choices("conv")``."""
+        return _literals(cls.model_fields[name].annotation)
+
+
+def _literals(annotation: object) -> tuple[str, ...]:
+    if typing.get_origin(annotation) is Literal:
+        return tuple(str(value) for value in typing.get_args(annotation))
+    return tuple(value for part in typing.get_args(annotation) for value in _literals(part))
+
+
+class ClassificationConfig(TrainingConfig):
+    """A classification run: the network and what it is shown."""
+
+    model: Literal["convnet", "lenet5"] = Field("convnet", description="The network.")
+    conv: ConvolutionKind = Field("standard", description="The kind of convolution that is plugged in.")
+    pool: PoolingKind | None = Field(None, description="The kind of pooling; None is the model's own.")
+    image_size: Size | None = Field(None, description="What the network sees: pixels, or height x width.")
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
+    resize: Literal["stretch", "pad", "crop"] = Field(
+        "stretch", description="How an image of another shape is brought to size."
+    )
+    augment: Literal["none", "light", "strong"] = Field("light", description="Random changes to training images.")
+    flip: bool | None = Field(None, description="Mirror training images left to right.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target spread over all classes.")
+    class_weights: Literal["auto", "balanced", "none"] = Field(
+        "auto", description="Weigh rare classes up; auto does so where the largest class is 1.5 times the smallest."
+    )
+
+
+def _numbers(value: object) -> object:
+    """Take ``"1,0.7,0.5"`` for numbers."""
+    if isinstance(value, str):
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            raise ValueError("must be numbers with commas between them, such as 1,0.7,0.5") from None
+    return (value,) if isinstance(value, (int, float)) else value
+
+
+Scale = Annotated[float, Field(gt=0, le=16)]
+Scales = Annotated[tuple[Scale, ...], BeforeValidator(_numbers), Field(min_length=1, max_length=32)]
+
+
+class DetectionConfig(TrainingConfig):
+    """A detection run: the window, how images are scaled for it, and what it is shown."""
+
+    data: str = Field("scenes", description="Where the images with boxes are.")
+    test: str | None = Field(
+        None, description="Another set that is the whole of the test part; then none of the images are held out for it."
+    )
+    conv: Literal["standard", "dilated", "tiled"] = Field(
+        "standard", description="The kind of convolution that is plugged in."
+    )
+    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
+    stride: Literal[4, 8] | None = Field(None, description="Pixels of the network between windows.")
+    window: Size | None = Field(None, description="What the network judges: its pixels, or height x width.")
+    scale: Scale | None = Field(None, description="What training images are scaled by for the network.")
+    scales: Scales | None = Field(None, description="The pyramid: what images are scaled by, with commas between.")
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
+    zoom: float | None = Field(None, ge=1, le=4, description="Training images are scaled by up to this at random.")
+    flip: bool | None = Field(None, description="Mirror training images left to right.")
+    turn: bool = Field(False, description="Turn training images by 90 degrees, for what has no upright.")
+    light: float = Field(0.2, ge=0, lt=1, description="Change of brightness, contrast and colour.")
+
+
+def _terms(value: object) -> object:
+    """Take ``"cross_entropy+dice"`` for two terms."""
+    return tuple(value.split("+")) if isinstance(value, str) else value
+
+
+Term = Literal["cross_entropy", "focal", "dice"]
+
+
+class SegmentationConfig(TrainingConfig):
+    """A segmentation run: the network, how images are scaled for it, and what it is shown."""
+
+    data: str = Field("scenes", description="Where the images with masks are.")
+    test: str | None = Field(
+        None, description="Another set that is the whole of the test part; then none of the images are held out for it."
+    )
+    ignore: int | None = Field(None, ge=0, le=255, description="A value of masks that is no class, besides 255.")
+    model: Literal["unet", "fcn", "dilated", "aspp"] = Field("unet", description="The network.")
+    head: Literal[8, 16, 32] = Field(8, description="For fcn: the stride of the finest scores.")
+    filters: int = Field(16, ge=4, le=128, description="For unet: of the first stage; each one down has twice as many.")
+    depth: int = Field(3, ge=1, le=6, description="For unet: number of poolings.")
+    stride: Literal[1, 2, 4] = Field(1, description="For unet: of a first convolution, for large images.")
+    upsampling: Literal["bilinear", "learned"] = Field(
+        "bilinear", description="For unet with a stride: how scores come back to the size of the image."
+    )
+    image_pooling: bool = Field(
+        False, description="For aspp: the branch of the whole image's mean; tiles can then only be blended."
+    )
+    conv: Literal["standard", "dilated", "tiled"] = Field(
+        "standard", description="The kind of convolution that is plugged in."
+    )
+    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
+    scale: Scale | None = Field(None, description="What images are scaled by for the network.")
+    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
+    crop: Size | None = Field(None, description="What is trained on at once: pixels, or height x width.")
+    loss: Annotated[tuple[Term, ...], BeforeValidator(_terms), Field(min_length=1)] = Field(
+        ("cross_entropy", "dice"),
+        description="cross_entropy, focal, dice, or a sum of them such as cross_entropy+dice.",
+    )
+    class_weights: Literal["auto", "median", "none"] = Field(
+        "auto",
+        description="Weigh rare classes up by the median frequency; auto takes the root of that.",
+    )
+    zoom: float = Field(1.5, ge=1, le=4, description="Training images are scaled by up to this at random.")
+    flip: bool | None = Field(None, description="Mirror training images left to right.")
+    turn: bool = Field(False, description="Turn training images by 90 degrees, for what has no upright.")
+    light: float = Field(0.2, ge=0, lt=1, description="Change of brightness, contrast and colour.")
+    elastic: float = Field(0.0, ge=0, le=100, description="Bend training images by about so many pixels.")
