@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from timing import seconds  # noqa: E402
 
-from cnnapp import saved_models  # noqa: E402
+from cnnapp.prediction import model_paths  # noqa: E402
 from layers.fully_convolutional.convolutionalize import convolutionalize, scan_size, window_stride  # noqa: E402
 from pipelines.artifacts.served_model import ServedModel  # noqa: E402
 from pipelines.detection.sliding_window import ScanSpec  # noqa: E402
@@ -83,7 +83,7 @@ def compare(height: int, width: int, head: str, side: int, rounds: int) -> str:
 
 def shipped(side: int, rounds: int) -> str:
     """Return a row of the table for the detector that ships, which has one stride alone: its own."""
-    served = ServedModel(saved_models.resolve("digit-scenes"))
+    served = ServedModel(model_paths.resolve("digit-scenes"))
     spec = ScanSpec.from_json(served.card.input)
     pixels = np.random.default_rng(0).random((BATCH, *spec.window, spec.channels), "float32") * 255
     image = tf.random.uniform((1, side, side, spec.channels), maxval=255.0)

@@ -26,7 +26,7 @@ import tensorflow as tf  # noqa: E402
 from PIL import Image  # noqa: E402
 from timing import seconds  # noqa: E402
 
-from cnnapp import saved_models  # noqa: E402
+from cnnapp.prediction import model_paths  # noqa: E402
 from pipelines.artifacts.served_model import ServedModel  # noqa: E402
 from pipelines.data.embedded import scenes  # noqa: E402
 from pipelines.detection.sliding_window import ScanSpec, level  # noqa: E402
@@ -60,7 +60,7 @@ def main() -> None:
     data = crowd()
     if arguments.image is not None:
         data = to_jpeg(Image.open(arguments.image).convert("RGB").resize((640, 480)))
-    served = ServedModel(saved_models.resolve(arguments.model))
+    served = ServedModel(model_paths.resolve(arguments.model))
     spec = ScanSpec.from_json(served.card.input)
     scales = [spec.scales[0] * 1.25**-step for step in range(LEVELS)]
     image = preprocessing.decode(tf.constant(data))

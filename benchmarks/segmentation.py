@@ -28,7 +28,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 from timing import ratios, seconds  # noqa: E402
 
-from cnnapp import saved_models  # noqa: E402
+from cnnapp.prediction import model_paths  # noqa: E402
 from pipelines import segmentation  # noqa: E402
 from pipelines.artifacts.served_model import ServedModel  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
@@ -135,7 +135,7 @@ def answer(rounds: int, model: str) -> None:
     import onnxruntime
     import tf2onnx
 
-    served = ServedModel(saved_models.resolve(model))
+    served = ServedModel(model_paths.resolve(model))
     dice = np.random.default_rng(0)
 
     @tf.function(input_signature=[tf.TensorSpec([None, 256, 256, 3], tf.uint8, name="images")])
@@ -169,7 +169,7 @@ def answer(rounds: int, model: str) -> None:
 
 def pieces(rounds: int, model: str) -> None:
     """Compare a large image in pieces with the whole at once."""
-    served = ServedModel(saved_models.resolve(model))
+    served = ServedModel(model_paths.resolve(model))
     image = _crowd(4096)
     held = tf.constant(image[None])
     with open_raster(image) as raster:

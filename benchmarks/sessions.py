@@ -152,7 +152,7 @@ async def through_the_page(browser: Any, sessions: int, count: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "cnnapp.cli", "ui", "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "cnnapp.cli.main", "ui", "--port", str(port), "--no-browser"]
     environment = os.environ | {"CNNAPP_SAVED_MODELS": str(ROOT / "saved_models")}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pipelines.core.errors import CnnAppError, ConfigError, DataError, ModelError, ServiceError
 
 if TYPE_CHECKING:
-    from cnnapp.predictor import Predictor, load
-    from cnnapp.remote import RemotePredictor, connect
-    from cnnapp.results import Classification, Detections
-    from cnnapp.segmented import Segmentation
+    from cnnapp.prediction.predictor import Predictor, load
+    from cnnapp.prediction.remote_predictor import RemotePredictor, connect
+    from cnnapp.results.detections import Classification, Detections
+    from cnnapp.results.segmentation import Segmentation
 
 __all__ = [
     "Classification",
@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Classification": "cnnapp.results",
-    "Detections": "cnnapp.results",
-    "Predictor": "cnnapp.predictor",
-    "RemotePredictor": "cnnapp.remote",
-    "Segmentation": "cnnapp.segmented",
-    "connect": "cnnapp.remote",
-    "load": "cnnapp.predictor",
+    "Classification": "cnnapp.results.detections",
+    "Detections": "cnnapp.results.detections",
+    "Predictor": "cnnapp.prediction.predictor",
+    "RemotePredictor": "cnnapp.prediction.remote_predictor",
+    "Segmentation": "cnnapp.results.segmentation",
+    "connect": "cnnapp.prediction.remote_predictor",
+    "load": "cnnapp.prediction.predictor",
 }
 
 

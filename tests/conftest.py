@@ -246,16 +246,16 @@ def segmenters(segmenter, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs a command line in a folder of its own; gives exit status, output and errors."""
-    from cnnapp import cli
+    from cnnapp.cli import main
 
     monkeypatch.chdir(tmp_path)
-    for console in (cli.out, cli.err):
+    for console in (main.out, main.err):
         monkeypatch.setattr(console, "width", 300)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["cnnapp", *map(str, arguments)])
         try:
-            cli.main()
+            main.main()
             status = 0
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else 0
@@ -269,7 +269,7 @@ class RunningService:
     """A service in a process of its own: `cnnapp serve`, on a port that is free."""
 
     def __init__(self, log: Path, *arguments: object) -> None:
-        command = [sys.executable, "-m", "cnnapp.cli", "serve", "--port", "0", *map(str, arguments)]
+        command = [sys.executable, "-m", "cnnapp.cli.main", "serve", "--port", "0", *map(str, arguments)]
         self.log = log
         with log.open("w") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT)

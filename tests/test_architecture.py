@@ -51,7 +51,7 @@ def test_every_package_is_listed_for_installation():
 
 def test_help_imports_neither_tensorflow_nor_keras():
     code = (
-        "import sys; from typer.testing import CliRunner; from cnnapp.cli import app; "
+        "import sys; from typer.testing import CliRunner; from cnnapp.cli.main import app; "
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0; "
         "print([name for name in ('tensorflow', 'keras', 'streamlit', 'sklearn') if name in sys.modules])"
     )
@@ -62,7 +62,7 @@ def test_help_imports_neither_tensorflow_nor_keras():
 def test_tensorflow_is_not_imported_before_a_model_is_loaded():
     """It is imported there in a way that keeps its start-up chatter from the user."""
     code = (
-        "import sys, cnnapp.answering, cnnapp.predictor, pipelines.segmentation.tiled_files; "
+        "import sys, cnnapp.cli.batch_predict, cnnapp.prediction.predictor, pipelines.segmentation.tiled_files; "
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -70,7 +70,14 @@ def test_tensorflow_is_not_imported_before_a_model_is_loaded():
 
 
 def test_a_command_says_nothing_but_its_answer():
-    command = [sys.executable, "-m", "cnnapp.cli", "verify", "--quick", str(ROOT / "saved_models" / "digits" / "1")]
+    command = [
+        sys.executable,
+        "-m",
+        "cnnapp.cli.main",
+        "verify",
+        "--quick",
+        str(ROOT / "saved_models" / "digits" / "1"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout
     assert done.stderr == ""

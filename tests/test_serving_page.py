@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from typer.main import get_command
 
-from cnnapp.cli import app
+from cnnapp.cli.main import app
 from cnnapp.service.limits import Limits
 from cnnapp.service.metrics import Metrics
 from pipelines.artifacts.serving_module import ImageServing, MaskServing, ScanServing
@@ -29,7 +29,7 @@ def test_a_block_of_python_runs_without_the_project(number: int, tmp_path: Path)
     (tmp_path / "scene.png").write_bytes(image.read_bytes())
     for name, extension in set(re.findall(r"exports/([a-z-]+)-1[a-z0-9-]*(\.[a-z]+)", BLOCKS[number])):
         kind = {".onnx": "onnx", ".tflite": "litert"}[extension]
-        command = [sys.executable, "-m", "cnnapp.cli", "export", name, "--format", kind]
+        command = [sys.executable, "-m", "cnnapp.cli.main", "export", name, "--format", kind]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True)
     without = "import sys\nsys.modules.update(dict.fromkeys(('layers', 'pipelines', 'cnnapp', 'ui', 'keras')))\n"

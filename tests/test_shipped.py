@@ -137,7 +137,7 @@ def test_the_command_line_gives_them_one_answer(shared_data: Path, tmp_path: Pat
     command = [
         sys.executable,
         "-m",
-        "cnnapp.cli",
+        "cnnapp.cli.main",
         "predict",
         SAME_FOR_ALL,
         pattern,
@@ -152,7 +152,7 @@ def test_the_command_line_gives_them_one_answer(shared_data: Path, tmp_path: Pat
 def test_the_page_gives_them_one_answer(shared_data: Path, monkeypatch: pytest.MonkeyPatch):
     from streamlit.testing.v1 import AppTest
 
-    from ui import predict
+    from ui.views import predict
 
     offered: dict = {}
     monkeypatch.setattr(predict.st, "download_button", lambda label, data, *rest, **more: offered.update({label: data}))

@@ -16,7 +16,7 @@ from conftest import ROOT, RunningService, running_service
 from PIL import Image, ImageOps
 
 import cnnapp
-from cnnapp import ways_in
+from cnnapp.cli import cross_check
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.data.embedded import scenes
 from pipelines.images import image_io
@@ -116,16 +116,16 @@ def by_python(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
 
 
 def by_tensorflow_alone(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    return _cut(ways_in.by_tensorflow_alone(served(task), _sent(folder)), task)
+    return _cut(cross_check.by_tensorflow_alone(served(task), _sent(folder)), task)
 
 
 def by_saved_model_cli(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
-    return _cut(ways_in.by_saved_model_cli(served(task), _sent(folder)), task)
+    return _cut(cross_check.by_saved_model_cli(served(task), _sent(folder)), task)
 
 
 def by_the_page(task: str, folder: Path) -> dict[str, dict[str, np.ndarray]]:
     """The files as they are, uploaded together."""
-    return _cut(ways_in.by_the_page(served(task), list(FILES.values())), task)
+    return _cut(cross_check.by_the_page(served(task), list(FILES.values())), task)
 
 
 def _sent(folder: Path) -> list[bytes]:

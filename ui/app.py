@@ -10,7 +10,7 @@ import streamlit as st
 # Streamlit runs this file as a script, whose own folder is then all that it finds modules in.
 sys.path[:0] = [path for path in [str(Path(__file__).resolve().parent.parent)] if path not in sys.path]
 
-from ui import compare, explain, layers_page, model, predict  # noqa: E402
+from ui.views import compare, explain, layers, model_card, predict  # noqa: E402
 
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
 pages = [
@@ -19,7 +19,7 @@ pages = [
     st.Page(predict.page, title="Predict", url_path="predict", visibility="hidden"),
     st.Page(explain.page, title="Explain", icon=":material/lightbulb:", url_path="explain"),
     st.Page(compare.page, title="Compare", icon=":material/compare:", url_path="compare"),
-    st.Page(model.page, title="Model", icon=":material/id_card:", url_path="model"),
-    st.Page(layers_page.page, title="Layers", icon=":material/layers:", url_path="layers"),
+    st.Page(model_card.page, title="Model", icon=":material/id_card:", url_path="model"),
+    st.Page(layers.page, title="Layers", icon=":material/layers:", url_path="layers"),
 ]
 st.navigation(pages, position="top").run()

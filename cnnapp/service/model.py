@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnapp.outputs import first_line, undecodable
-from cnnapp.service import batches, protocol, ranges, signatures
+from cnnapp.prediction.output_parsing import first_line, undecodable
+from cnnapp.service import batches, option_ranges, protocol, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.protocol import Refusal, Request
 from pipelines.artifacts import memory
@@ -62,7 +62,7 @@ class LoadedModel:
             Refusal: if it is none, or an image is too large or cannot be read.
         """
         request = protocol.read_request(body, self.signatures)
-        ranges.check(request.inputs, len(self.card.classes))
+        option_ranges.check(request.inputs, len(self.card.classes))
         for name, values in request.inputs.items():
             if values.ndim == 4:  # images that are decoded
                 self._check_size(values.shape[1:3], name, request)

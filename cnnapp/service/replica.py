@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from cnnapp.service import batches, loopback, protocol, signatures
+from cnnapp.service import batches, protocol, ray_local, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.model import LoadedModel
 from cnnapp.service.protocol import Refusal, Request
@@ -24,7 +24,7 @@ from pipelines.core.tensorflow_import import import_tensorflow
 __all__ = ["ModelReplica", "Reply"]
 
 _SMALL = 2**14
-_LARGEST = loopback.LARGEST_MESSAGE - 2**16  # bytes of an answer, with room for what is around it
+_LARGEST = ray_local.LARGEST_MESSAGE - 2**16  # bytes of an answer, with room for what is around it
 _AT_ONCE: Any = serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
 """Waits for nobody: those that are to be answered together have gathered before."""
 
@@ -63,7 +63,7 @@ class ModelReplica:
     """
 
     def __init__(self, directory: str, limits: Limits, threads: int) -> None:
-        loopback.only_here()
+        ray_local.only_here()
         self._together.set_max_batch_size(limits.batch)
         tf = import_tensorflow()
         tf.config.threading.set_intra_op_parallelism_threads(threads)

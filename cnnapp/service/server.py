@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnapp import ports
-from cnnapp.service import loopback
+from cnnapp.service import ports, ray_local
 from cnnapp.service.limits import Limits
 from pipelines.artifacts.served_model import check_files, read_card
 from pipelines.core.errors import ConfigError, ModelError, ServiceError
@@ -103,7 +102,7 @@ def _stop_on_signals() -> None:
 @contextlib.contextmanager
 def _ray() -> Iterator[None]:
     """Start Ray for this process alone, and stop all of it."""
-    os.environ |= loopback.environment()
+    os.environ |= ray_local.environment()
     try:
         import ray
         import ray.serve

@@ -10,8 +10,8 @@ import pytest
 from conftest import draw_scene
 
 import cnnapp
-from cnnapp import answer_store
-from cnnapp.answer_store import AnswerStore
+from cnnapp.prediction import prediction_cache
+from cnnapp.prediction.prediction_cache import AnswerStore
 from pipelines.core.errors import ConfigError, DataError, ImageTooLargeError
 
 
@@ -105,7 +105,7 @@ def test_what_is_refused_as_too_large_is_answered_in_pieces(model, monkeypatch):
 
 
 def test_a_large_image_shows_how_far_it_is(model, monkeypatch):
-    monkeypatch.setattr(answer_store, "_LARGE", 37 * 50 - 1)
+    monkeypatch.setattr(prediction_cache, "_LARGE", 37 * 50 - 1)
     steps: list[tuple] = []
     images = [IMAGES[0], ("small.png", png(3, (36, 50))), IMAGES[2], IMAGES[1]]
     found = list(AnswerStore().answer(model, images, advance=lambda *step: steps.append(step)))

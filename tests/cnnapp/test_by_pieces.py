@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 import cnnapp
-from cnnapp import by_pieces
-from cnnapp.large import LargeSegmentation
-from cnnapp.predictor import Predictor
-from cnnapp.results import Detections
+from cnnapp.prediction import tiled_prediction
+from cnnapp.prediction.predictor import Predictor
+from cnnapp.results.detections import Detections
+from cnnapp.results.large_segmentation import LargeSegmentation
 from pipelines.artifacts import memory
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.images import image_io
@@ -227,7 +227,7 @@ def test_a_finished_mask_is_not_computed_again(
 
 
 def test_images_are_told_from_each_other(tmp_path: Path):
-    tell = by_pieces._fingerprint
+    tell = tiled_prediction._fingerprint
     content = bytes(3 * 2**20)
     paths = [tmp_path / "a.raw", tmp_path / "b.raw"]
     for path in paths:

@@ -12,10 +12,11 @@ from conftest import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 
-from cnnapp import card_text, train_commands
-from cnnapp.card_pictures import card_pictures, history_pictures
-from cnnapp.cli import app
-from cnnapp.training_command import configuration, training_command
+from cnnapp.cli import train
+from cnnapp.cli.main import app
+from cnnapp.reports import card_text
+from cnnapp.reports.card_plots import card_pictures, history_pictures
+from cnnapp.reports.training_command import configuration, training_command
 from pipelines.artifacts.served_model import ModelCard, read_card
 
 SHIPPED = ["digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation"]
@@ -30,7 +31,7 @@ def ran(command: str, monkeypatch: pytest.MonkeyPatch):
     """Run a command of training up to where it would train; return its name and configuration."""
     caught: list = []
     monkeypatch.setattr(
-        train_commands,
+        train,
         "_run",
         lambda task, config, name, log_dir, options: caught.append((name, config.parse(**options))),
     )

@@ -162,6 +162,6 @@ def test_help_teaches(run, command: list[str]):
 
 def test_the_installed_command_runs():
     done = subprocess.run(
-        [sys.executable, "-m", "cnnapp.cli", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-m", "cnnapp.cli.main", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert "From labelled images to a served model" in done.stdout

@@ -8,10 +8,10 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnapp.comparison import ClassDifference, Verdict, common_classes, compare, ranked, verdict
-from cnnapp.difference_pictures import draw_pixels, only_alone
-from cnnapp.labelled import LABELLED, labelled_images
-from cnnapp.results import Classification, Detections, Segmentation
+from cnnapp.reports.comparison import ClassDifference, Verdict, common_classes, compare, ranked, verdict
+from cnnapp.reports.comparison_plots import draw_pixels, only_alone
+from cnnapp.reports.labelled_samples import LABELLED, labelled_images
+from cnnapp.results.detections import Classification, Detections, Segmentation
 from pipelines.artifacts.served_model import read_card
 from pipelines.core.errors import ConfigError, DataError
 

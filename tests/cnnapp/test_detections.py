@@ -12,8 +12,8 @@ from conftest import draw_scene
 from PIL import Image
 
 import cnnapp
-from cnnapp.results import to_coco, to_rows
-from cnnapp.score_maps import draw_score_map
+from cnnapp.prediction.score_maps import draw_score_map
+from cnnapp.results.detections import to_coco, to_rows
 
 NAMES = ("cat", "dog")
 BOXES = np.float32([[1, 2, 11, 22], [30, 5, 39, 9]])

@@ -111,7 +111,7 @@ def test_data_that_the_card_names_need_not_be_said(models: Path, command_line, m
     assert status == 2
     assert "shapes/1 was trained on shapes, and its card does not say where that lies" in " ".join(err.split())
     asked: list = []
-    monkeypatch.setattr("cnnapp.report._load", lambda card, data, *rest: asked.append(data) or 1 / 0)
+    monkeypatch.setattr("cnnapp.reports.html_report._load", lambda card, data, *rest: asked.append(data) or 1 / 0)
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
     for name, source in (("digits", "digits"), ("fashion", "tfds:fashion_mnist"), ("digit-scenes", "scenes")):
         with pytest.raises(ZeroDivisionError):

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import cnnapp
-from cnnapp.contact_sheet import contact_sheet
-from cnnapp.explanations import Explanation
-from cnnapp.feature_maps import FeatureMaps
-from cnnapp.filters import Filters
-from cnnapp.heat import draw_heat
-from cnnapp.influence import log_odds, of_unit
-from cnnapp.shown import Shown, show
-from cnnapp.sights import Sight, draw_boxes
+from cnnapp.explain.contact_sheet import contact_sheet
+from cnnapp.explain.evidence import Explanation
+from cnnapp.explain.feature_maps import FeatureMaps
+from cnnapp.explain.filters import Filters
+from cnnapp.explain.gradients import log_odds, of_unit
+from cnnapp.explain.heatmap import draw_heat
+from cnnapp.explain.network_input import Shown, show
+from cnnapp.explain.receptive_view import Sight, draw_boxes
 from layers.analysis.receptive_field import unit_support
 from pipelines.artifacts.served_model import read_golden
 from pipelines.core.errors import ConfigError, DataError, ModelError
@@ -308,7 +308,7 @@ def test_the_decision_of_a_window_is_its_score_and_depends_on_the_window_alone(d
 
 def test_what_reaches_a_classifiers_answer_through_its_units_adds_up(trained):
     """The derivative of the class's log odds is the sum of what passes through every unit of the last maps."""
-    from cnnapp.influence import of
+    from cnnapp.explain.gradients import of
 
     model = cnnapp.Predictor(trained.path)
     picture = picture_for(model)

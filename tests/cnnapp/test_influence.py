@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from cnnapp import explanations
-from cnnapp.influence import ONE_AT_A_TIME
+from cnnapp.explain import evidence
+from cnnapp.explain.gradients import ONE_AT_A_TIME
 from pipelines.artifacts.served_model import read_golden
 
 # In a process of its own: what it guards against ends the process, without an error to catch.
@@ -59,6 +59,6 @@ def test_only_evidence_from_derivatives_waits_for_its_turn(how: str, alone: bool
     card = SimpleNamespace(classes=["one"], input={}, evidence=how, task="classification")
     served = SimpleNamespace(has=lambda name: True, card=card, run=run)
     data = read_golden(ROOT / "saved_models" / "digits" / "1").inputs[0]
-    assert explanations.explain(served, data, None, "a.png").how == how  # type: ignore[arg-type]
+    assert evidence.explain(served, data, None, "a.png").how == how  # type: ignore[arg-type]
     assert held == [alone]
     assert not ONE_AT_A_TIME.locked()

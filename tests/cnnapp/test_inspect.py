@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cnnapp import cli, inspect
+from cnnapp.cli import main
+from cnnapp.reports import inspection
 from pipelines.core.errors import CnnAppError, ConfigError, ModelError
 
 
 def run(*arguments: object, width: int = 200, fails: type[CnnAppError] | None = None) -> str:
     """Run `cnnapp inspect`, and return what it prints, or the error it ends with."""
-    done = CliRunner(env={"COLUMNS": str(width)}).invoke(cli.app, ["inspect", *map(str, arguments)])
+    done = CliRunner(env={"COLUMNS": str(width)}).invoke(main.app, ["inspect", *map(str, arguments)])
     if fails is not None:
         assert isinstance(done.exception, fails), done.output
         return str(done.exception)
@@ -29,7 +30,7 @@ def run(*arguments: object, width: int = 200, fails: type[CnnAppError] | None = 
 def windows_of_the_width_asked_for(monkeypatch: pytest.MonkeyPatch):
     """Let the consoles, which are made once, read the width anew and write to what the runner captures."""
     for name in ("out", "err"):
-        monkeypatch.setattr(cli, name, _Console(name == "err"))
+        monkeypatch.setattr(main, name, _Console(name == "err"))
 
 
 class _Console:
@@ -63,7 +64,7 @@ def keras_file(tmp_path: Path) -> Path:
 def test_the_table_has_every_layer_and_the_totals(models: Path, trained):
     lines = run("shapes").splitlines()
     rows = {line.split()[0]: line.split() for line in lines if line.strip()}
-    assert rows["layer"] == list(inspect.COLUMNS)
+    assert rows["layer"] == list(inspection.COLUMNS)
     assert rows["convnet/stage1_conv1"][1] == "Conv2D"
     assert rows["convnet/stage1_conv1"][-3:] == ["3", "1", "0"]
     assert rows["convnet/pool1"][-3:] == ["6", "2", "0.5"]
@@ -75,7 +76,7 @@ def test_a_narrow_window_leaves_columns_out_and_no_number(models: Path):
     text = run("shapes", width=72)
     assert max(map(len, text.splitlines())) <= 72
     head = next(line.split() for line in text.splitlines() if "parameters" in line)
-    assert [column for column in inspect.COLUMNS if column in head] == head
+    assert [column for column in inspection.COLUMNS if column in head] == head
     assert "type" not in head
     assert "jump" in head
 
@@ -101,14 +102,14 @@ def test_the_size_is_asked_for_and_checked(keras_file: Path, models: Path):
         assert "expected height x width" in run(keras_file, f"--input-size={size}", fails=ConfigError)
     assert "28 x 28 x 6" in run(keras_file, "--input-size", "32")
     # A convolutional network is built again for another size.
-    assert inspect.inspect("shapes", (20, 16)).input_sizes == (20, 16)
+    assert inspection.inspect("shapes", (20, 16)).input_sizes == (20, 16)
     assert "16 x 16 alone" in run("shapes", "--input-size", "64", fails=ConfigError)
     assert "height and a width" in run("shapes", "--input-size", "8x8x8", fails=ConfigError)
 
 
 def test_networks_for_any_size_are_reckoned_with_their_own(detectors: Path, detector, segmenter):
     """For a detector it is the window, for segmentation what it was trained on at a time, filled up."""
-    found = inspect.inspect("scattered")
+    found = inspection.inspect("scattered")
     assert list(found.input_sizes) == detector.card.input["window"]
     assert found.cost.layers[-1].output_shape[:2] == (1, 1)  # one window, one answer
     assert found.cost.total.parameters == detector.card.parameters
@@ -118,7 +119,7 @@ def test_networks_for_any_size_are_reckoned_with_their_own(detectors: Path, dete
     assert "96 x 128 x" in other
     assert "does not take inputs" in run("scattered", "--input-size", "3", fails=ConfigError)
 
-    found = inspect.inspect(str(segmenter.path))
+    found = inspection.inspect(str(segmenter.path))
     multiple, crop = segmenter.card.input["multiple"], segmenter.card.training["crop"]
     assert list(found.input_sizes) == [-(-side // multiple) * multiple for side in crop]
     assert found.cost.total.parameters == segmenter.card.parameters
@@ -137,7 +138,7 @@ def test_lenet_has_its_published_parameters(monkeypatch: pytest.MonkeyPatch, tmp
     from pipelines.models import build_classifier
 
     build_classifier("lenet5", (32, 32, 1), 10, "standard", "subsampling").save(tmp_path / "lenet.keras")
-    found = inspect.inspect(str(tmp_path / "lenet.keras"))
+    found = inspection.inspect(str(tmp_path / "lenet.keras"))
     parameters = {row.name: row.parameters for row in found.cost.layers if row.parameters}
     assert parameters["c1"] == 156
     assert (parameters["s2"], parameters["s4"], parameters["f6"]) == (12, 32, 10_164)
@@ -152,10 +153,10 @@ def test_what_is_not_known_is_said(tmp_path: Path):
     images = keras.Input((8, 8, 1))
     x = keras.layers.Permute((2, 1, 3), name="turned")(keras.layers.Conv2D(2, 3)(images))
     keras.Model(images, x).save(tmp_path / "turned.keras")
-    done = CliRunner(env={"COLUMNS": "200"}).invoke(cli.app, ["inspect", str(tmp_path / "turned.keras")])
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(main.app, ["inspect", str(tmp_path / "turned.keras")])
     assert done.exit_code == 0
     assert "layer 'turned' (Permute) reads is not known" in done.stderr
-    assert inspect.inspect(str(tmp_path / "turned.keras")).to_json()["layers"][1]["receptive_field"] is None
+    assert inspection.inspect(str(tmp_path / "turned.keras")).to_json()["layers"][1]["receptive_field"] is None
 
 
 def test_the_picture_is_one(models: Path, keras_file: Path, tmp_path: Path):

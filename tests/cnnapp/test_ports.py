@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from cnnapp import ports
+from cnnapp.service import ports
 from pipelines.core.errors import ConfigError, ServiceError
 
 

@@ -12,7 +12,7 @@ from conftest import draw_shape
 from PIL import Image
 
 import cnnapp
-from cnnapp import saved_models
+from cnnapp.prediction import model_paths
 from pipelines.artifacts.served_model import read_golden
 
 
@@ -115,14 +115,14 @@ def test_a_model_verifies_itself(predictor, monkeypatch: pytest.MonkeyPatch):
     assert predictor.verify() <= 1e-5
     golden = read_golden(predictor.served.directory)
     golden.outputs["scores"] = golden.outputs["scores"] + 0.01
-    monkeypatch.setattr("cnnapp.verification.read_golden", lambda _: golden)
+    monkeypatch.setattr("cnnapp.prediction.self_check.read_golden", lambda _: golden)
     with pytest.raises(cnnapp.ModelError, match=r"largest difference 0\.01"):
         predictor.verify()
 
 
 def test_names_versions_and_paths_lead_to_a_model(models: Path, trained):
     for name in ("shapes", f"shapes/{trained.path.name}", trained.path, trained.path.parent, str(trained.path)):
-        assert saved_models.resolve(name) == trained.path
+        assert model_paths.resolve(name) == trained.path
     assert repr(cnnapp.load("shapes")) == f"<Predictor shapes/{trained.path.name}: classification, 2 classes>"
 
 
@@ -144,4 +144,4 @@ def test_without_any_model_it_is_said_where_they_were_looked_for(tmp_path: Path,
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path / "none"))
     with pytest.raises(cnnapp.ModelError, match=r"looked in .*none"):
         cnnapp.load("digits")
-    assert saved_models.names() == {}
+    assert model_paths.names() == {}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import cnnapp
-from cnnapp.reduced import quick, reduced
+from cnnapp.explain.downscale import quick, reduced
 from pipelines.artifacts import memory
 from pipelines.core.errors import DataError
 from pipelines.images import image_io

@@ -173,7 +173,7 @@ def test_a_busy_service_is_asked_again(made):
 
 
 def test_a_service_that_stays_busy_is_given_up(made, monkeypatch):
-    monkeypatch.setattr("cnnapp.remote._TRIES", 2)
+    monkeypatch.setattr("cnnapp.prediction.remote_predictor._TRIES", 2)
     made.predict = lambda content: (503, {"error": "full"})
     with pytest.raises(cnnapp.ServiceError, match="status 503: full"):
         cnnapp.connect(made.url, "any").predict(pictures(1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import draw_shape
 
-from cnnapp.results import Classification, to_rows
+from cnnapp.results.detections import Classification, to_rows
 
 SCORES = np.array([0.1, 0.6, 0.3], np.float32)
 ANSWER = Classification("a.png", SCORES, ("cat", "dog", "<eel>"))

@@ -14,7 +14,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 import cnnapp
-from cnnapp.segmented import Segmentation
+from cnnapp.results.segmentation import Segmentation
 from pipelines.images.palette import class_colours
 
 

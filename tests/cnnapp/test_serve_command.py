@@ -20,8 +20,7 @@ import requests
 from conftest import ROOT, RunningService, running_service
 from PIL import Image
 
-from cnnapp import ports
-from cnnapp.service import server
+from cnnapp.service import ports, server
 
 
 def test_a_port_that_is_taken_is_named(models, command_line):
@@ -95,7 +94,7 @@ def test_an_altered_model_is_not_served(trained, command_line, tmp_path: Path):
 
 
 def test_without_ray_it_says_what_to_install(tmp_path: Path):
-    code = "import sys; sys.modules['ray'] = None; from cnnapp.cli import main; main()"
+    code = "import sys; sys.modules['ray'] = None; from cnnapp.cli.main import main; main()"
     command = [sys.executable, "-c", code, "serve", str(ROOT / "saved_models" / "digits"), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=None)
     assert done.returncode == 2

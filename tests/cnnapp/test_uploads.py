@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnapp.uploads import Limits, gather, label_of, unpack
+from cnnapp.prediction.uploads import Limits, gather, label_of, unpack
 from pipelines.core.errors import DataError
 
 

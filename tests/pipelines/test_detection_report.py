@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnapp.report import write
+from cnnapp.reports.html_report import write
 from pipelines.detection.evaluation import report as detection_report
 from pipelines.detection.evaluation.examples import Case, cases_picture
 from pipelines.detection.evaluation.metrics import detection_figures

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnapp.report import write
+from cnnapp.reports.html_report import write
 from pipelines.images.masks import IGNORED, colours
 from pipelines.segmentation.evaluation.examples import Case, Gallery, cases_picture, shrink
 from pipelines.segmentation.evaluation.metrics import PixelCounts, segmentation_figures

@@ -32,7 +32,7 @@ def served(log_file: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "cnnapp.cli", "ui", "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "cnnapp.cli.main", "ui", "--port", str(port), "--no-browser"]
     with open(log_file, "w") as log:
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     try:

@@ -16,7 +16,7 @@ from pipelines.artifacts.served_model import read_card
 
 
 def compare_page() -> None:
-    from ui import compare
+    from ui.views import compare
 
     compare.page()
 

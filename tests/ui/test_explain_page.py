@@ -183,14 +183,14 @@ def test_an_image_that_is_hardly_high_can_be_clicked_and_seen():
 
 @pytest.mark.parametrize(("size", "rows"), [((10, 1500), 5), ((1500, 10), 64), ((48, 64), 48), ((1, 1), 1)])
 def test_the_places_to_click_on_cover_every_pixel_once(size: tuple[int, int], rows: int):
-    from ui import clickable
+    from ui.components import clickable_image
 
     height, width = size
-    parts = [clickable._parts(side, max(44, 328 * side / max(size))) for side in size]
+    parts = [clickable_image._parts(side, max(44, 328 * side / max(size))) for side in size]
     assert abs(len(parts[0]) - rows) <= 4
     covered = [[place for begin, end in part for place in range(begin, end)] for part in parts]
     assert covered == [list(range(height)), list(range(width))]
-    cells = clickable._cells(*parts)
+    cells = clickable_image._cells(*parts)
     assert all(
         each["left"] <= each["x"] < each["right"] and each["top"] <= each["y"] < each["bottom"] for each in cells
     )

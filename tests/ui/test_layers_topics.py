@@ -18,9 +18,9 @@ TOPICS = ("kernels", "strides", "connectivity", "pooling", "matrix", "shift")
 
 
 def script() -> None:
-    from ui import layers_page
+    from ui.views import layers
 
-    layers_page.page()
+    layers.page()
 
 
 def open_topic(topic: str) -> AppTest:

@@ -11,16 +11,16 @@ import pytest
 from conftest import ROOT
 from streamlit.testing.v1 import AppTest
 
-from cnnapp.training_command import training_command
+from cnnapp.reports.training_command import training_command
 from pipelines.artifacts.served_model import read_card
 
 SHIPPED = ["digits", "fashion", "digit-scenes", "digit-segmentation"]
 
 
 def model_page() -> None:
-    from ui import model
+    from ui.views import model_card
 
-    model.page()
+    model_card.page()
 
 
 def open_page(name: str) -> AppTest:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnapp.service import ranges
+from cnnapp.service import option_ranges
 from cnnapp.service.protocol import Refusal
 
 GOOD = {
@@ -37,13 +37,13 @@ def array(name: str, value: object) -> np.ndarray:
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_in_its_range_passes(name: str):
     for value in GOOD[name]:
-        ranges.check({name: array(name, value), "image_bytes": np.array([b""], object)}, classes=10)
+        option_ranges.check({name: array(name, value), "image_bytes": np.array([b""], object)}, classes=10)
 
 
 @pytest.mark.parametrize(("name", "value"), CASES)
 def test_what_is_out_of_its_range_is_refused_by_name(name: str, value: object):
     with pytest.raises(Refusal) as refusal:
-        ranges.check({"scale": np.float32(1), name: array(name, value)}, classes=10)
+        option_ranges.check({"scale": np.float32(1), name: array(name, value)}, classes=10)
     assert refusal.value.status == 400
     assert refusal.value.message.startswith(f"{name}: received ")
 
@@ -51,4 +51,4 @@ def test_what_is_out_of_its_range_is_refused_by_name(name: str, value: object):
 @given(st.sampled_from([name for name in BAD if name != "class_id"]), UNENDING)
 def test_what_is_no_number_is_refused(name: str, value: float):
     with pytest.raises(Refusal, match=f"^{name}: received (nan|inf|-inf)"):
-        ranges.check({name: array(name, [1, value] if name == "scales" else value)}, classes=10)
+        option_ranges.check({name: array(name, [1, value] if name == "scales" else value)}, classes=10)

@@ -1,0 +1,1 @@
+"""Look inside a model: evidence, feature maps, receptive fields, decisions."""

@@ -1,0 +1,1 @@
+"""Run a model, here or over the network."""

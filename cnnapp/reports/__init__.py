@@ -1,0 +1,1 @@
+"""Reports: of evaluations, cards, networks, and two models side by side."""

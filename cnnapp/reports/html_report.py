@@ -1,0 +1,182 @@
+"""Write a report of an evaluation: one HTML file that needs nothing else, and the figures as JSON."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cnnapp.prediction.predictor import Predictor
+from pipelines.artifacts.served_model import ModelCard
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.data import Splits
+from pipelines.reporting.report import Report
+
+__all__ = ["Evaluated", "evaluate_to", "write"]
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+  :root {{ color-scheme: light dark; }}
+  body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+  table {{ border-collapse: collapse; margin: 1rem 0; }}
+  th, td {{ padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #8884; }}
+  td:not(:first-child) {{ font-variant-numeric: tabular-nums; }}
+  figure {{ margin: 1.5rem 0; }}
+  img {{ max-width: 100%; background: white; }}
+  figcaption {{ opacity: .75; }}
+</style>
+<h1>{title}</h1>
+{body}
+</html>
+"""
+
+
+class Evaluated(NamedTuple):
+    """What became of an evaluation.
+
+    Args:
+        folder: where the report was written.
+        report: what was found.
+        added: names of the figures that the model's card gained.
+    """
+
+    folder: Path
+    report: Report
+    added: tuple[str, ...] = ()
+
+
+def evaluate_to(
+    predictor: Predictor,
+    data: str | None = None,
+    data_dir: Path | None = None,
+    split: str = "test",
+    seed: int | None = None,
+    folder: Path | None = None,
+    protocol: str = "coco",
+    test: str | None = None,
+    on_card: bool = False,
+    **options: Any,
+) -> Evaluated:
+    """Evaluate a saved model on a part of a data set and write the report.
+
+    Args:
+        predictor: the model.
+        data: the source, as for training; by default the one on the model's card, where its name says where it lies.
+        data_dir: where prepared tensorflow-datasets lie.
+        split: "train", "validation", "test" or "all".
+        seed: of the split; by default the one the model was trained with, so that its test images are still unseen.
+        folder: where the report goes; ``reports/<name>-<version>`` by default.
+        protocol: for detection: "coco", or "uiuc" for the figures at equal error as well.
+        test: another source that is the whole of the test part, as for training.
+        on_card: whether figures that the model's card does not have are added to it; see
+            :mod:`pipelines.artifacts.card_figures`.
+        **options: optional inputs of the model, such as a detector's ``scales``.
+
+    Returns:
+        The folder, the report, and what the card gained.
+
+    Raises:
+        ConfigError: if there is no such split, no data is named, or something does not go with ``on_card``.
+        DataError: if the data cannot be used, or its classes are not the model's; for the card, if it is not the data
+            that is named there.
+        ModelError: if a figure on the card came out otherwise; the card is left as it is then, the report written.
+    """
+    from pipelines import classification, detection, segmentation
+    from pipelines import data as sources
+    from pipelines.artifacts import card_figures
+    from pipelines.core.errors import unknown
+
+    if split not in (*sources.SPLIT_NAMES, "all"):
+        raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))
+    card = predictor.card
+    seed = int(card.training.get("seed", 0)) if seed is None else seed
+    if on_card and options:
+        raise ConfigError(f"--card: takes figures of the model as it is; leave out --{', --'.join(options)}")
+    data = data or _named_on(card)
+    splits = _load(card, data, data_dir, split, seed, test)
+    if list(splits.classes) != card.classes:
+        strange = sorted(set(splits.classes) ^ set(card.classes)) or ["their order"]
+        raise DataError(
+            f"{data}: its classes are not those of {card.name}/{card.version}; they differ in: {', '.join(strange[:8])}"
+        )
+    if on_card:
+        card_figures.refuse_other_data(card, splits, split)
+    part = sources.everything(splits) if split == "all" else splits[split]
+    if card.task == "detection":
+        report = detection.evaluate(predictor.served, part, protocol=protocol, **options)
+    else:
+        task = {"classification": classification, "segmentation": segmentation}[card.task]
+        report = task.evaluate(predictor.served, part)
+    folder = folder or Path("reports") / f"{card.name}-{card.version}"
+    write(report, folder)
+    if not on_card:
+        return Evaluated(folder, report)
+    return Evaluated(folder, report, card_figures.add_figures(predictor.served.directory, split, report.figures))
+
+
+def _named_on(card: ModelCard) -> str:
+    """Return the data that a model was trained on, as it is given to ``--data``."""
+    source = str(card.data["source"])
+    if source in ("digits", "scenes") or (source.startswith("tfds:") and "," not in source):
+        return source
+    called = f"{card.name}/{card.version}"
+    raise ConfigError(f"--data: {called} was trained on {source}, and its card does not say where that lies; name it")
+
+
+def _load(card: ModelCard, data: str, data_dir: Path | None, split: str, seed: int, test: str | None) -> Splits:
+    from pipelines import data as sources
+
+    if card.task == "classification":
+        if test is not None:
+            raise ConfigError(f"--test: is for detection and segmentation; {card.name} is for classification")
+        return sources.load(data, data_dir, seed)
+    source = {"detection": sources.detection, "segmentation": sources.segmentation}[card.task]
+    further = {"ignore": card.training.get("ignore")} if card.task == "segmentation" else {}
+    if test is not None:
+        return source.load(data, data_dir, seed, test, **further)
+    # A set that is all test need not have anything to train on.
+    load = source.load_whole if split == "all" else source.load
+    return load(data, data_dir, seed, **further)
+
+
+def write(report: Report, folder: Path) -> None:
+    """Write ``report.html`` and ``report.json``.
+
+    Args:
+        report: figures, tables and pictures.
+        folder: is made where it is missing; older reports in it are replaced.
+
+    Raises:
+        DataError: if the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.html").write_text(to_html(report), encoding="utf-8")
+        record = {"title": report.title} | report.figures
+        (folder / "report.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def to_html(report: Report) -> str:
+    """Return a report as one HTML page with its pictures inside."""
+    parts = []
+    for title, rows in report.tables.items():
+        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in rows[0])
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+        parts.append(
+            f"<h2>{html.escape(title)}</h2>\n<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+    for picture in report.pictures:
+        source = base64.b64encode(picture.png).decode()
+        parts.append(
+            f"<h2>{html.escape(picture.title)}</h2>\n<figure><img alt='{html.escape(picture.alt)}' "
+            f"src='data:image/png;base64,{source}'><figcaption>{html.escape(picture.caption)}</figcaption></figure>"
+        )
+    return _PAGE.format(title=html.escape(report.title), body="\n".join(parts))

@@ -1,0 +1,1 @@
+"""What a model answers, as frozen records, and as files."""

@@ -1,0 +1,102 @@
+"""The choice of images, for all pages that answer for some: files, a folder as zip, the camera, examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+import cnnapp
+from cnnapp.prediction import uploads
+from pipelines.artifacts.served_model import read_golden
+from pipelines.images import image_io
+
+__all__ = ["choose", "examples", "picture"]
+
+_FILES, _EXAMPLES, _CAMERA = "Files", "Examples", "Camera"
+_TYPES = [*sorted(extension.removeprefix(".") for extension in image_io.EXTENSIONS), "zip"]
+_UNPACKED = "unpacked uploads"
+
+
+def choose(models: Sequence[cnnapp.Predictor], further: Sequence[str] = ()) -> tuple[str, list[tuple[str, bytes]]]:
+    """Ask where images come from, and for them.
+
+    Args:
+        models: whose examples are offered.
+        further: other places to take images from, which the caller reads.
+
+    Returns:
+        The place, and the images: (name, bytes), every name another.
+    """
+    help_text = "The camera is only asked for when it is chosen."
+    places = [_FILES, _EXAMPLES, _CAMERA, *further]
+    place = st.segmented_control(
+        "Take images from", places, default=_FILES, required=True, key="place", help=help_text, persist_state="session"
+    )
+    if place == _EXAMPLES:
+        return place, _choose_examples(models)
+    if place == _CAMERA:
+        photo = st.camera_input("Photograph", help="It goes to the machine that serves this page, and is not kept.")
+        return place, [] if photo is None else [("photograph.jpg", photo.getvalue())]
+    if place == _FILES:
+        return place, _upload()
+    return place or _FILES, []
+
+
+def _upload() -> list[tuple[str, bytes]]:
+    files = st.file_uploader(
+        "Images, or folders as zip",
+        type=_TYPES,
+        accept_multiple_files=True,
+        help="Folders inside a zip may hold folders; what is no image is passed over.",
+    )
+    if not files:
+        st.session_state.pop(_UNPACKED, None)
+        return []
+    ids = tuple(file.file_id for file in files)
+    kept = st.session_state.get(_UNPACKED)
+    if kept is None or kept[0] != ids:
+        # Unpacking is done once, not whenever a slider is moved.
+        kept = st.session_state[_UNPACKED] = (ids, uploads.gather([(file.name, file.getvalue()) for file in files]))
+    for note in kept[1].notes:
+        st.warning(note, icon=":material/folder_zip:")
+    return kept[1].images
+
+
+def examples(model: cnnapp.Predictor) -> dict[str, tuple[str, bytes]]:
+    """Return the images that a model was shipped with, (name, bytes), each by a label of its own."""
+    try:
+        golden = read_golden(model.served.directory)
+    except cnnapp.ModelError as error:
+        st.error(str(error))
+        return {}
+    labels = [f"example {number}" for number in range(1, len(golden.names) + 1)]
+    if model.card.task == "classification":
+        classes = [str(name) for name in golden.outputs["class_names"]]
+        seen = [classes[: index + 1].count(each) for index, each in enumerate(classes)]
+        labels = [f"{each} ({count})" if count > 1 else each for each, count in zip(classes, seen, strict=True)]
+    return dict(zip(labels, zip(golden.names, golden.inputs, strict=True), strict=True))
+
+
+def _choose_examples(models: Sequence[cnnapp.Predictor]) -> list[tuple[str, bytes]]:
+    offered: dict[str, tuple[str, bytes]] = {}
+    for model in models:
+        prefix = f"{model.card.name} " if len(models) > 1 else ""
+        for label, (name, data) in examples(model).items():
+            offered.setdefault(f"{prefix}{label}", (f"{prefix}{name}", data))
+    chosen = st.pills(
+        "Examples",
+        list(offered),
+        selection_mode="multi",
+        key="examples " + " ".join(model.card.name for model in models),
+        help="Images that the model was shipped with; several may be chosen.",
+    )
+    return [offered[label] for label in chosen]
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def picture(data: bytes) -> bytes:
+    """Return what the browser shows: upright, and enlarged by whole pixels where it is tiny."""
+    found = image_io.open_rgb(data, max_side=640)
+    factor = max(1, 240 // max(found.size))
+    return image_io.encode(found.resize((found.width * factor, found.height * factor), resample=0))

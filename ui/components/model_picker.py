@@ -1,0 +1,85 @@
+"""The choice of a model, which all pages share, and which the address keeps: ``?model=name``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+import cnnapp
+from cnnapp.prediction import model_paths
+from pipelines.artifacts.served_model import ModelCard, read_card
+from ui.components import url_state
+
+__all__ = ["choose", "choose_card", "load", "offered"]
+
+_WIDGET, _CHOSEN, _ADDRESS = "model choice", "chosen model", "model of the address"
+
+
+@st.cache_resource(show_spinner="loading the model", max_entries=4)
+def _load(directory: str, changed: float) -> cnnapp.Predictor:
+    """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
+    return cnnapp.load(directory)
+
+
+def load(name: str) -> cnnapp.Predictor | None:
+    """Load a model by its name, and say where that fails."""
+    try:
+        directory = model_paths.resolve(name)
+        return _load(str(directory), (directory / "model_card.json").stat().st_mtime)
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def choose() -> cnnapp.Predictor | None:
+    """Ask for a model and load it; None, with the reason on the page, where there is none."""
+    name = _choose()
+    return None if name is None else load(name)
+
+
+def choose_card() -> ModelCard | None:
+    """Ask for a model and read what it says of itself, without loading it; None as for :func:`choose`."""
+    name = _choose()
+    if name is None:
+        return None
+    try:
+        return read_card(model_paths.resolve(name))
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+
+
+def offered(fits: Callable[[ModelCard], bool] = lambda card: True) -> list[str]:
+    """Return the models, name/version, the newest version of each first; those whose card is damaged are left out."""
+    return [name for name in model_paths.listed() if _fits(name, fits)]
+
+
+def _fits(name: str, fits: Callable[[ModelCard], bool]) -> bool:
+    try:
+        return fits(read_card(model_paths.resolve(name)))
+    except cnnapp.ModelError:
+        return False
+
+
+def _choose() -> str | None:
+    names = model_paths.listed()
+    if not names:
+        st.warning("There is no saved model yet. Run `make demo`, or `cnnapp train`.")
+        return None
+    asked = st.query_params.get("model")
+    # Set in every run: what was chosen on another page is not this page's choice by itself.
+    if asked is not None and asked != st.session_state.get(_ADDRESS):
+        # The address is new: the page was opened by it, or the browser went back.
+        found = url_state.nearest(asked, names)
+        st.session_state[_WIDGET] = found or names[0]
+        if asked not in (found, str(found).split("/")[0]):
+            url_state.missing(f"model {asked}", found or names[0], _WIDGET)
+    else:
+        start = st.session_state.get(_WIDGET, st.session_state.get(_CHOSEN))
+        st.session_state[_WIDGET] = start if start in names else names[0]
+    url_state.say(_WIDGET)
+    name = st.selectbox("Model", names, key=_WIDGET, help="A saved model and its version.")
+    st.session_state[_CHOSEN] = name
+    st.session_state[_ADDRESS] = st.query_params["model"] = name
+    return name

@@ -1,0 +1,1 @@
+"""A page a module: it draws, and computes nothing."""
