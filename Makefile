@@ -32,7 +32,7 @@ demo: $(STAMP)  ## train the digits classifier, evaluate, predict, and write a r
 
 test: $(STAMP)  ## run every test, the layers on TensorFlow and on JAX
 	$(BIN)/python -m pytest $(PARALLEL)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/layers tests/pipelines/test_convolutionalize.py
+	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/layers
 
 ui: $(STAMP)  ## open the page
 	$(BIN)/cnnapp ui

@@ -22,9 +22,9 @@ from pipelines.core.tensorflow_import import import_tensorflow
 import_tensorflow()
 
 from pipelines import classification, data  # noqa: E402
+from pipelines.classification.config import ClassificationConfig  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.training.cached_dataset import decode_split  # noqa: E402
-from pipelines.training.config import ClassificationConfig  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SOURCES = {

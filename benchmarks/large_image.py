@@ -60,7 +60,7 @@ def main() -> None:
         write(image, options.side)
         command = ["predict", options.model, str(image), "--tile", str(options.tile), "--masks", str(masks)]
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "cnnapp.cli.main", *command], check=True)
+        subprocess.run([sys.executable, "-m", "cnnapp", *command], check=True)
         seconds = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         same = compare(cnnapp.load(options.model), image, next(masks.iterdir()), options.side)

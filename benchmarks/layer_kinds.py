@@ -24,10 +24,10 @@ import_tensorflow()
 import tensorflow as tf  # noqa: E402
 
 from pipelines import classification, data  # noqa: E402
+from pipelines.classification.config import ClassificationConfig  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.training import loop as training  # noqa: E402
 from pipelines.training.cached_dataset import Pixels, decode_split, in_order  # noqa: E402
-from pipelines.training.config import ClassificationConfig  # noqa: E402
 
 DATA_DIR = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
 KINDS = [

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from pipelines import classification
+from pipelines.classification.config import ClassificationConfig
 from pipelines.training import loop
-from pipelines.training.config import ClassificationConfig
 
 __all__ = ["step_of"]
 

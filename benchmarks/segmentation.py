@@ -34,10 +34,10 @@ from pipelines.artifacts.served_model import ServedModel  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.data.embedded import scenes  # noqa: E402
 from pipelines.images.windowed_reader import open_raster  # noqa: E402
+from pipelines.segmentation.config import SegmentationConfig  # noqa: E402
 from pipelines.segmentation.dense_prediction import LabelSpec  # noqa: E402
 from pipelines.segmentation.tiled import Mosaic  # noqa: E402
 from pipelines.training import loop as training  # noqa: E402
-from pipelines.training.config import SegmentationConfig  # noqa: E402
 
 SIDE, BATCH, CLASSES, STEPS = 128, 8, 11, 6
 FILTERS, DEPTH = 16, 3

@@ -24,7 +24,7 @@ import project_first  # noqa: F401
 import requests
 
 import cnnapp
-from pipelines.artifacts.served_model import read_golden
+from pipelines.artifacts.golden import read_golden
 
 CLIENTS = (1, 16)
 
@@ -32,7 +32,7 @@ CLIENTS = (1, 16)
 def start(*models: str) -> tuple[subprocess.Popen, str, float]:
     """Start a service of some models; return its process, its URL and how long it took."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "cnnapp.cli.main", "serve", *models, "--port", "0"]
+    command = [sys.executable, "-m", "cnnapp", "serve", *models, "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:

@@ -31,7 +31,7 @@ import requests
 from serve import start
 
 import cnnapp
-from pipelines.artifacts.served_model import read_golden
+from pipelines.artifacts.golden import read_golden
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ("digits", "digit-scenes", "digit-segmentation")
@@ -152,7 +152,7 @@ async def through_the_page(browser: Any, sessions: int, count: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "cnnapp.cli.main", "ui", "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "cnnapp", "ui", "--port", str(port), "--no-browser"]
     environment = os.environ | {"CNNAPP_SAVED_MODELS": str(ROOT / "saved_models")}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-OURS = [sys.executable, "-m", "cnnapp.cli.main", "--help"]
+OURS = [sys.executable, "-m", "cnnapp", "--help"]
 PEER = [sys.executable, "-c", "import tensorflow"]
 
 

@@ -22,10 +22,10 @@ tf = import_tensorflow()
 import torch  # noqa: E402
 
 from pipelines import classification  # noqa: E402
+from pipelines.classification.config import ClassificationConfig  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.models import build_classifier  # noqa: E402
 from pipelines.training import loop as training  # noqa: E402
-from pipelines.training.config import ClassificationConfig  # noqa: E402
 
 BATCH, SIDE, CLASSES = 128, 28, 10
 DICE = np.random.default_rng(0)

@@ -20,7 +20,8 @@ from pipelines.core.errors import CnnAppError, ConfigError, DataError, ModelErro
 if TYPE_CHECKING:
     from cnnapp.prediction.predictor import Predictor, load
     from cnnapp.prediction.remote_predictor import RemotePredictor, connect
-    from cnnapp.results.detections import Classification, Detections
+    from cnnapp.results.classification import Classification
+    from cnnapp.results.detections import Detections
     from cnnapp.results.segmentation import Segmentation
 
 __all__ = [

@@ -102,7 +102,7 @@ def served() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "cnnapp.cli.main", "ui", "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "cnnapp", "ui", "--port", str(port), "--no-browser"]
     environment = os.environ | {"CNNAPP_SAVED_MODELS": str(ROOT / "saved_models")}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -1,30 +1,31 @@
 """Keras layers that Keras does not have, and what helps to see and count them; docs/layers.md shows them."""
 
-from layers.analysis.conv_matrix import convolution_matrix, convolution_offset
-from layers.analysis.cost import costs
-from layers.analysis.dilation_check import check_dilation_rates
-from layers.analysis.receptive_field import receptive_fields, unit_support
-from layers.convolutional.deformable_conv import DeformableConv2D, deformable_convolution
-from layers.convolutional.dilated_conv import DilatedConv1D, DilatedConv2D, DilatedConv3D
-from layers.convolutional.filter_bank import (
+from .analysis.conv_matrix import convolution_matrix, convolution_offset
+from .analysis.cost import costs
+from .analysis.dilation_check import check_dilation_rates
+from .analysis.receptive_field import receptive_fields, unit_support
+from .convolutional.deformable_conv import DeformableConv2D, deformable_convolution
+from .convolutional.dilated_conv import DilatedConv1D, DilatedConv2D, DilatedConv3D
+from .convolutional.filter_bank import (
     FilterBank2D,
     FilterInitializer,
     filter_kernel,
     gaussian_kernel,
     laplacian_of_gaussian_kernel,
 )
-from layers.convolutional.fourier_conv import FourierConv1D, FourierConv2D, FourierConv3D
-from layers.convolutional.locally_connected import (
+from .convolutional.fourier_conv import FourierConv1D, FourierConv2D, FourierConv3D
+from .convolutional.locally_connected import (
     LocallyConnected1D,
     LocallyConnected2D,
     convert_keras2_weights,
     load_keras2_weights,
 )
-from layers.convolutional.low_rank import low_rank_kernels
-from layers.convolutional.tiled_conv import TiledConv1D, TiledConv2D, TiledConv3D
-from layers.convolutional.unshared_conv import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
-from layers.normalization.batch_normalization import FusedBatchNormalization
-from layers.normalization.local_contrast import (
+from .convolutional.low_rank import low_rank_kernels
+from .convolutional.tiled_conv import TiledConv1D, TiledConv2D, TiledConv3D
+from .convolutional.unshared_conv import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
+from .fully_convolutional.convolutionalize import certify, convolutionalize
+from .normalization.batch_normalization import FusedBatchNormalization
+from .normalization.local_contrast import (
     DivisiveNormalization1D,
     DivisiveNormalization2D,
     DivisiveNormalization3D,
@@ -35,8 +36,8 @@ from layers.normalization.local_contrast import (
     SubtractiveNormalization2D,
     SubtractiveNormalization3D,
 )
-from layers.normalization.local_response import LocalResponseNormalization
-from layers.pooling.adaptive_pooling import (
+from .normalization.local_response import LocalResponseNormalization
+from .pooling.adaptive_pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
     AdaptiveAveragePooling3D,
@@ -47,8 +48,8 @@ from layers.pooling.adaptive_pooling import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
-from layers.pooling.channel_pooling import ChannelLpPooling, Maxout
-from layers.pooling.gem_pooling import (
+from .pooling.channel_pooling import ChannelLpPooling, Maxout
+from .pooling.gem_pooling import (
     GeMPooling1D,
     GeMPooling2D,
     GeMPooling3D,
@@ -56,9 +57,10 @@ from layers.pooling.gem_pooling import (
     GlobalGeMPooling2D,
     GlobalGeMPooling3D,
 )
-from layers.pooling.lp_pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
-from layers.pooling.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
-from layers.pooling.weighted_pooling import (
+from .pooling.lp_pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
+from .pooling.pyramid_pooling import SpatialPyramidPooling1D, SpatialPyramidPooling2D, SpatialPyramidPooling3D
+from .pooling.subsampling import Subsampling2D
+from .pooling.weighted_pooling import (
     WeightedAveragePooling1D,
     WeightedAveragePooling2D,
     WeightedAveragePooling3D,
@@ -113,6 +115,7 @@ __all__ = [
     "SpatialPyramidPooling1D",
     "SpatialPyramidPooling2D",
     "SpatialPyramidPooling3D",
+    "Subsampling2D",
     "SubtractiveNormalization1D",
     "SubtractiveNormalization2D",
     "SubtractiveNormalization3D",
@@ -128,10 +131,12 @@ __all__ = [
     "WeightedLpPooling1D",
     "WeightedLpPooling2D",
     "WeightedLpPooling3D",
+    "certify",
     "check_dilation_rates",
     "convert_keras2_weights",
     "convolution_matrix",
     "convolution_offset",
+    "convolutionalize",
     "costs",
     "deformable_convolution",
     "filter_kernel",

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 FOLDERS = ["layers", "pipelines", "cnnapp", "ui"]
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
@@ -62,7 +62,8 @@ def test_help_imports_neither_tensorflow_nor_keras():
 def test_tensorflow_is_not_imported_before_a_model_is_loaded():
     """It is imported there in a way that keeps its start-up chatter from the user."""
     code = (
-        "import sys, cnnapp.cli.batch_predict, cnnapp.prediction.predictor, pipelines.segmentation.tiled_files; "
+        "import sys, cnnapp.cli.answers.batch_predict, cnnapp.prediction.predictor; "
+        "import pipelines.segmentation.tiled_files; "
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -73,7 +74,7 @@ def test_a_command_says_nothing_but_its_answer():
     command = [
         sys.executable,
         "-m",
-        "cnnapp.cli.main",
+        "cnnapp",
         "verify",
         "--quick",
         str(ROOT / "saved_models" / "digits" / "1"),

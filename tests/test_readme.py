@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 from typer.testing import CliRunner
 
 from cnnapp.cli.main import app

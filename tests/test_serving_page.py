@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 from typer.main import get_command
 
 from cnnapp.cli.main import app
 from cnnapp.service.limits import Limits
 from cnnapp.service.metrics import Metrics
-from pipelines.artifacts.serving_module import ImageServing, MaskServing, ScanServing
+from pipelines.classification.serving import ImageServing
+from pipelines.detection.serving import ScanServing
+from pipelines.segmentation.serving import MaskServing
 
 PAGE = (ROOT / "docs" / "serving.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -29,7 +31,7 @@ def test_a_block_of_python_runs_without_the_project(number: int, tmp_path: Path)
     (tmp_path / "scene.png").write_bytes(image.read_bytes())
     for name, extension in set(re.findall(r"exports/([a-z-]+)-1[a-z0-9-]*(\.[a-z]+)", BLOCKS[number])):
         kind = {".onnx": "onnx", ".tflite": "litert"}[extension]
-        command = [sys.executable, "-m", "cnnapp.cli.main", "export", name, "--format", kind]
+        command = [sys.executable, "-m", "cnnapp", "export", name, "--format", kind]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         subprocess.run(command, capture_output=True, cwd=tmp_path, env=environment, check=True)
     without = "import sys\nsys.modules.update(dict.fromkeys(('layers', 'pipelines', 'cnnapp', 'ui', 'keras')))\n"

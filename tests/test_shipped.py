@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 from PIL import Image, ImageOps
+from places import ROOT
 
 import cnnapp
-from pipelines.artifacts.served_model import GOLDEN_TOLERANCE, read_card, read_golden
+from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
+from pipelines.artifacts.model_card import read_card
 
 CLASSIFIERS = ["digits/1", "digits-lenet5/1", "fashion/1"]
 SEGMENTATION = "digit-segmentation/1"
@@ -137,7 +138,7 @@ def test_the_command_line_gives_them_one_answer(shared_data: Path, tmp_path: Pat
     command = [
         sys.executable,
         "-m",
-        "cnnapp.cli.main",
+        "cnnapp",
         "predict",
         SAME_FOR_ALL,
         pattern,

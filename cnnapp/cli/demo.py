@@ -59,7 +59,7 @@ def run(out: Console, epochs: int | None = None) -> Path:
 def _shipped(out: Console, name: str, splits: Splits[Any], folder: Path, words: str, figure: str) -> Path:
     """Measure a model that ships on its test scenes, and draw what it answers for some of them."""
     # Beside the code, wherever the models that are trained here go.
-    model = Predictor(model_paths.resolve(name, Path(__file__).resolve().parent.parent / "saved_models"))
+    model = Predictor(model_paths.resolve(name, Path(__file__).resolve().parents[2] / "saved_models"))
     own, report, _ = evaluate_to(model, "scenes", folder=folder.parent / f"{folder.name}-{name}")
     files = _write_images(own / "images", islice(splits.test.examples(), 3))
     for path, answer in zip(files, model.predict(files), strict=True):

@@ -12,10 +12,11 @@ from PIL import Image
 
 from cnnapp.explain.heatmap import draw_heat
 from cnnapp.explain.network_input import Box
-from cnnapp.prediction.output_parsing import undecodable
 from pipelines.artifacts import memory
-from pipelines.artifacts.served_model import ModelCard, ServedModel
+from pipelines.artifacts.model_card import ModelCard
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from cnnapp.explain.contact_sheet import MOST, contact_sheet
-from cnnapp.explain.evidence import without
-from cnnapp.prediction.output_parsing import undecodable
-from pipelines.core.errors import ConfigError, DataError, unknown
-from pipelines.images import image_io
-from pipelines.images.image_io import ImageInput
+from pipelines.core.errors import ConfigError, unknown
 
-if TYPE_CHECKING:
-    from cnnapp.explain.inspector import Inside
-
-__all__ = ["FeatureMaps", "features"]
+__all__ = ["FeatureMaps"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +79,3 @@ class FeatureMaps(Mapping[str, np.ndarray]):
         title = f"{layer}: {channels} {'maps' if channels > 1 else 'map'} of {rows} x {wide}"
         return contact_sheet([pictures[:, :, channel] for channel in range(drawn.shape[-1])], title, channels,
                              columns, width, square)  # fmt: skip
-
-
-def features(inside: Inside, image: ImageInput, name: str) -> FeatureMaps:
-    """Ask a saved model for the maps of all its layers; see :meth:`cnnapp.Predictor.features`."""
-    import tensorflow as tf
-
-    served = inside.served
-    if not served.has("features"):
-        raise without(served, "features")
-    data = image_io.read(image, name)
-    inside.refuse_too_large(image_io.size_of(data, name), name)
-    try:
-        found = served.run("features", image_bytes=tf.constant(data))
-    except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"{name}: {undecodable(error)}") from None
-    # A signature gives its outputs sorted by name.
-    return FeatureMaps(name, {layer: found[layer].numpy() for layer in inside.layers})

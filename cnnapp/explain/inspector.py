@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnapp.explain.evidence import without
 from cnnapp.explain.filters import Filters
 from cnnapp.explain.network_input import Box, Shown, show
 from cnnapp.explain.receptive_view import Sight
@@ -16,6 +17,7 @@ from layers.analysis.receptive_field import LayerField
 from pipelines.artifacts import memory
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from cnnapp.explain.feature_maps import FeatureMaps
     from pipelines.artifacts.class_evidence import ClassEvidence
 
-__all__ = ["Inside", "Unit"]
+__all__ = ["Inside", "Unit", "features"]
 
 _SHARE = 0.8  # of the memory that is free
 _MOST = 2 << 30  # bytes of all maps of an image, which a page can still hold
@@ -194,9 +196,8 @@ class Inside:
     def _fields(self, sizes: tuple[int, int]) -> dict[str, LayerField]:
         """Return what the units of every layer see of an input of a height and a width, by name."""
         from layers.analysis.receptive_field import receptive_fields
-        from pipelines.models.backbones.lenet5 import GEOMETRIES
 
-        found = receptive_fields(self.model, input_sizes=sizes, geometries=GEOMETRIES)
+        found = receptive_fields(self.model, input_sizes=sizes)
         return {field.name.split("/")[-1]: field for field in found}
 
     def nearest(self, shown: Shown, layer: str, x: float, y: float) -> tuple[int, int]:
@@ -238,12 +239,11 @@ class Inside:
             Rows and columns, by layer.
         """
         from layers.analysis.receptive_field import unit_supports
-        from pipelines.models.backbones.lenet5 import GEOMETRIES
 
         sizes = (shown.pixels.shape[0], shown.pixels.shape[1])
         fields = self.fields(sizes)
         asked = {fields[layer].name: position for layer, position in positions.items()}
-        found = unit_supports(self.model, asked, input_sizes=sizes, geometries=GEOMETRIES)
+        found = unit_supports(self.model, asked, input_sizes=sizes)
         return {layer: (found[fields[layer].name][0], found[fields[layer].name][1]) for layer in positions}
 
     def growth(self, shown: Shown, x: float, y: float) -> dict[str, Box]:
@@ -306,3 +306,20 @@ class Inside:
         from cnnapp.explain.decisions import decide
 
         return decide(self, shown, x, y, class_name)
+
+
+def features(inside: Inside, image: ImageInput, name: str) -> FeatureMaps:
+    """Ask a saved model for the maps of all its layers; see :meth:`cnnapp.Predictor.features`."""
+    import tensorflow as tf
+
+    served = inside.served
+    if not served.has("features"):
+        raise without(served, "features")
+    data = image_io.read(image, name)
+    inside.refuse_too_large(image_io.size_of(data, name), name)
+    try:
+        found = served.run("features", image_bytes=tf.constant(data))
+    except tf.errors.InvalidArgumentError as error:
+        raise DataError(f"{name}: {undecodable(error)}") from None
+    # A signature gives its outputs sorted by name.
+    return FeatureMaps(name, {layer: found[layer].numpy() for layer in inside.layers})

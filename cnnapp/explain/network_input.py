@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from cnnapp.prediction.output_parsing import undecodable
-from pipelines.artifacts.served_model import ModelCard
+from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.errors import DataError
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 

@@ -7,43 +7,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from cnnapp.results.detections import Answer
+from cnnapp.results.answer import Answer
+from cnnapp.results.model_info import Facts
 from pipelines.core.errors import ConfigError, DataError, unknown
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 
-__all__ = ["Answerer", "Facts", "Option"]
+__all__ = ["Answerer", "Option"]
 
 Option = float | tuple[float, ...]
 """The value of an optional input of a model."""
-
-
-class Facts(Protocol):
-    """What is known of any model: a saved model's card has it, and more."""
-
-    @property
-    def task(self) -> str:
-        """Classification, detection or segmentation."""
-
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-
-    @property
-    def version(self) -> int:
-        """Its version."""
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """Names, in the order of the class ids."""
-
-    @property
-    def input(self) -> Mapping[str, Any]:
-        """What the network is shown; under ``options`` the optional inputs and their defaults."""
 
 
 class Answerer(ABC):

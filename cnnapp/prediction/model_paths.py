@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.artifacts.served_model import CARD, versions
+from pipelines.artifacts.model_card import CARD, versions
 from pipelines.core.errors import ModelError, unknown
 
 __all__ = ["VARIABLE", "listed", "names", "resolve", "root"]
@@ -19,7 +19,7 @@ def root() -> Path:
     if named := os.environ.get(VARIABLE):
         return Path(named)
     here = Path("saved_models")
-    beside = Path(__file__).resolve().parent.parent / "saved_models"
+    beside = Path(__file__).resolve().parents[2] / "saved_models"
     return here if here.is_dir() or not beside.is_dir() else beside
 
 

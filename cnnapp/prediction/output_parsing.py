@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cnnapp.results.detections import Answer, Classification, Detections, Segmentation
+from cnnapp.results.answer import Answer
+from cnnapp.results.classification import Classification
+from cnnapp.results.detections import Detections, Segmentation
 from pipelines.images.masks import IGNORED
 
-__all__ = ["TASKS", "first_line", "from_answers", "to_answers", "undecodable"]
+__all__ = ["TASKS", "from_answers", "to_answers"]
 
 TASKS = {
     "classification": ("scores",),
@@ -92,29 +93,3 @@ def from_answers(answers: Sequence[Answer], limit: int = 100) -> dict[str, np.nd
         "confidence": np.stack([np.pad(one.confidence, pad) for one, pad in zip(maps, beyond, strict=True)]),
         "sizes": sizes,
     }
-
-
-def undecodable(error: Exception) -> str:
-    """Say why TensorFlow refuses an image.
-
-    Args:
-        error: what it raised.
-
-    Returns:
-        A clause, with the line of its message that speaks of the image.
-    """
-    return f"the image cannot be decoded: {first_line(error)}"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what TensorFlow raised that says what is wrong, without where in the graph.
-
-    Args:
-        error: any of its errors.
-    """
-    lines = [
-        re.sub(r"\{\{.*?\}\}|\[\[.*|\[Op:.*?\]|, in file .*", "", line).strip() for line in str(error).splitlines()
-    ]
-    noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
-    telling = [line for line in lines if line and not line.startswith(noise)]
-    return telling[0] if telling else "TensorFlow refuses it"

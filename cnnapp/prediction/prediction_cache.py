@@ -14,7 +14,7 @@ from pipelines.images import image_io
 
 if TYPE_CHECKING:
     from cnnapp.prediction.predictor import Predictor
-    from cnnapp.results.detections import Answer
+    from cnnapp.results.answer import Answer
 
 __all__ = ["TILE", "AnswerStore", "Answered"]
 

@@ -15,12 +15,15 @@ from PIL import Image
 
 from cnnapp.prediction.base_predictor import Answerer, Option
 from cnnapp.prediction.model_paths import resolve
-from cnnapp.prediction.output_parsing import to_answers, undecodable
-from cnnapp.results.detections import Answer, Detections, Segmentation
+from cnnapp.prediction.output_parsing import to_answers
+from cnnapp.results.answer import Answer
+from cnnapp.results.detections import Detections, Segmentation
 from cnnapp.results.large_segmentation import LargeSegmentation
 from pipelines.artifacts import memory
-from pipelines.artifacts.served_model import ModelCard, ServedModel
+from pipelines.artifacts.model_card import ModelCard
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import DataError, ImageTooLargeError, ModelError
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 

@@ -18,8 +18,8 @@ from urllib3.util import Retry
 from cnnapp.prediction import model_paths
 from cnnapp.prediction.base_predictor import Answerer, Option
 from cnnapp.prediction.output_parsing import TASKS, to_answers
-from cnnapp.results.detections import Answer
-from pipelines.artifacts.served_model import read_card
+from cnnapp.results.answer import Answer
+from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError, ModelError, ServiceError
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
@@ -58,7 +58,7 @@ def connect(url: str, model: str, seconds: float = 120.0) -> RemotePredictor:
 
 @dataclass(frozen=True)
 class RemoteCard:
-    """What a service tells of a model; the names are those of :class:`pipelines.artifacts.served_model.ModelCard`.
+    """What a service tells of a model; the names are those of :class:`pipelines.artifacts.model_card.ModelCard`.
 
     Args:
         task: classification, detection or segmentation.

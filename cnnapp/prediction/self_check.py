@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnapp.results.detections import Detections
-from pipelines.artifacts.served_model import GOLDEN_TOLERANCE, ServedModel, read_golden
+from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.images import image_io
 

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipelines.artifacts.served_model import ModelCard
-from pipelines.classification.metrics import Calibration
-from pipelines.detection.evaluation.plots import kinds_picture, precision_recall_picture, shortened
-from pipelines.reporting.report import BLUE, INK, RED, Picture, confusion_picture, png, reliability_picture
+from pipelines.artifacts.model_card import ModelCard
+from pipelines.classification.plots import confusion_picture
+from pipelines.detection.evaluation.plots import kinds_picture, precision_recall_picture
+from pipelines.reporting.report import BLUE, INK, RED, Picture, png, reliability_picture, shortened
+from pipelines.reporting.statistics import Calibration
 from pipelines.segmentation.evaluation.plots import iou_picture, shares_picture
 
 __all__ = ["card_pictures", "history_pictures"]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib import metadata
 from typing import Any
 
-from pipelines.artifacts.served_model import ModelCard
-from pipelines.classification.metrics import wilson_interval
+from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.progress import duration
+from pipelines.reporting.statistics import wilson_interval
 
 __all__ = ["class_rows", "facts", "figures", "headline", "limits", "software_rows", "unrecorded"]
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnapp.results.detections import Answer, Classification, Detection, Detections, Segmentation
+from cnnapp.results.answer import Answer
+from cnnapp.results.classification import Classification
+from cnnapp.results.detections import Detection, Detections, Segmentation
 from pipelines.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from pipelines.artifacts.served_model import ModelCard
+    from pipelines.artifacts.model_card import ModelCard
 
 __all__ = [
     "ClassDifference",

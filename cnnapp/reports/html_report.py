@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnapp.prediction.predictor import Predictor
-from pipelines.artifacts.served_model import ModelCard
+from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.data import Splits
 from pipelines.reporting.report import Report

@@ -11,7 +11,8 @@ from typing import Any
 from cnnapp.prediction import model_paths
 from layers.analysis.cost import LayerCost, ModelCost, costs
 from layers.analysis.receptive_field import LayerField, receptive_fields
-from pipelines.artifacts.served_model import CARD, ModelCard, read_card, read_golden
+from pipelines.artifacts.golden import read_golden
+from pipelines.artifacts.model_card import CARD, ModelCard, read_card
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.core.tensorflow_import import import_tensorflow
 
@@ -160,8 +161,8 @@ def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, .
 def _of_size(model: Any, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
     """Build a classifier's network for images of another size than its own, where it can take them."""
     from pipelines import classification
+    from pipelines.classification.config import ClassificationConfig
     from pipelines.images.preprocessing import ImageSpec
-    from pipelines.training.config import ClassificationConfig
 
     config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
     if input_size is None or tuple(input_size) == spec.shape[:2]:
@@ -185,7 +186,7 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, example: bytes | None) -> Inspection:
-    from pipelines.models.backbones.lenet5 import GEOMETRIES, Subsampling2D
+    from layers.pooling.subsampling import Subsampling2D
 
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if input_size is None and any(None in shape[1:] for shape in shapes):
@@ -202,7 +203,7 @@ def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, exam
     fields: tuple[LayerField, ...] | None = None
     note = None
     try:
-        fields = tuple(receptive_fields(model, input_sizes=input_size, geometries=GEOMETRIES))
+        fields = tuple(receptive_fields(model, input_sizes=input_size))
     except ValueError as error:
         note = f"what its units see is not known: {error}"
     sizes = fields[0].output_sizes if fields else cost.layers[0].output_shape[:-1]

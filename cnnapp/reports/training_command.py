@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from pipelines.classification.config import ClassificationConfig
 from pipelines.core.errors import ModelError
-from pipelines.training.config import ClassificationConfig, DetectionConfig, SegmentationConfig, TrainingConfig
+from pipelines.detection.config import DetectionConfig
+from pipelines.segmentation.config import SegmentationConfig
+from pipelines.training.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from pipelines.artifacts.served_model import ModelCard
+    from pipelines.artifacts.model_card import ModelCard
 
 __all__ = ["another_command", "configuration", "training_command", "training_options"]
 

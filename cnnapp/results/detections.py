@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,120 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cnnapp.results.class_areas import ClassAreas
-from cnnapp.results.large_segmentation import LargeSegmentation
 from cnnapp.results.segmentation import Segmentation
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 from pipelines.images.palette import class_colours, ink_on
 from pipelines.images.windowed_reader import is_too_large, open_raster, reduced
 
-__all__ = ["Answer", "Classification", "Detection", "Detections", "Segmentation", "to_coco", "to_rows"]
+__all__ = ["Detection", "Detections", "Segmentation"]
 
 _LARGE_SIDE = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class Classification:
-    """The class of one image.
-
-    Args:
-        source: how the image was named: its path, or what it is.
-        scores: float32 of shape (classes,), 0 to 1, summing to 1.
-        class_names: the names of all classes, in the order of the scores.
-
-    Raises:
-        ValueError: if the scores are no probabilities, or are not as many as the names.
-
-    Example:
-        >>> answer = Classification("a.png", np.array([0.25, 0.75], "float32"), ("cat", "dog"))
-        >>> print(answer)
-        a.png: dog (75.0 %), cat (25.0 %)
-        >>> answer.class_name, answer.class_id, answer.score
-        ('dog', 1, 0.75)
-    """
-
-    source: str
-    scores: np.ndarray
-    class_names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Check the scores, and keep them from being changed."""
-        if self.scores.shape != (len(self.class_names),):
-            raise ValueError(f"scores: received shape {self.scores.shape}; expected ({len(self.class_names)},)")
-        if not (np.isfinite(self.scores).all() and abs(float(self.scores.sum()) - 1.0) < 1e-3):
-            raise ValueError(f"scores: expected probabilities that sum to 1; received a sum of {self.scores.sum()}")
-        self.scores.setflags(write=False)
-
-    @property
-    def class_id(self) -> int:
-        """The index of the class with the highest score."""
-        return int(self.scores.argmax())
-
-    @property
-    def class_name(self) -> str:
-        """The name of the class with the highest score."""
-        return self.class_names[self.class_id]
-
-    @property
-    def score(self) -> float:
-        """The highest score."""
-        return float(self.scores[self.class_id])
-
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """Return the ``count`` classes with the highest scores, highest first, as (name, score)."""
-        order = np.argsort(-self.scores, kind="stable")[:count]
-        return [(self.class_names[i], float(self.scores[i])) for i in order]
-
-    def __str__(self) -> str:
-        """Return one line: the image and its three likeliest classes."""
-        return f"{self.source}: " + ", ".join(f"{name} ({score:.1%})".replace("%", " %") for name, score in self.top(3))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as plain values, for ``json.dumps``."""
-        return {
-            "source": self.source,
-            "class_id": self.class_id,
-            "class_name": self.class_name,
-            "score": self.score,
-            "scores": dict(zip(self.class_names, map(float, self.scores), strict=True)),
-        }
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{score:.1%}</td></tr>" for name, score in self.top())
-        return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
-
-    def draw(self, image: ImageInput | None = None, count: int = 5, side: int = 320) -> Image.Image:
-        """Draw the image with bars for its likeliest classes beside it.
-
-        Args:
-            image: the image; by default it is read again from ``source``.
-            count: how many classes.
-            side: the longer side of the image in the drawing, in pixels.
-
-        Returns:
-            A picture of mode RGB.
-
-        Raises:
-            DataError: if the image cannot be read.
-        """
-        picture = image_io.open_rgb(self.source if image is None else image)
-        scale = side / max(picture.size)
-        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        # Small images are shown by their pixels; a smooth enlargement would hide what the network sees.
-        how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-        picture = picture.resize(size, how)
-        bars = self.top(count)
-        canvas = Image.new("RGB", (size[0] + 300, max(size[1], 34 * len(bars) + 16)), "white")
-        canvas.paste(picture, (0, 0))
-        pen = ImageDraw.Draw(canvas)
-        left, width = size[0] + 16, 268
-        for row, (name, score) in enumerate(bars):
-            top = 10 + 34 * row
-            pen.text((left, top), f"{name}  {score:.1%}", fill="#222222")
-            pen.rectangle((left, top + 15, left + width, top + 23), fill="#e6e9ed")
-            pen.rectangle((left, top + 15, left + width * score, top + 23), fill="#3567b0")
-        return canvas
 
 
 @dataclass(frozen=True)
@@ -279,70 +174,3 @@ def _draw_box(picture: Image.Image, each: Detection, factor: float, colour: tupl
     start = max(0.0, min(left, picture.width - across))
     pen.rectangle((start, above, start + across, above + height), fill=colour)
     pen.text((start + 3, above + 1), text, fill=ink_on(colour), font_size=size)
-
-
-Answer = Classification | Detections | Segmentation
-"""What a model says of one image, by its task."""
-
-
-def to_rows(
-    answers: Sequence[Answer], failures: list[dict[str, str]], classes: Sequence[str], task: str = "classification"
-) -> list[list[str]]:
-    """Return answers as the rows of a table, the first of which names the columns.
-
-    Args:
-        answers: one row each; of detections one row an object, of segmentation one a class that occurs.
-        failures: records with ``source`` and ``error``; one row each, behind the answers.
-        classes: names; each has a column with its score.
-        task: of the model.
-
-    Returns:
-        Columns ``source``, ``class_name``, ``score``, one a class (for detection the box: ``left``, ``top``, ``right``,
-        ``bottom``; for segmentation ``pixels`` and ``share`` instead of the score), and ``error``.
-    """
-    if task == "segmentation":
-        rows = [["source", "class_name", "pixels", "share", "error"]]
-        for answer in answers:
-            assert isinstance(answer, ClassAreas)
-            rows += [[answer.source, name, str(pixels), f"{share:.6f}", ""] for name, pixels, share in answer.areas()]
-        return rows + [[failure["source"], "", "", "", failure["error"]] for failure in failures]
-    if task == "detection":
-        rows = [["source", "class_name", "score", "left", "top", "right", "bottom", "error"]]
-        for answer in answers:
-            assert isinstance(answer, Detections)
-            for each in answer:
-                box = [f"{place:.2f}" for place in each.box]
-                rows.append([answer.source, each.class_name, f"{each.score:.6f}", *box, ""])
-        return rows + [[failure["source"], *[""] * 6, failure["error"]] for failure in failures]
-    rows = [["source", "class_name", "score", *classes, "error"]]
-    for answer in answers:
-        assert isinstance(answer, Classification)
-        scores = [f"{score:.6f}" for score in answer.scores]
-        rows.append([answer.source, answer.class_name, f"{answer.score:.6f}", *scores, ""])
-    blank = [""] * (len(classes) + 2)
-    return rows + [[failure["source"], *blank, failure["error"]] for failure in failures]
-
-
-def to_coco(answers: Sequence[Detections | Segmentation | LargeSegmentation]) -> list[dict[str, Any]]:
-    """Return detections, or masks as run lengths, in COCO's results format.
-
-    Args:
-        answers: one an image.
-
-    Returns:
-        A record an object: ``image_id`` (the answer's source), ``category_id`` (the class id + 1), ``bbox`` (left, top,
-        width, height in pixels), ``score``; of masks as :meth:`Segmentation.to_coco` has it.
-    """
-    kinds = (Segmentation, LargeSegmentation)
-    masks = [record for answer in answers if isinstance(answer, kinds) for record in answer.to_coco()]
-    return masks + [
-        {
-            "image_id": answer.source,
-            "category_id": each.class_id + 1,
-            "bbox": [each.box[0], each.box[1], each.box[2] - each.box[0], each.box[3] - each.box[1]],
-            "score": each.score,
-        }
-        for answer in answers
-        if isinstance(answer, Detections)
-        for each in answer
-    ]

@@ -8,34 +8,41 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
+from cnnapp.results.answer import Answer
+from cnnapp.results.class_areas import ClassAreas
+from cnnapp.results.classification import Classification
+from cnnapp.results.detections import Detections
+from cnnapp.results.large_segmentation import LargeSegmentation
+from cnnapp.results.segmentation import Segmentation
 from pipelines.core.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from cnnapp.prediction.remote_predictor import RemoteCard
-    from cnnapp.results.detections import Answer, Detections
+    from cnnapp.results.answer import Answer
+    from cnnapp.results.detections import Detections
     from cnnapp.results.large_segmentation import LargeSegmentation
     from cnnapp.results.segmentation import Segmentation
-    from pipelines.artifacts.served_model import ModelCard
+    from pipelines.artifacts.model_card import ModelCard
 
-__all__ = ["coco_text", "csv_text", "json_text", "masks_zip", "numbered_stem", "pictures_zip"]
+__all__ = ["coco_text", "csv_text", "json_text", "masks_zip", "numbered_stem", "pictures_zip", "to_coco", "to_rows"]
 
 _SAID = "not-drawn.txt"
 
 
 def csv_text(answers: Sequence[Answer], failures: list[dict[str, str]], card: ModelCard | RemoteCard) -> str:
-    """Return answers as a table with commas; see :func:`cnnapp.results.detections.to_rows`.
+    """Return answers as a table with commas; see :func:`cnnapp.results.writers.to_rows`.
 
     Args:
         answers: of one model.
         failures: records with ``source`` and ``error``.
         card: of the model.
     """
-    from cnnapp.results.detections import to_rows
-
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(to_rows(answers, failures, card.classes, card.task))
     return buffer.getvalue()
@@ -60,9 +67,7 @@ def json_text(
 
 
 def coco_text(answers: Sequence[Detections | Segmentation | LargeSegmentation]) -> str:
-    """Return detections or masks in COCO's results format; see :func:`cnnapp.results.detections.to_coco`."""
-    from cnnapp.results.detections import to_coco
-
+    """Return detections or masks in COCO's results format; see :func:`cnnapp.results.writers.to_coco`."""
     return json.dumps(to_coco(answers))
 
 
@@ -118,3 +123,66 @@ def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
         for name, content in files:
             archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
+
+
+def to_rows(
+    answers: Sequence[Answer], failures: list[dict[str, str]], classes: Sequence[str], task: str = "classification"
+) -> list[list[str]]:
+    """Return answers as the rows of a table, the first of which names the columns.
+
+    Args:
+        answers: one row each; of detections one row an object, of segmentation one a class that occurs.
+        failures: records with ``source`` and ``error``; one row each, behind the answers.
+        classes: names; each has a column with its score.
+        task: of the model.
+
+    Returns:
+        Columns ``source``, ``class_name``, ``score``, one a class (for detection the box: ``left``, ``top``, ``right``,
+        ``bottom``; for segmentation ``pixels`` and ``share`` instead of the score), and ``error``.
+    """
+    if task == "segmentation":
+        rows = [["source", "class_name", "pixels", "share", "error"]]
+        for answer in answers:
+            assert isinstance(answer, ClassAreas)
+            rows += [[answer.source, name, str(pixels), f"{share:.6f}", ""] for name, pixels, share in answer.areas()]
+        return rows + [[failure["source"], "", "", "", failure["error"]] for failure in failures]
+    if task == "detection":
+        rows = [["source", "class_name", "score", "left", "top", "right", "bottom", "error"]]
+        for answer in answers:
+            assert isinstance(answer, Detections)
+            for each in answer:
+                box = [f"{place:.2f}" for place in each.box]
+                rows.append([answer.source, each.class_name, f"{each.score:.6f}", *box, ""])
+        return rows + [[failure["source"], *[""] * 6, failure["error"]] for failure in failures]
+    rows = [["source", "class_name", "score", *classes, "error"]]
+    for answer in answers:
+        assert isinstance(answer, Classification)
+        scores = [f"{score:.6f}" for score in answer.scores]
+        rows.append([answer.source, answer.class_name, f"{answer.score:.6f}", *scores, ""])
+    blank = [""] * (len(classes) + 2)
+    return rows + [[failure["source"], *blank, failure["error"]] for failure in failures]
+
+
+def to_coco(answers: Sequence[Detections | Segmentation | LargeSegmentation]) -> list[dict[str, Any]]:
+    """Return detections, or masks as run lengths, in COCO's results format.
+
+    Args:
+        answers: one an image.
+
+    Returns:
+        A record an object: ``image_id`` (the answer's source), ``category_id`` (the class id + 1), ``bbox`` (left, top,
+        width, height in pixels), ``score``; of masks as :meth:`Segmentation.to_coco` has it.
+    """
+    kinds = (Segmentation, LargeSegmentation)
+    masks = [record for answer in answers if isinstance(answer, kinds) for record in answer.to_coco()]
+    return masks + [
+        {
+            "image_id": answer.source,
+            "category_id": each.class_id + 1,
+            "bbox": [each.box[0], each.box[1], each.box[2] - each.box[0], each.box[3] - each.box[1]],
+            "score": each.score,
+        }
+        for answer in answers
+        if isinstance(answer, Detections)
+        for each in answer
+    ]

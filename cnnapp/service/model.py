@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from cnnapp.prediction.output_parsing import first_line, undecodable
 from cnnapp.service import batches, option_ranges, protocol, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.protocol import Refusal, Request
 from pipelines.artifacts import memory
 from pipelines.core.errors import DataError, ImageTooLargeError
+from pipelines.core.tensorflow_errors import first_line, undecodable
 from pipelines.images import image_io
 
 __all__ = ["LoadedModel"]
@@ -46,7 +46,7 @@ class LoadedModel:
         import tensorflow as tf
         from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-        from pipelines.artifacts.served_model import WARMUP
+        from pipelines.artifacts.model_card import WARMUP
 
         path = self._served.directory / WARMUP
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator() if path.is_file() else ():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnapp.service import ports, ray_local
 from cnnapp.service.limits import Limits
-from pipelines.artifacts.served_model import check_files, read_card
+from pipelines.artifacts.model_card import check_files, read_card
 from pipelines.core.errors import ConfigError, ModelError, ServiceError
 
 if TYPE_CHECKING:

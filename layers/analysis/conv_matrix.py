@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.dilated_conv import DilatedConv
-from layers.convolutional.tiled_conv import TiledConv
-from layers.convolutional.unshared_conv import UnsharedConv
-from layers.core.geometry import ConvGeometry, normalize_padding, positive_int, positive_ints
+from ..convolutional.dilated_conv import DilatedConv
+from ..convolutional.tiled_conv import TiledConv
+from ..convolutional.unshared_conv import UnsharedConv
+from ..core.geometry import ConvGeometry, normalize_padding, positive_int, positive_ints
 
 __all__ = ["convolution_matrix", "convolution_offset"]
 

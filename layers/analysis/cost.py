@@ -9,12 +9,13 @@ from typing import Any
 
 import keras
 
-from layers.analysis.layer_windows import POINTWISE
-from layers.analysis.model_graph import Call, calls, data_format_of, label
-from layers.convolutional.base_conv import BaseConv, spatial
-from layers.convolutional.deformable_conv import DeformableConv
-from layers.convolutional.filter_bank import FilterBank2D
-from layers.pooling.gem_pooling import GeMPooling, GlobalGeMPooling
+from ..convolutional.base_conv import BaseConv
+from ..convolutional.deformable_conv import DeformableConv
+from ..convolutional.filter_bank import FilterBank2D
+from ..core.data_format import spatial
+from ..pooling.gem_pooling import GeMPooling, GlobalGeMPooling
+from .layer_windows import POINTWISE
+from .model_graph import Call, calls, data_format_of, label
 
 __all__ = ["LayerCost", "ModelCost", "costs"]
 

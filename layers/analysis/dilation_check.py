@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from layers.core.geometry import positive_int, positive_ints
+from ..core.geometry import positive_int, positive_ints
 
 __all__ = ["DilationCheck", "check_dilation_rates"]
 

@@ -11,16 +11,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from layers.analysis.model_graph import Call, label
-from layers.convolutional.base_conv import spatial
-from layers.convolutional.deformable_conv import DeformableConv
-from layers.core.geometry import ConvGeometry
-from layers.normalization.local_contrast import ContrastNormalization, DivisiveNormalization, LocalContrastNormalization
-from layers.normalization.local_response import LocalResponseNormalization
-from layers.pooling.adaptive_pooling import BaseAdaptivePooling
-from layers.pooling.channel_pooling import BaseChannelPooling
-from layers.pooling.gem_pooling import GlobalGeMPooling
-from layers.pooling.pyramid_pooling import SpatialPyramidPooling
+from ..convolutional.deformable_conv import DeformableConv
+from ..core.data_format import spatial
+from ..core.geometry import ConvGeometry
+from ..normalization.local_contrast import ContrastNormalization, DivisiveNormalization, LocalContrastNormalization
+from ..normalization.local_response import LocalResponseNormalization
+from ..pooling.adaptive_pooling import BaseAdaptivePooling
+from ..pooling.channel_pooling import BaseChannelPooling
+from ..pooling.gem_pooling import GlobalGeMPooling
+from ..pooling.pyramid_pooling import SpatialPyramidPooling
+from .model_graph import Call, label
 
 __all__ = ["POINTWISE", "Reads", "reads_of"]
 

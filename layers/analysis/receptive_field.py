@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from layers.analysis.layer_windows import Reads, reads_of
-from layers.analysis.model_graph import Call, calls, data_format_of
-from layers.convolutional.base_conv import spatial
-from layers.core.geometry import ConvGeometry
+from ..core.data_format import spatial
+from ..core.geometry import ConvGeometry
+from .layer_windows import Reads, reads_of
+from .model_graph import Call, calls, data_format_of
 
 __all__ = ["AxisField", "LayerField", "receptive_fields", "unit_support", "unit_supports"]
 

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from layers.core.backend import has_native_convolution, native_convolution
-from layers.core.geometry import ConvGeometry
-from layers.core.padding import pad
-from layers.core.slicing import every, slice_axis, subsample
+from ..core.backend import has_native_convolution, native_convolution
+from ..core.geometry import ConvGeometry
+from ..core.padding import pad
+from ..core.slicing import every, slice_axis, subsample
 
 __all__ = ["convolve"]
 

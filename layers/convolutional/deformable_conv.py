@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.base_conv import BaseConv
-from layers.convolutional.conv_ops import convolve
-from layers.core.backend import sample_images, sum_into_rows
-from layers.core.geometry import ConvGeometry, positive_int
-from layers.core.padding import pad
-from layers.core.registration import public
-from layers.core.slicing import slice_axis
+from ..core.backend import sample_images, sum_into_rows
+from ..core.geometry import ConvGeometry, positive_int
+from ..core.padding import pad
+from ..core.registration import public
+from ..core.slicing import slice_axis
+from .base_conv import BaseConv
+from .conv_ops import convolve
 
 __all__ = ["DeformableConv", "DeformableConv2D", "deformable_convolution"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from keras import ops
 
-from layers.convolutional.base_conv import BaseConv
-from layers.convolutional.conv_ops import convolve
-from layers.core.registration import public
+from ..core.registration import public
+from .base_conv import BaseConv
+from .conv_ops import convolve
 
 __all__ = ["DilatedConv", "DilatedConv1D", "DilatedConv2D", "DilatedConv3D"]
 

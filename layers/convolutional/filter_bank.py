@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.base_conv import channels_last, from_channels_last, normalize_data_format, spatial
-from layers.convolutional.conv_ops import convolve
-from layers.core.geometry import ConvGeometry, normalize_padding, positive_ints
-from layers.core.padding import pad
-from layers.core.slicing import slice_axis
+from ..core.data_format import channels_last, from_channels_last, normalize_data_format, spatial
+from ..core.geometry import ConvGeometry, normalize_padding, positive_ints
+from ..core.padding import pad
+from ..core.slicing import slice_axis
+from .conv_ops import convolve
 
 __all__ = [
     "FILTER_NAMES",

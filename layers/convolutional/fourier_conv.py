@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.base_conv import BaseConv
-from layers.core.registration import public
+from ..core.registration import public
+from .base_conv import BaseConv
 
 __all__ = ["FourierConv", "FourierConv1D", "FourierConv2D", "FourierConv3D"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from layers.convolutional.base_conv import spatial
-from layers.convolutional.unshared_conv import UnsharedConv
-from layers.core.geometry import ConvGeometry, positive_int
-from layers.core.registration import public
+from ..core.data_format import spatial
+from ..core.geometry import ConvGeometry, positive_int
+from ..core.registration import public
+from .unshared_conv import UnsharedConv
 
 __all__ = [
     "LocallyConnected",

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.dilated_conv import DilatedConv2D
-from layers.core.geometry import normalize_padding, positive_int
+from ..core.geometry import normalize_padding, positive_int
+from .dilated_conv import DilatedConv2D
 
 __all__ = ["LowRank", "low_rank_kernels"]
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from keras import ops
 
-from layers.convolutional.base_conv import BaseConv
-from layers.convolutional.conv_ops import convolve
-from layers.core.geometry import positive_ints
-from layers.core.registration import public
-from layers.core.slicing import slice_axis
+from ..core.geometry import positive_ints
+from ..core.registration import public
+from ..core.slicing import slice_axis
+from .base_conv import BaseConv
+from .conv_ops import convolve
 
 __all__ = ["TiledConv", "TiledConv1D", "TiledConv2D", "TiledConv3D"]
 

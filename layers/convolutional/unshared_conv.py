@@ -7,10 +7,10 @@ from typing import Any
 
 from keras import ops
 
-from layers.convolutional.base_conv import BaseConv
-from layers.core.backend import matmul_transposed
-from layers.core.geometry import ConvGeometry
-from layers.core.registration import public
+from ..core.backend import matmul_transposed
+from ..core.geometry import ConvGeometry
+from ..core.registration import public
+from .base_conv import BaseConv
 
 __all__ = ["UnsharedConv", "UnsharedConv1D", "UnsharedConv2D", "UnsharedConv3D"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from layers.core.geometry import ConvGeometry
-from layers.core.slicing import slice_axis
+from .geometry import ConvGeometry
+from .slicing import slice_axis
 
 __all__ = [
     "fused_batch_normalization",

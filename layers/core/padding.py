@@ -6,8 +6,8 @@ from typing import Any
 
 from keras import ops
 
-from layers.core.geometry import ConvGeometry
-from layers.core.slicing import slice_axis
+from .geometry import ConvGeometry
+from .slicing import slice_axis
 
 __all__ = ["pad"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from layers.core.geometry import positive_int
-from layers.fully_convolutional.window_classifier import Pair, WindowClassifier, pair, scan_size
+from ..core.geometry import positive_int
+from .window_classifier import Pair, WindowClassifier, pair, scan_size
 
 __all__ = ["EXACT", "Certificate", "certify", "compare"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from layers.fully_convolutional.certificate import Certificate, certify
-from layers.fully_convolutional.dense_layers import DenseLayers, Feature
-from layers.fully_convolutional.window_classifier import Pair, WindowClassifier, pair, scan_size
+from .certificate import Certificate, certify
+from .dense_layers import DenseLayers, Feature
+from .window_classifier import Pair, WindowClassifier, pair, scan_size
 
 __all__ = ["Certificate", "certify", "convolutionalize", "scan_size", "window_stride"]
 

@@ -10,10 +10,13 @@ from typing import Any
 import keras
 import numpy as np
 
-import layers
-from layers.analysis.model_graph import Call
-from layers.fully_convolutional.rearrangement import Fragments, Patches, Trim, Windows
-from layers.fully_convolutional.supported_layers import (
+from ..analysis.model_graph import Call
+from ..convolutional.dilated_conv import DilatedConv2D
+from ..pooling.adaptive_pooling import AdaptiveAveragePooling2D, AdaptiveLpPooling2D, BaseAdaptivePooling
+from ..pooling.gem_pooling import GeMPooling2D, GlobalGeMPooling2D
+from ..pooling.lp_pooling import LpPooling2D
+from .rearrangement import Fragments, Patches, Trim, Windows
+from .supported_layers import (
     ACROSS,
     ADAPTIVE,
     CHANNELWISE,
@@ -28,8 +31,7 @@ from layers.fully_convolutional.supported_layers import (
     refusal,
     window_of,
 )
-from layers.fully_convolutional.window_classifier import Pair, own_stride
-from layers.pooling.adaptive_pooling import BaseAdaptivePooling
+from .window_classifier import Pair, own_stride
 
 __all__ = ["DenseLayers", "Feature"]
 
@@ -136,12 +138,12 @@ class DenseLayers:
         if isinstance(layer, (*ADAPTIVE, BaseAdaptivePooling)) and tuple(layer.output_size) != (1, 1):
             raise refusal(call, f"it pools to {tuple(layer.output_size)} places, whose windows differ from each other")
         y = x.tensor
-        if isinstance(layer, layers.GlobalGeMPooling2D):
+        if isinstance(layer, GlobalGeMPooling2D):
             config = {**layer.get_config(), "pool_size": x.sizes, "strides": 1}
             del config["keepdims"]
-            y = self._run(call, layers.GeMPooling2D, config, y)
-        elif isinstance(layer, layers.AdaptiveLpPooling2D):
-            y = self._glue(layers.LpPooling2D, call.name, y, x.sizes, layer.p, 1, average=layer.average)
+            y = self._run(call, GeMPooling2D, config, y)
+        elif isinstance(layer, AdaptiveLpPooling2D):
+            y = self._glue(LpPooling2D, call.name, y, x.sizes, layer.p, 1, average=layer.average)
         elif not x.single:
             pooling = _L.AveragePooling2D if isinstance(layer, _AVERAGES) else _L.MaxPooling2D
             for pool_size in ((x.sizes[0], 1), (1, x.sizes[1])):  # a column and then a row cost less than all at once
@@ -268,7 +270,7 @@ class DenseLayers:
         """Run a layer with the same weights, and other arguments where said so."""
         kind = type(call.operation)
         if kind is _L.Conv2D and (max(call.operation.dilation_rate) > 1 or call.operation.groups > 1):
-            kind = layers.DilatedConv2D  # the same, faster
+            kind = DilatedConv2D  # the same, faster
         return self._run(call, kind, {**call.operation.get_config(), **changes}, x, weights)
 
     def _run(self, call: Call, kind: Any, config: dict[str, Any], x: Any, weights: Weights = None) -> Any:
@@ -308,7 +310,7 @@ def _output_sizes(call: Call) -> Pair:
     return height or 0, width or 0
 
 
-_AVERAGES = (_L.GlobalAveragePooling2D, _L.AdaptiveAveragePooling2D, layers.AdaptiveAveragePooling2D)
+_AVERAGES = (_L.GlobalAveragePooling2D, _L.AdaptiveAveragePooling2D, AdaptiveAveragePooling2D)
 # The arguments of a dense layer that mean the same for a convolution.
 _OF_DENSE = (
     "activation", "activity_regularizer", "bias_constraint", "bias_initializer", "bias_regularizer", "dtype",

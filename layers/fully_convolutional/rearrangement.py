@@ -13,8 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from layers.core.geometry import positive_ints
-from layers.core.slicing import every
+from ..core.geometry import positive_ints
+from ..core.slicing import every
 
 __all__ = ["Fragments", "Patches", "Trim", "Windows"]
 

@@ -6,13 +6,23 @@ from typing import Any
 
 import keras
 
-import layers
-from layers.analysis.model_graph import Call, label
-from layers.convolutional.deformable_conv import DeformableConv
-from layers.convolutional.unshared_conv import UnsharedConv
-from layers.core.geometry import ConvGeometry
-from layers.normalization.local_contrast import ContrastNormalization
-from layers.pooling.norm_ops import LARGE
+from ..analysis.model_graph import Call, label
+from ..convolutional.deformable_conv import DeformableConv
+from ..convolutional.dilated_conv import DilatedConv2D
+from ..convolutional.filter_bank import FilterBank2D
+from ..convolutional.fourier_conv import FourierConv2D
+from ..convolutional.tiled_conv import TiledConv2D
+from ..convolutional.unshared_conv import UnsharedConv
+from ..core.geometry import ConvGeometry
+from ..normalization.local_contrast import ContrastNormalization
+from ..normalization.local_response import LocalResponseNormalization
+from ..pooling.adaptive_pooling import AdaptiveAveragePooling2D, AdaptiveLpPooling2D, AdaptiveMaxPooling2D
+from ..pooling.channel_pooling import ChannelLpPooling, Maxout
+from ..pooling.gem_pooling import GeMPooling2D, GlobalGeMPooling2D
+from ..pooling.lp_pooling import L2Pooling2D, LpPooling2D
+from ..pooling.norm_ops import LARGE
+from ..pooling.pyramid_pooling import SpatialPyramidPooling2D
+from ..pooling.weighted_pooling import WeightedAveragePooling2D, WeightedLpPooling2D
 
 __all__ = [
     "ACROSS",
@@ -34,21 +44,21 @@ _L = keras.layers
 
 WINDOWED = (
     _L.Conv2D, _L.DepthwiseConv2D, _L.SeparableConv2D, _L.AveragePooling2D, _L.MaxPooling2D,
-    layers.DilatedConv2D, layers.FourierConv2D, layers.TiledConv2D, layers.FilterBank2D, layers.GeMPooling2D,
-    layers.L2Pooling2D, layers.LpPooling2D, layers.WeightedAveragePooling2D, layers.WeightedLpPooling2D,
+    DilatedConv2D, FourierConv2D, TiledConv2D, FilterBank2D, GeMPooling2D,
+    L2Pooling2D, LpPooling2D, WeightedAveragePooling2D, WeightedLpPooling2D,
 )  # fmt: skip
 ADAPTIVE = (
     _L.AdaptiveAveragePooling2D, _L.AdaptiveMaxPooling2D,
-    layers.AdaptiveAveragePooling2D, layers.AdaptiveLpPooling2D, layers.AdaptiveMaxPooling2D,
+    AdaptiveAveragePooling2D, AdaptiveLpPooling2D, AdaptiveMaxPooling2D,
 )  # fmt: skip
-GLOBAL = (_L.GlobalAveragePooling2D, _L.GlobalMaxPooling2D, layers.GlobalGeMPooling2D)
+GLOBAL = (_L.GlobalAveragePooling2D, _L.GlobalMaxPooling2D, GlobalGeMPooling2D)
 ELEMENTWISE = (
     _L.Activation, _L.ActivityRegularization, _L.AlphaDropout, _L.Dropout, _L.ELU, _L.GaussianDropout, _L.GaussianNoise,
     _L.Identity, _L.LeakyReLU, _L.ReLU, _L.Rescaling, _L.SpatialDropout2D,
 )  # fmt: skip
 CHANNELWISE = (
     _L.BatchNormalization, _L.LayerNormalization, _L.Normalization, _L.RMSNormalization, _L.Softmax,
-    _L.UnitNormalization, layers.ChannelLpPooling, layers.LocalResponseNormalization, layers.Maxout,
+    _L.UnitNormalization, ChannelLpPooling, LocalResponseNormalization, Maxout,
 )  # fmt: skip
 # They change images in training alone, and there the windows of an image together.
 LEFT_OUT = (
@@ -77,7 +87,7 @@ _REFUSED: tuple[tuple[tuple[Any, ...], str], ...] = (
     ((_L.UpSampling2D, _L.Conv2DTranspose, _L.Resizing), _RESIZES),
     ((_L.Attention, _L.AdditiveAttention, _L.MultiHeadAttention, _L.GroupQueryAttention), _SEES_ALL),
     ((DeformableConv,), "it may read anywhere, beyond the window as well"),
-    ((layers.SpatialPyramidPooling2D,), "it pools to several places, whose windows differ from each other"),
+    ((SpatialPyramidPooling2D,), "it pools to several places, whose windows differ from each other"),
     ((_L.Lambda,), "its function may do anything"),
 )
 
@@ -125,11 +135,11 @@ def check(call: Call) -> None:
 
 def _exponent(layer: Any) -> float:
     """Return the exponent of a pooling that computes powers in a scale which depends on the whole image; else 1."""
-    if isinstance(layer, (layers.GeMPooling2D, layers.GlobalGeMPooling2D)):
+    if isinstance(layer, (GeMPooling2D, GlobalGeMPooling2D)):
         return float(keras.ops.max(layer.p.value))
-    if isinstance(layer, layers.WeightedLpPooling2D):
+    if isinstance(layer, WeightedLpPooling2D):
         return layer.p
-    if isinstance(layer, (layers.LpPooling2D, layers.L2Pooling2D, layers.AdaptiveLpPooling2D, layers.ChannelLpPooling)):
+    if isinstance(layer, (LpPooling2D, L2Pooling2D, AdaptiveLpPooling2D, ChannelLpPooling)):
         return layer.p if layer.p <= LARGE else 1.0
     return 1.0
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
-from layers.analysis.model_graph import Call, calls
-from layers.core.geometry import positive_ints
-from layers.fully_convolutional.supported_layers import WINDOWED, window_of
+from ..analysis.model_graph import Call, calls
+from ..core.geometry import positive_ints
+from .supported_layers import WINDOWED, window_of
 
 __all__ = ["Pair", "WindowClassifier", "own_stride", "pair", "scan_size"]
 

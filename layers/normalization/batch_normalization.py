@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from layers.core.backend import fused_batch_normalization
+from ..core.backend import fused_batch_normalization
 
 __all__ = ["FusedBatchNormalization"]
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.base_conv import at_least_float32, channels_last, from_channels_last, normalize_data_format
-from layers.convolutional.conv_ops import convolve
-from layers.core.geometry import positive_ints, positive_number
-from layers.core.registration import public
+from ..convolutional.conv_ops import convolve
+from ..core.data_format import at_least_float32, channels_last, from_channels_last, normalize_data_format
+from ..core.geometry import positive_ints, positive_number
+from ..core.registration import public
 
 __all__ = [
     "ContrastNormalization",

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from layers.convolutional.base_conv import at_least_float32, normalize_data_format
-from layers.core.geometry import positive_int, positive_number
-from layers.core.slicing import slice_axis
+from ..core.data_format import at_least_float32, normalize_data_format
+from ..core.geometry import positive_int, positive_number
+from ..core.slicing import slice_axis
 
 __all__ = ["LocalResponseNormalization"]
 

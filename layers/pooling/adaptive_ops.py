@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.pooling.norm_ops import LARGE, axis_norms, power, root, scaled_norms
-from layers.pooling.pool_ops import average_pool, max_pool
+from .norm_ops import LARGE, axis_norms, power, root, scaled_norms
+from .pool_ops import average_pool, max_pool
 
 __all__ = ["adaptive_average", "adaptive_max", "adaptive_norm", "check_not_empty", "in_single"]
 

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import keras
 
-from layers.convolutional.base_conv import channels_last, from_channels_last, normalize_data_format, spatial
-from layers.core.geometry import positive_ints
-from layers.core.registration import public
-from layers.pooling.adaptive_ops import adaptive_average, adaptive_max, adaptive_norm, check_not_empty, in_single
-from layers.pooling.lp_pooling import exponent
+from ..core.data_format import channels_last, from_channels_last, normalize_data_format, spatial
+from ..core.geometry import positive_ints
+from ..core.registration import public
+from .adaptive_ops import adaptive_average, adaptive_max, adaptive_norm, check_not_empty, in_single
+from .base_pooling import exponent
 
 __all__ = [
     "AdaptiveAveragePooling",

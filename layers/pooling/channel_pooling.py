@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from layers.convolutional.base_conv import channels_last, from_channels_last, normalize_data_format
-from layers.core.geometry import positive_int
-from layers.pooling.lp_pooling import exponent
-from layers.pooling.norm_ops import LARGE, axis_norms, mean_norms
+from ..core.data_format import channels_last, from_channels_last, normalize_data_format
+from ..core.geometry import positive_int
+from .base_pooling import exponent
+from .norm_ops import LARGE, axis_norms, mean_norms
 
 __all__ = ["BaseChannelPooling", "ChannelLpPooling", "Maxout"]
 

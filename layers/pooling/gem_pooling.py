@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.convolutional.base_conv import channels_last, normalize_data_format
-from layers.core.padding import pad
-from layers.core.registration import public
-from layers.pooling.lp_pooling import BasePooling, exponent
-from layers.pooling.pool_ops import average_pool
+from ..core.data_format import channels_last, normalize_data_format
+from ..core.padding import pad
+from ..core.registration import public
+from .base_pooling import BasePooling, exponent
+from .pool_ops import average_pool
 
 __all__ = [
     "GeMPooling",

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.core.geometry import ConvGeometry
-from layers.core.padding import pad
-from layers.core.slicing import every, slice_axis
-from layers.pooling.pool_ops import average_pool
+from ..core.geometry import ConvGeometry
+from ..core.padding import pad
+from ..core.slicing import every, slice_axis
+from .pool_ops import average_pool
 
 __all__ = ["LARGE", "axis_norms", "mean_norms", "power", "root", "scaled_norms", "window_norms"]
 

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.core.padding import pad
-from layers.core.registration import public
-from layers.core.slicing import every, slice_axis
-from layers.pooling.lp_pooling import BasePooling, exponent
-from layers.pooling.norm_ops import power, root, scaled_norms
+from ..core.padding import pad
+from ..core.registration import public
+from ..core.slicing import every, slice_axis
+from .base_pooling import BasePooling, exponent
+from .norm_ops import power, root, scaled_norms
 
 __all__ = [
     "WeightedAveragePooling",

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pipelines.artifacts.served_model import ModelCard, read_card, write_card
+from pipelines.artifacts.model_card import ModelCard, read_card, write_card
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.data import Splits
 

@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 from layers.analysis.receptive_field import AxisField, receptive_fields
-from pipelines.models.backbones.lenet5 import GEOMETRIES
 
 __all__ = ["ClassEvidence", "Grid", "class_evidence", "feature_maps"]
 
@@ -171,7 +170,7 @@ def _grids(model: keras.Model, layer: str, shape: tuple[Any, ...]) -> tuple[Grid
     sizes = model.input_shape[1:3]
     axes: tuple[AxisField, ...] | None = None
     try:
-        fields = receptive_fields(model, geometries=GEOMETRIES)
+        fields = receptive_fields(model)
         axes = next((field.axes for field in fields if field.name.split("/")[-1] == layer), None)
     except ValueError:
         pass  # A layer whose window is not known: the maps are taken to cover the whole.

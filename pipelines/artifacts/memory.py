@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 if TYPE_CHECKING:
-    from pipelines.artifacts.served_model import ModelCard
+    from pipelines.artifacts.model_card import ModelCard
 
 __all__ = ["SHARE", "available", "bytes_per_pixel", "calls", "needed", "needed_by"]
 

@@ -15,19 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines.artifacts.served_model import (
-    GOLDEN,
-    GOLDEN_TOLERANCE,
-    LABELS,
-    WARMUP,
-    Golden,
-    ModelCard,
-    ServedModel,
-    as_numpy,
-    file_hashes,
-    versions,
-    write_card,
-)
+from pipelines.artifacts.golden import GOLDEN, GOLDEN_TOLERANCE, Golden
+from pipelines.artifacts.model_card import LABELS, WARMUP, ModelCard, file_hashes, versions, write_card
+from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.artifacts.serving_module import ServingModule
 from pipelines.core.errors import ModelError
 

@@ -1,46 +1,15 @@
-"""Sources of labelled images behind one name, as given to ``--data``."""
+"""Sources of labelled images behind one name, as given to ``--data``: a module a task, and one a format."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipelines.core.errors import DataError, unknown
-from pipelines.data import detection, segmentation
-from pipelines.data.embedded import digits
-from pipelines.data.formats import class_folders
+from pipelines.core.lazy import lazily
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
-from pipelines.data.tfds import builder
 
-__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "detection", "everything", "load", "segmentation"]
+if TYPE_CHECKING:
+    from pipelines.data.classification import load
 
+__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "everything", "load"]
 
-def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits:
-    """Load the labelled images that a name stands for.
-
-    Args:
-        data: ``"digits"`` (embedded), ``"tfds:NAME"`` (tensorflow-datasets), or the path of a directory with a folder
-            per class.
-        data_dir: where prepared tensorflow-datasets lie.
-        seed: seed of the split, where the source does not say it.
-
-    Returns:
-        Training, validation and test examples.
-
-    Raises:
-        DataError: if there is no such source, or it cannot be used.
-
-    Example:
-        >>> splits = load("digits")
-        >>> len(splits.classes), splits.train.size + splits.validation.size + splits.test.size
-        (10, 1797)
-    """
-    if data.startswith("tfds:"):
-        return builder.load(data.removeprefix("tfds:"), data_dir, seed)
-    if data == "digits":
-        return digits.load(seed)
-    path = Path(data).expanduser()
-    if path.exists():
-        return class_folders.load(path, seed)
-    if len(path.parts) == 1:
-        raise DataError(unknown("data source", data, ["digits", "tfds:NAME", "a folder with a folder per class"]))
-    raise DataError(f"{data}: there is no such folder")
+__getattr__ = lazily(__name__, {"load": "pipelines.data.classification"})

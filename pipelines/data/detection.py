@@ -1,8 +1,8 @@
 """Sources of labelled objects behind one name, as given to ``--data``.
 
 A format is a module with ``recognises``, and ``read`` from a path to what is written there, in the records of
-:mod:`pipelines.data.formats.annotations`: every image, the part that the format states for it, and the objects. What follows is
-the same for all: the split, the objects that are left out, the images read as they are asked for.
+:mod:`pipelines.data.formats.annotations`: every image, the part that the format states for it, and the objects. What
+follows is the same for all: the split, the objects that are left out, the images read as they are asked for.
 
 Boxes are in pixels of the upright image (EXIF orientation applied): formats do not say, and the tools that people draw
 boxes with show it upright. A box is kept as it is where it reaches outside the image, and left out if it has no area.
@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import Annotated, Annotations, Fault, to_pixels, upright_size, with_area
+from pipelines.data.formats.annotations import Annotated, Annotations, to_pixels, with_area
+from pipelines.data.formats.parsing import Fault
 from pipelines.data.partition import (
     are_mirrored,
     assign,
@@ -28,6 +27,7 @@ from pipelines.data.partition import (
     is_kind,
     naming_files,
     refuse,
+    refuse_gaps,
     refuse_shared,
     refuse_twice,
     split_reading,
@@ -36,8 +36,9 @@ from pipelines.data.partition import (
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
+from pipelines.images.image_header import upright_size
 
-__all__ = ["is_detection", "load", "load_whole", "read", "refuse_gaps"]
+__all__ = ["is_detection", "load", "load_whole", "read"]
 
 _FORMATS = """a Pascal VOC folder (Annotations/*.xml, JPEGImages/, ImageSets/Main/train.txt, ...),
 a COCO .json file or a folder of them (annotations/instances_train*.json, or train.json, val.json, test.json),
@@ -192,31 +193,6 @@ def _format(path: Path) -> ModuleType | None:
 
 
 # === From annotations to splits ===
-
-
-def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequence[Objects]]) -> None:
-    """Refuse a set of which nothing can be learned or measured.
-
-    Args:
-        source: how the message calls it.
-        classes: the names of the classes that are to be learned.
-        parts: the objects of each image of each part; those to be ignored do not count.
-
-    Raises:
-        DataError: naming a part without objects, or a class without any in the training part.
-    """
-    for part, images in parts.items():
-        if not any((~objects.ignored).any() for objects in images):
-            raise DataError(
-                f"{source}: the {part} part has {len(images):,} images and no object to find; "
-                "add annotated images, or where no parts are stated choose another --seed"
-            )
-    seen = {int(label) for objects in parts.get("train", []) for label in objects.class_ids[~objects.ignored]}
-    for label, name in enumerate(classes):
-        if label not in seen:
-            raise DataError(
-                f"{source}: class {name!r} has no object in the training part; add some, or remove the class"
-            )
 
 
 def _split(name: str, images: list[Annotated]) -> Split[Objects]:

@@ -18,8 +18,9 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from pipelines.core.errors import DataError, unknown
-from pipelines.data.formats.annotations import Fault, short
+from pipelines.data.formats.parsing import Fault, short
 from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits, split_of
+from pipelines.images.boxes import Objects
 
 __all__ = [
     "Listed",
@@ -29,6 +30,7 @@ __all__ = [
     "is_kind",
     "naming_files",
     "refuse",
+    "refuse_gaps",
     "refuse_shared",
     "refuse_twice",
     "split_reading",
@@ -248,3 +250,28 @@ def tested_on(
 def are_mirrored(classes: Sequence[str]) -> bool:
     """Say whether mirror images keep their class; digits and letters do not."""
     return not all(len(name) == 1 or name.isdigit() for name in classes)
+
+
+def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequence[Objects]]) -> None:
+    """Refuse a set of which nothing can be learned or measured.
+
+    Args:
+        source: how the message calls it.
+        classes: the names of the classes that are to be learned.
+        parts: the objects of each image of each part; those to be ignored do not count.
+
+    Raises:
+        DataError: naming a part without objects, or a class without any in the training part.
+    """
+    for part, images in parts.items():
+        if not any((~objects.ignored).any() for objects in images):
+            raise DataError(
+                f"{source}: the {part} part has {len(images):,} images and no object to find; "
+                "add annotated images, or where no parts are stated choose another --seed"
+            )
+    seen = {int(label) for objects in parts.get("train", []) for label in objects.class_ids[~objects.ignored]}
+    for label, name in enumerate(classes):
+        if label not in seen:
+            raise DataError(
+                f"{source}: class {name!r} has no object in the training part; add some, or remove the class"
+            )

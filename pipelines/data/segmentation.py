@@ -21,7 +21,7 @@ from types import ModuleType
 import numpy as np
 
 from pipelines.core.errors import ConfigError, DataError
-from pipelines.data.formats.annotations import Fault
+from pipelines.data.formats.parsing import Fault
 from pipelines.data.masks.class_table import ClassTable
 from pipelines.data.masks.mask_set import Masked, MaskSet, label
 from pipelines.data.partition import (

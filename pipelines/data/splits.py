@@ -21,7 +21,8 @@ class Example(Generic[Label]):
     """One labelled image: where it came from, its encoded bytes, and what the task learns of it.
 
     For classification that is the index of its class; for detection its :class:`pipelines.images.boxes.Objects`; for
-    segmentation the class of each pixel, uint8 of the (height, width) of the upright image (:mod:`pipelines.images.masks`).
+    segmentation the class of each pixel, uint8 of the (height, width) of the upright image
+    (:mod:`pipelines.images.masks`).
     """
 
     id: str

@@ -9,12 +9,12 @@ import numpy as np
 
 from pipelines.data import Split, Splits
 from pipelines.data.object_sizes import SPREAD, choose_scales
+from pipelines.detection.config import DetectionConfig
 from pipelines.detection.crops import CropSpec
 from pipelines.detection.sliding_window import ScanSpec
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
 from pipelines.models.detectors.window_detector import window_for
-from pipelines.training.config import DetectionConfig
 
 __all__ = ["choose"]
 

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,163 +22,35 @@ import tensorflow as tf
 from pipelines import data
 from pipelines.artifacts import writer
 from pipelines.artifacts.memory import bytes_per_pixel
-from pipelines.artifacts.served_model import ModelCard, ServedModel
-from pipelines.artifacts.serving_module import ScanServing, ServingModule
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core import devices
-from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
 from pipelines.data import Example, Split, Splits
-from pipelines.data import detection as sources
 from pipelines.detection.auto_config import choose
+from pipelines.detection.config import DetectionConfig
 from pipelines.detection.crops import CropSpec, Scene, crops, decode_scenes
 from pipelines.detection.cut_paste import Montage
 from pipelines.detection.evaluation.average_precision import precision_recall, voc_area
 from pipelines.detection.evaluation.metrics import best_point
-from pipelines.detection.evaluation.report import Answered, report
-from pipelines.detection.loss import detection_loss, detection_metrics
+from pipelines.detection.evaluator import WEAK, evaluate
 from pipelines.detection.sliding_window import ScanSpec, Thresholds, scan, suppress
+from pipelines.detection.task import build, load, loss, metrics, serving
 from pipelines.images import preprocessing as images
 from pipelines.images.boxes import Detected, Objects
-from pipelines.models.detectors.window_detector import detector
-from pipelines.reporting.report import Report
 from pipelines.training import loop
 from pipelines.training.cached_dataset import mean_and_deviation
-from pipelines.training.config import DetectionConfig
-from pipelines.training.loop import History, Loss, Metric, Plan
+from pipelines.training.loop import History, Plan
 from pipelines.training.session import Trained, check_name, ended, settings
 
-__all__ = [
-    "Trained",
-    "answers",
-    "build",
-    "choose",
-    "evaluate",
-    "load",
-    "loss",
-    "metrics",
-    "name",
-    "rebuild",
-    "records",
-    "serving",
-    "train",
-]
+__all__ = ["Trained", "choose", "train"]
 
-name = "detection"
 
 _OVERLAPS = (0.3, 0.4, 0.5, 0.6)
 _APART = 0.3
 """The overlap from which on the weaker of two boxes is dropped, and what it is chosen from where images tell."""
-_WEAK = 0.02
-"""The smallest score of what is measured: a curve of precision and recall ends where detections do."""
 
 
 # === Hooks ===
-
-
-def load(config: DetectionConfig) -> Splits[Objects]:
-    """Load the images with boxes that a configuration names."""
-    return sources.load(config.data, config.data_dir, config.seed, config.test)
-
-
-def build(
-    config: DetectionConfig, spec: ScanSpec, classes: int, mean: float = 127.5, deviation: float = 64.0
-) -> keras.Model:
-    """Build the network of a configuration; see :func:`pipelines.models.detectors.window_detector.detector`."""
-    return detector(spec.window, spec.channels, classes, spec.stride, config.conv, config.pool, mean, deviation)
-
-
-def loss(config: DetectionConfig, spec: ScanSpec) -> Loss:
-    """Return the loss; see :func:`pipelines.detection.loss.detection_loss`."""
-    return detection_loss(spec)
-
-
-def metrics(config: DetectionConfig, spec: ScanSpec) -> dict[str, Metric]:
-    """Return what is followed in training; see :func:`pipelines.detection.loss.detection_metrics`."""
-    return detection_metrics(spec)
-
-
-def rebuild(card: ModelCard) -> keras.Model:
-    """Build the network of a saved model again; its weights are not those of the saved model yet."""
-    config, spec = DetectionConfig.parse(**card.training), ScanSpec.from_json(card.input)
-    return build(config, spec, len(card.classes), **card.standardisation)
-
-
-def serving(model: keras.Model, classes: Sequence[str], card: dict[str, Any]) -> Callable[[Path], ServingModule]:
-    """Return what makes the graphs of a saved model, from the file of its labels.
-
-    Args:
-        model: the network.
-        classes: names.
-        card: holds ``input`` and ``training``, as on the card of a saved model.
-    """
-    options = card["input"]["options"]
-    thresholds = Thresholds(
-        score=float(options["score_threshold"]),
-        overlap=float(options["overlap_threshold"]),
-        softness=float(options["soft_nms_sigma"]),
-    )
-    spec, scale = ScanSpec.from_json(card["input"]), float(card["training"]["scale"])
-    return lambda labels: ScanServing(model, labels, spec, thresholds, tuple(classes), scale)
-
-
-def evaluate(
-    served: ServedModel,
-    split: Split[Objects],
-    reporter: Reporter | None = None,
-    protocol: str = "coco",
-    **options: float | tuple[float, ...],
-) -> Report:
-    """Measure a saved model on a split, through its own signature, from the encoded bytes on.
-
-    Args:
-        served: the model.
-        split: its class ids are indices into the model's classes.
-        reporter: where progress is shown.
-        protocol: "coco", or "uiuc" for the figures at equal error as well.
-        **options: optional inputs of the signature, such as ``scales`` or ``overlap_threshold``.
-
-    Returns:
-        Average precision by several definitions, the best threshold, kinds of errors, with pictures.
-
-    Raises:
-        DataError: if the split is empty, or an image cannot be decoded.
-    """
-    if not split.size:
-        raise DataError(f"the {split.name} part holds no image")
-    card = served.card
-    title = f"{card.name}/{card.version} on the {split.name} images"
-    with (reporter or Reporter()).meter(f"answering {split.name} images", split.size) as meter:
-
-        def answered() -> Iterator[Answered]:
-            for example in split.examples():
-                found = answers(served, [example.image], [example.id], score_threshold=_WEAK, **options)[0]
-                yield Answered(example.id, example.image, example.label, found)
-                meter.advance()
-
-        return report(title, answered(), card.classes, protocol)
-
-
-def answers(
-    served: ServedModel, images: list[bytes], names: list[str], **options: float | tuple[float, ...]
-) -> list[Detected]:
-    """Return what a saved model finds in encoded images.
-
-    Raises:
-        DataError: naming the first image that cannot be decoded.
-    """
-    try:
-        return records(served(images, **options))
-    except tf.errors.InvalidArgumentError:
-        if len(images) == 1:
-            raise DataError(f"{names[0]}: is not an image that can be decoded") from None
-        pairs = zip(images, names, strict=True)
-        return [found for image, name in pairs for found in answers(served, [image], [name], **options)]
-
-
-def records(outputs: dict[str, np.ndarray]) -> list[Detected]:
-    """Turn the arrays of a signature, filled up to the same length, into one record an image."""
-    parts = zip(*(outputs[key] for key in ("boxes", "scores", "class_ids", "num_detections")), strict=True)
-    return [Detected(boxes[:n], scores[:n], class_ids[:n].astype(np.int32)) for boxes, scores, class_ids, n in parts]
 
 
 # === Training ===
@@ -197,7 +69,7 @@ def train(
         name: of the saved model; its directory under ``root`` is made, or gets another version.
         root: the folder of all saved models.
         reporter: where progress is shown; standard error by default.
-        **options: the fields of :class:`pipelines.training.config.DetectionConfig`. What is left out is chosen from the data.
+        **options: the fields of ``DetectionConfig``. What is left out is chosen from the data.
 
     Returns:
         Where the saved model is, its card, and how training went.
@@ -311,7 +183,7 @@ def _best_thresholds(
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def look(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         network = lambda pixels: model(pixels, training=False)  # noqa: E731
-        return scan(images.decode(data), network, spec, tf.constant(spec.scales), tf.constant(_WEAK))
+        return scan(images.decode(data), network, spec, tf.constant(spec.scales), tf.constant(WEAK))
 
     @tf.function(reduce_retracing=True)
     def kept(boxes: tf.Tensor, scores: tf.Tensor, class_ids: tf.Tensor, overlap: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.artifacts.served_model import ModelCard, ServedModel
+from pipelines.artifacts.model_card import ModelCard
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ModelError
 from pipelines.export.parity import TOLERANCES, Agreement, Answer, agreement
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.artifacts.served_model import LABELS, ServedModel
+from pipelines.artifacts.model_card import LABELS
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ModelError
 from pipelines.core.tensorflow_import import hushed
 from pipelines.export.exported_file import ExportedFile, describe, publish

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from pipelines.artifacts.served_model import ServedModel, as_numpy, read_golden
+from pipelines.artifacts.golden import read_golden
+from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ModelError
 
 __all__ = ["TOLERANCES", "Agreement", "Answer", "agreement", "questions"]

@@ -9,21 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.classification.metrics import Calibration
-from pipelines.images import image_io
+from pipelines.reporting.statistics import Calibration
 
-__all__ = [
-    "BLUE",
-    "INK",
-    "RED",
-    "Mistake",
-    "Picture",
-    "Report",
-    "confusion_picture",
-    "mistakes_picture",
-    "png",
-    "reliability_picture",
-]
+__all__ = ["BLUE", "INK", "RED", "Picture", "Report", "png", "reliability_picture", "shortened"]
 
 INK, BLUE, RED = "#222222", "#3567b0", "#c0392b"
 """The colours of lines and bars, which all pictures share."""
@@ -68,48 +56,11 @@ class Report:
     pictures: list[Picture] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Mistake:
-    """One wrong answer: the image, and in words what it is and what it was taken for."""
-
-    image: bytes
-    text: str
-
-
 def png(figure: Figure) -> bytes:
     """Return a figure as a PNG, cut to what is drawn."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
     return buffer.getvalue()
-
-
-def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> Picture:
-    """Draw a confusion matrix.
-
-    Args:
-        confusion: counts of shape (classes, classes); rows are the truth, columns the answer.
-        classes: names.
-
-    Returns:
-        A heat map, coloured by share of the row; with the counts in it up to 30 classes.
-    """
-    count = len(classes)
-    side = float(np.clip(2.5 + 0.45 * count, 4, 14))
-    figure = Figure(figsize=(side, side))
-    axes = figure.subplots()
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if count <= 50:
-        axes.set_xticks(range(count), classes, rotation=60, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(count), classes)
-    if count <= 30:
-        for row, column in zip(*np.nonzero(confusion), strict=True):
-            ink = "white" if shares[row, column] > 0.5 else INK
-            axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=ink, fontsize=8)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("truth")
-    return Picture("Confusion matrix", "Rows are the truth, columns the answer; all else than the diagonal is wrong.",
-                   png(figure))  # fmt: skip
 
 
 def reliability_picture(found: Calibration) -> Picture:
@@ -139,22 +90,12 @@ def reliability_picture(found: Calibration) -> Picture:
     return Picture("Reliability", caption, png(figure))
 
 
-def mistakes_picture(mistakes: list[Mistake]) -> Picture:
-    """Draw wrong answers in a grid.
+def shortened(name: str, longest: int = 22) -> str:
+    """Return a name, without its middle where it is longer than there is room for.
 
-    Args:
-        mistakes: the worst first.
-
-    Returns:
-        Each image with its text above it.
+    Example:
+        >>> shortened("traffic light, number 31", 12)
+        'traffic…r 31'
     """
-    columns = 6
-    rows = max(1, -(-len(mistakes) // columns))
-    figure = Figure(figsize=(columns * 1.7, rows * 2.1))
-    for axes in (grid := figure.subplots(rows, columns, squeeze=False)).flat:
-        axes.axis("off")
-    for axes, mistake in zip(grid.flat, mistakes, strict=False):
-        axes.imshow(np.asarray(image_io.open_rgb(mistake.image, max_side=160)))
-        axes.set_title(mistake.text, fontsize=7, color=INK)
-    figure.tight_layout()
-    return Picture("Worst mistakes", "The wrong answers that were given with the highest score.", png(figure))
+    tail = longest // 3
+    return name if len(name) <= longest else f"{name[: longest - tail - 1].rstrip()}…{name[-tail:].lstrip()}"

@@ -8,7 +8,9 @@ import keras
 
 from pipelines import classification, detection, segmentation
 from pipelines.artifacts import writer
-from pipelines.artifacts.served_model import GOLDEN_TOLERANCE, ModelCard, ServedModel, read_golden
+from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
+from pipelines.artifacts.model_card import ModelCard
+from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, ModelError
 
 __all__ = ["network", "renew", "unweighted"]

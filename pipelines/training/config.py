@@ -10,10 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pipelines.core.errors import ConfigError, unknown
 
-__all__ = ["ClassificationConfig", "DetectionConfig", "TrainingConfig"]
-
-ConvolutionKind = Literal["standard", "dilated", "tiled", "unshared"]
-PoolingKind = Literal["max", "average", "l2", "subsampling"]
+__all__ = ["TrainingConfig"]
 
 
 def _size(value: object) -> object:
@@ -95,25 +92,6 @@ def _literals(annotation: object) -> tuple[str, ...]:
     return tuple(value for part in typing.get_args(annotation) for value in _literals(part))
 
 
-class ClassificationConfig(TrainingConfig):
-    """A classification run: the network and what it is shown."""
-
-    model: Literal["convnet", "lenet5"] = Field("convnet", description="The network.")
-    conv: ConvolutionKind = Field("standard", description="The kind of convolution that is plugged in.")
-    pool: PoolingKind | None = Field(None, description="The kind of pooling; None is the model's own.")
-    image_size: Size | None = Field(None, description="What the network sees: pixels, or height x width.")
-    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
-    resize: Literal["stretch", "pad", "crop"] = Field(
-        "stretch", description="How an image of another shape is brought to size."
-    )
-    augment: Literal["none", "light", "strong"] = Field("light", description="Random changes to training images.")
-    flip: bool | None = Field(None, description="Mirror training images left to right.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of each target spread over all classes.")
-    class_weights: Literal["auto", "balanced", "none"] = Field(
-        "auto", description="Weigh rare classes up; auto does so where the largest class is 1.5 times the smallest."
-    )
-
-
 def _numbers(value: object) -> object:
     """Take ``"1,0.7,0.5"`` for numbers."""
     if isinstance(value, str):
@@ -126,74 +104,3 @@ def _numbers(value: object) -> object:
 
 Scale = Annotated[float, Field(gt=0, le=16)]
 Scales = Annotated[tuple[Scale, ...], BeforeValidator(_numbers), Field(min_length=1, max_length=32)]
-
-
-class DetectionConfig(TrainingConfig):
-    """A detection run: the window, how images are scaled for it, and what it is shown."""
-
-    data: str = Field("scenes", description="Where the images with boxes are.")
-    test: str | None = Field(
-        None, description="Another set that is the whole of the test part; then none of the images are held out for it."
-    )
-    conv: Literal["standard", "dilated", "tiled"] = Field(
-        "standard", description="The kind of convolution that is plugged in."
-    )
-    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
-    stride: Literal[4, 8] | None = Field(None, description="Pixels of the network between windows.")
-    window: Size | None = Field(None, description="What the network judges: its pixels, or height x width.")
-    scale: Scale | None = Field(None, description="What training images are scaled by for the network.")
-    scales: Scales | None = Field(None, description="The pyramid: what images are scaled by, with commas between.")
-    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
-    zoom: float | None = Field(None, ge=1, le=4, description="Training images are scaled by up to this at random.")
-    flip: bool | None = Field(None, description="Mirror training images left to right.")
-    turn: bool = Field(False, description="Turn training images by 90 degrees, for what has no upright.")
-    light: float = Field(0.2, ge=0, lt=1, description="Change of brightness, contrast and colour.")
-
-
-def _terms(value: object) -> object:
-    """Take ``"cross_entropy+dice"`` for two terms."""
-    return tuple(value.split("+")) if isinstance(value, str) else value
-
-
-Term = Literal["cross_entropy", "focal", "dice"]
-
-
-class SegmentationConfig(TrainingConfig):
-    """A segmentation run: the network, how images are scaled for it, and what it is shown."""
-
-    data: str = Field("scenes", description="Where the images with masks are.")
-    test: str | None = Field(
-        None, description="Another set that is the whole of the test part; then none of the images are held out for it."
-    )
-    ignore: int | None = Field(None, ge=0, le=255, description="A value of masks that is no class, besides 255.")
-    model: Literal["unet", "fcn", "dilated", "aspp"] = Field("unet", description="The network.")
-    head: Literal[8, 16, 32] = Field(8, description="For fcn: the stride of the finest scores.")
-    filters: int = Field(16, ge=4, le=128, description="For unet: of the first stage; each one down has twice as many.")
-    depth: int = Field(3, ge=1, le=6, description="For unet: number of poolings.")
-    stride: Literal[1, 2, 4] = Field(1, description="For unet: of a first convolution, for large images.")
-    upsampling: Literal["bilinear", "learned"] = Field(
-        "bilinear", description="For unet with a stride: how scores come back to the size of the image."
-    )
-    image_pooling: bool = Field(
-        False, description="For aspp: the branch of the whole image's mean; tiles can then only be blended."
-    )
-    conv: Literal["standard", "dilated", "tiled"] = Field(
-        "standard", description="The kind of convolution that is plugged in."
-    )
-    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
-    scale: Scale | None = Field(None, description="What images are scaled by for the network.")
-    channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
-    crop: Size | None = Field(None, description="What is trained on at once: pixels, or height x width.")
-    loss: Annotated[tuple[Term, ...], BeforeValidator(_terms), Field(min_length=1)] = Field(
-        ("cross_entropy", "dice"),
-        description="cross_entropy, focal, dice, or a sum of them such as cross_entropy+dice.",
-    )
-    class_weights: Literal["auto", "median", "none"] = Field(
-        "auto",
-        description="Weigh rare classes up by the median frequency; auto takes the root of that.",
-    )
-    zoom: float = Field(1.5, ge=1, le=4, description="Training images are scaled by up to this at random.")
-    flip: bool | None = Field(None, description="Mirror training images left to right.")
-    turn: bool = Field(False, description="Turn training images by 90 degrees, for what has no upright.")
-    light: float = Field(0.2, ge=0, lt=1, description="Change of brightness, contrast and colour.")
-    elastic: float = Field(0.0, ge=0, le=100, description="Bend training images by about so many pixels.")

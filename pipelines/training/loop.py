@@ -21,14 +21,11 @@ from pipelines.core.errors import ConfigError
 from pipelines.core.progress import Meter, Reporter, duration
 from pipelines.training import checkpoint
 from pipelines.training.config import TrainingConfig
-from pipelines.training.muon import KernelMuon
+from pipelines.training.optimizers import LEARNING_RATES, make_optimizer
 
-__all__ = ["History", "Loop", "Metric", "Plan", "fit", "make_optimizer", "train_epoch"]
+__all__ = ["History", "Loop", "Metric", "Plan", "fit", "train_epoch"]
 
 _SECONDS_A_CALL = 0.25
-_LEARNING_RATES = {"adamw": 2e-3, "muon": 2e-3, "sgd": 0.1}
-# Both are decoupled from the gradient: each step takes this share, times the learning rate, off a kernel.
-_WEIGHT_DECAYS = {"adamw": 0.05, "muon": 0.05, "sgd": 5e-4}
 
 Loss = Callable[[Any, tf.Tensor], tf.Tensor]
 
@@ -79,41 +76,6 @@ class History:
     best_epoch: int = 0
     stopped: str = "finished"
     seconds: float = 0.0
-
-
-def make_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Make the optimizer with its schedule: a linear warm-up, then half a cosine down to a hundredth, or constant.
-
-    Args:
-        config: names the optimizer, the peak learning rate, the warm-up's share and the weight decay.
-        steps: updates in the whole run.
-
-    Returns:
-        An optimizer that decays kernels only. In float16 it scales the loss so that small gradients survive.
-
-    Reference:
-        Loshchilov, Hutter (2019), "Decoupled Weight Decay Regularization"; (2017), "SGDR".
-    """
-    rate = config.learning_rate or _LEARNING_RATES[config.optimizer]
-    decay = _WEIGHT_DECAYS[config.optimizer] if config.weight_decay is None else config.weight_decay
-    warmup = min(round(config.warmup * steps), steps - 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else rate,
-        decay_steps=max(1, steps - warmup),
-        alpha=0.01 if config.schedule == "cosine" else 1.0,
-        warmup_target=rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    if config.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=decay)
-    elif config.optimizer == "muon":
-        optimizer = KernelMuon(schedule, weight_decay=decay)
-    else:
-        optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "coefficient"])
-    if config.precision == "mixed_float16":
-        return keras.optimizers.LossScaleOptimizer(optimizer)
-    return optimizer
 
 
 class Loop:
@@ -317,7 +279,7 @@ def train_epoch(loop: Loop, plan: Plan, epoch: int, meter: Meter, config: Traini
         if not math.isfinite(figures["loss"]):
             raise ConfigError(
                 f"the loss is {figures['loss']} in epoch {epoch}, after {done} of its steps; lower --learning-rate "
-                f"(now {config.learning_rate or _LEARNING_RATES[config.optimizer]}), or use --precision float32 "
+                f"(now {config.learning_rate or LEARNING_RATES[config.optimizer]}), or use --precision float32 "
                 f"(now {config.precision})"
             )
         note = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())

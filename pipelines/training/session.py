@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from pipelines.artifacts.served_model import ModelCard
+from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.errors import ConfigError
 from pipelines.core.progress import duration
 from pipelines.training.config import TrainingConfig

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, draw_shape
+from drawings import draw_shape
 from page_server import (  # noqa: F401  two are fixtures
     browser,
     download,
@@ -26,6 +26,7 @@ from page_server import (  # noqa: F401  two are fixtures
     wait_for_pictures,
 )
 from PIL import Image
+from places import ROOT
 
 import cnnapp
 from pipelines.data.embedded import scenes

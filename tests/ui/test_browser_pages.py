@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from page_server import chromium, keep, needs_chromium, open_page, served, wait_for_pictures, wait_until_still
+from places import ROOT
 
-from pipelines.artifacts.served_model import read_card
+from pipelines.artifacts.model_card import read_card
 from pipelines.data.embedded import digits, scenes
 
 pytestmark = needs_chromium

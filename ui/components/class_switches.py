@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import streamlit as st
 
-from pipelines.artifacts.served_model import ModelCard
+from pipelines.artifacts.model_card import ModelCard
 from pipelines.images.palette import class_colours, is_background
 
 __all__ = ["legend", "switches"]

@@ -9,8 +9,11 @@ import streamlit as st
 from PIL import Image
 
 from cnnapp.results import writers
-from cnnapp.results.detections import Answer, Classification, Detections, Segmentation, to_rows
-from pipelines.artifacts.served_model import ModelCard
+from cnnapp.results.answer import Answer
+from cnnapp.results.classification import Classification
+from cnnapp.results.detections import Detections, Segmentation
+from cnnapp.results.writers import to_rows
+from pipelines.artifacts.model_card import ModelCard
 
 __all__ = ["files", "table"]
 

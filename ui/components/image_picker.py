@@ -8,7 +8,7 @@ import streamlit as st
 
 import cnnapp
 from cnnapp.prediction import uploads
-from pipelines.artifacts.served_model import read_golden
+from pipelines.artifacts.golden import read_golden
 from pipelines.images import image_io
 
 __all__ = ["choose", "examples", "picture"]

@@ -8,7 +8,7 @@ import streamlit as st
 
 import cnnapp
 from cnnapp.prediction import model_paths
-from pipelines.artifacts.served_model import ModelCard, read_card
+from pipelines.artifacts.model_card import ModelCard, read_card
 from ui.components import url_state
 
 __all__ = ["choose", "choose_card", "load", "offered"]

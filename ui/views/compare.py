@@ -14,7 +14,7 @@ from cnnapp.reports.comparison import ClassDifference, Difference, ObjectDiffere
 from cnnapp.reports.comparison_plots import draw_pixels, only_alone
 from cnnapp.reports.labelled_samples import LABELLED, labelled_images
 from cnnapp.reports.training_command import another_command
-from pipelines.artifacts.served_model import ModelCard
+from pipelines.artifacts.model_card import ModelCard
 from ui.components import class_switches, image_picker, model_picker, url_state
 from ui.components.segmentations import LARGEST
 

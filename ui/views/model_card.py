@@ -11,7 +11,7 @@ from cnnapp.prediction import model_paths
 from cnnapp.reports import card_text
 from cnnapp.reports.card_plots import card_pictures, history_pictures
 from cnnapp.reports.training_command import training_command
-from pipelines.artifacts.served_model import ModelCard, check_files
+from pipelines.artifacts.model_card import ModelCard, check_files
 from pipelines.reporting.report import Picture
 from ui.components import model_picker
 

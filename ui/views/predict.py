@@ -8,7 +8,9 @@ import streamlit as st
 
 import cnnapp
 from cnnapp.prediction.prediction_cache import TILE, Answered, AnswerStore
-from cnnapp.results.detections import Answer, Classification, Detections
+from cnnapp.results.answer import Answer
+from cnnapp.results.classification import Classification
+from cnnapp.results.detections import Detections
 from ui.components import class_switches, detections, downloads, image_picker, model_picker, segmentations
 
 __all__ = ["page"]

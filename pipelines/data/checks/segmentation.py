@@ -16,12 +16,12 @@ from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
 from pipelines.data import segmentation
 from pipelines.data.checks.classification import Checked, Problem, Seen, check_duplicates, check_images, look
-from pipelines.data.formats.annotations import read_header
 from pipelines.data.masks.class_table import ClassTable
 from pipelines.data.masks.mask_set import Masked, MaskSet, label
 from pipelines.data.partition import assign
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.images import image_io
+from pipelines.images.image_header import read_header
 from pipelines.images.masks import IGNORED
 
 __all__ = ["check"]

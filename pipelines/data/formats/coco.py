@@ -16,19 +16,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import (
-    NO_OBJECTS,
-    Annotated,
-    Annotations,
-    Fault,
-    class_name,
-    images_in,
-    inside,
-    number,
-    part_in,
-    read_bytes,
-    short,
-)
+from pipelines.data.formats.annotations import NO_OBJECTS, Annotated, Annotations
+from pipelines.data.formats.parsing import Fault, class_name, images_in, inside, number, part_in, read_bytes, short
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
 

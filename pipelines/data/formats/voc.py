@@ -18,17 +18,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import (
-    Annotated,
-    Annotations,
-    Fault,
-    class_name,
-    images_in,
-    inside,
-    number,
-    read_bytes,
-    short,
-)
+from pipelines.data.formats.annotations import Annotated, Annotations
+from pipelines.data.formats.parsing import Fault, class_name, images_in, inside, number, read_bytes, short
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipelines.core.errors import DataError
 from pipelines.data.formats import class_folders
-from pipelines.data.formats.annotations import Annotated, Annotations, Fault, class_name
+from pipelines.data.formats.annotations import Annotated, Annotations
+from pipelines.data.formats.parsing import Fault, class_name
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
 

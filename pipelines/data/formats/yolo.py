@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import (
-    NO_OBJECTS,
-    Annotated,
-    Annotations,
+from pipelines.data.formats.annotations import NO_OBJECTS, Annotated, Annotations
+from pipelines.data.formats.parsing import (
     Fault,
     class_names,
     images_in,

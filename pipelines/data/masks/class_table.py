@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.core.errors import ConfigError, DataError
-from pipelines.data.formats.annotations import class_names, number, read_bytes, read_lines, short
+from pipelines.data.formats.parsing import class_names, number, read_bytes, read_lines, short
 from pipelines.data.masks.mask_file import Pixels, colour_code
 from pipelines.images.masks import IGNORED, MOST_CLASSES
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from pipelines.core.errors import DataError
 from pipelines.data.formats import coco
-from pipelines.data.formats.annotations import Annotated, Fault
+from pipelines.data.formats.annotations import Annotated
+from pipelines.data.formats.parsing import Fault
 from pipelines.data.masks.class_table import ClassTable
 from pipelines.data.masks.mask_set import Masked, MaskSet
 from pipelines.data.masks.polygons import Outline, Outlines, take_outline

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import Fault, images_in, part_in
+from pipelines.data.formats.parsing import Fault, images_in, part_in
 from pipelines.data.masks.class_table import read_table
 from pipelines.data.masks.mask_set import Masked, MaskFile, MaskSet, indices_in, table_of_indices
 from pipelines.data.splits import SPLIT_NAMES

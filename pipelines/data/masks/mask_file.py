@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import Header, read_header
 from pipelines.images import image_io
+from pipelines.images.image_header import Header, read_header
 
 __all__ = ["Pixels", "colour_code", "decode", "fit", "turn"]
 

@@ -13,10 +13,11 @@ from typing import Protocol
 import numpy as np
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import Header, read_bytes, read_header
+from pipelines.data.formats.parsing import read_bytes
 from pipelines.data.masks import mask_file
 from pipelines.data.masks.class_table import ClassTable, as_indices
 from pipelines.data.masks.mask_file import Pixels
+from pipelines.images.image_header import Header, read_header
 from pipelines.images.masks import IGNORED
 
 __all__ = ["Labelled", "Mask", "MaskFile", "MaskSet", "Masked", "indices_in", "label", "table_of_indices"]

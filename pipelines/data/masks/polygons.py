@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import Header, short
+from pipelines.data.formats.parsing import short
 from pipelines.data.masks.mask_file import Pixels
 from pipelines.images import image_io
+from pipelines.images.image_header import Header
 from pipelines.images.masks import IGNORED
 
 __all__ = ["Outline", "Outlines", "runs_of", "take_outline"]

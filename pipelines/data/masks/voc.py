@@ -13,7 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import Fault, images_in
+from pipelines.data.formats.parsing import Fault, images_in
 from pipelines.data.formats.voc import read_sets
 from pipelines.data.masks.class_table import ClassTable, read_table
 from pipelines.data.masks.mask_set import Masked, MaskFile, MaskSet, indices_in, table_of_indices

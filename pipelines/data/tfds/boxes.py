@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.errors import DataError
-from pipelines.data.detection import refuse_gaps
-from pipelines.data.formats.annotations import short, to_pixels, upright_size, with_area
-from pipelines.data.partition import are_mirrored
+from pipelines.data.formats.annotations import to_pixels, with_area
+from pipelines.data.formats.parsing import short
+from pipelines.data.partition import are_mirrored, refuse_gaps
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.data.tfds import builder as tfds
 from pipelines.images.boxes import Objects
+from pipelines.images.image_header import upright_size
 
 __all__ = ["has_objects", "load"]
 

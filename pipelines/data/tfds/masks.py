@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.annotations import read_header
 from pipelines.data.masks import mask_file
 from pipelines.data.masks.class_table import ClassTable
 from pipelines.data.masks.mask_file import Pixels
@@ -21,6 +20,7 @@ from pipelines.data.masks.mask_set import table_of_indices
 from pipelines.data.partition import are_mirrored
 from pipelines.data.splits import Splits
 from pipelines.data.tfds import builder as tfds
+from pipelines.images.image_header import read_header
 from pipelines.images.masks import IGNORED
 
 __all__ = ["has_masks", "load"]

@@ -15,10 +15,9 @@ from matplotlib.patheffects import Normal, withStroke
 
 from pipelines.core.errors import DataError
 from pipelines.detection.evaluation.errors import kinds_of
-from pipelines.detection.evaluation.plots import shortened
 from pipelines.images import image_io
 from pipelines.images.boxes import Detected, Objects
-from pipelines.reporting.report import INK, Picture, png
+from pipelines.reporting.report import INK, Picture, png, shortened
 
 __all__ = ["Case", "cases_picture"]
 

@@ -105,7 +105,8 @@ def equal_error(truths: Sequence[Objects], found: Sequence[Detected], rule: Rule
     Args:
         truths: the objects of each image.
         found: the detections of each image.
-        rule: what it takes to find an object: :func:`pipelines.detection.evaluation.matching.centred` for the protocol of UIUC's cars.
+        rule: what it takes to find an object: :func:`pipelines.detection.evaluation.matching.centred` for the protocol
+            of UIUC's cars.
 
     Returns:
         The point; without a threshold where nothing is detected or there is nothing to be found.
@@ -188,12 +189,13 @@ def detection_figures(
 
     Returns:
         ``images``, ``objects``, ``ignored_objects``, ``detections``; those of
-        :func:`pipelines.detection.evaluation.average_precision.coco_figures`; ``voc_ap`` and ``voc_ap_11``, means over the classes; of all
-        classes together ``log_average_miss_rate``, ``froc`` (:func:`froc`) and ``best`` (:func:`best_point`);
-        ``error_kinds`` (:func:`pipelines.detection.evaluation.errors.error_kinds`) at the best threshold, or at 0.5 where there is
-        none; ``classes``: by name ``ap``, ``ap50``, ``voc_ap``, ``log_average_miss_rate``, ``objects``, ``detections``
-        (but for those on ignored objects), and ``precision``, ``recall`` and ``f1`` at that threshold; and for "uiuc"
-        ``uiuc``: ``equal_error`` and ``best``, both where centres decide.
+        :func:`pipelines.detection.evaluation.average_precision.coco_figures`; ``voc_ap`` and ``voc_ap_11``, means over
+        the classes; of all classes together ``log_average_miss_rate``, ``froc`` (:func:`froc`) and ``best``
+        (:func:`best_point`); ``error_kinds`` (:func:`pipelines.detection.evaluation.errors.error_kinds`) at the best
+        threshold, or at 0.5 where there is none; ``classes``: by name ``ap``, ``ap50``, ``voc_ap``,
+        ``log_average_miss_rate``, ``objects``, ``detections`` (but for those on ignored objects), and ``precision``,
+        ``recall`` and ``f1`` at that threshold; and for "uiuc" ``uiuc``: ``equal_error`` and ``best``, both where
+        centres decide.
 
     Raises:
         ValueError: if there are not as many entries of the one as of the other, a class has no name, or the protocol is

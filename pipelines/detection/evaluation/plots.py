@@ -14,9 +14,9 @@ from pipelines.detection.evaluation.errors import ERROR_KINDS
 from pipelines.detection.evaluation.matching import Curve, Ranking
 from pipelines.detection.evaluation.metrics import FROC_RATES, froc
 from pipelines.images.boxes import areas
-from pipelines.reporting.report import BLUE, INK, Picture, png
+from pipelines.reporting.report import BLUE, INK, Picture, png, shortened
 
-__all__ = ["froc_picture", "kinds_picture", "precision_recall_picture", "shortened", "sizes_picture"]
+__all__ = ["froc_picture", "kinds_picture", "precision_recall_picture", "sizes_picture"]
 
 _COLOURS = ("#0072b2", "#d55e00")
 """Told apart by the colour-blind, too (Okabe and Ito, 2008, "Color Universal Design")."""
@@ -126,17 +126,6 @@ def _in_words(figures: dict[str, Any], classes: list[str]) -> str:
 
 def _largest(sizes: dict[str, int], most: int) -> list[str]:
     return [name for name in sorted(sizes, key=lambda name: -sizes[name])[:most] if sizes[name]]
-
-
-def shortened(name: str, longest: int = 22) -> str:
-    """Return a name, without its middle where it is longer than there is room for.
-
-    Example:
-        >>> shortened("traffic light, number 31", 12)
-        'traffic…r 31'
-    """
-    tail = longest // 3
-    return name if len(name) <= longest else f"{name[: longest - tail - 1].rstrip()}…{name[-tail:].lstrip()}"
 
 
 def _say_nothing_is(axes: Axes, what: str) -> None:

@@ -6,19 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from layers.core.geometry import ConvGeometry
+from layers.pooling.subsampling import Subsampling2D
 from pipelines.models.blocks import convolution, pooling
 
-__all__ = [
-    "CONNECTIONS",
-    "GEOMETRIES",
-    "POOL",
-    "ConnectionTable",
-    "Subsampling2D",
-    "default_size",
-    "lenet5",
-    "scaled_tanh",
-]
+__all__ = ["CONNECTIONS", "POOL", "ConnectionTable", "default_size", "lenet5", "scaled_tanh"]
 
 POOL = "subsampling"
 """The pooling the network was published with."""
@@ -64,47 +55,6 @@ class ConnectionTable(keras.constraints.Constraint):
     def get_config(self) -> dict[str, object]:
         """Return the arguments."""
         return {"table": self.table, "inputs": self.inputs}
-
-
-@keras.saving.register_keras_serializable(package="cnnapp")
-class Subsampling2D(keras.layers.Layer):
-    """Add up 2 x 2 neighbours, multiply by a trainable coefficient, add a trainable bias: one of each a map.
-
-    Input shape:
-        (batch, height, width, channels).
-
-    Output shape:
-        (batch, height // 2, width // 2, channels).
-
-    Example:
-        >>> import numpy as np
-        >>> float(Subsampling2D()(np.ones((1, 2, 2, 1), "float32"))[0, 0, 0, 0])
-        1.0
-
-    Reference:
-        LeCun, Bottou, Bengio, Haffner (1998), "Gradient-Based Learning Applied to Document Recognition", section II.B.
-    """
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create one coefficient and one bias a map; the first outputs are the averages."""
-        channels = input_shape[-1]
-        quarter = keras.initializers.Constant(0.25)
-        self.coefficient = self.add_weight(shape=(channels,), initializer=quarter, name="coefficient")
-        self.bias = self.add_weight(shape=(channels,), initializer="zeros", name="bias")
-
-    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
-        """Return the subsampled maps."""
-        total = 4.0 * ops.average_pool(inputs, 2, 2, data_format="channels_last")
-        return total * ops.cast(self.coefficient, total.dtype) + ops.cast(self.bias, total.dtype)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the output."""
-        batch, height, width, channels = input_shape
-        return batch, height and height // 2, width and width // 2, channels
-
-
-GEOMETRIES: dict[type, ConvGeometry] = {Subsampling2D: ConvGeometry((2, 2), strides=(2, 2))}
-"""The windows of layers that are defined here, for what asks what a unit sees."""
 
 
 def default_size(native: tuple[int, int]) -> tuple[int, int]:

@@ -26,8 +26,8 @@ def unet(
     """Build a U-Net.
 
     Unlike the original, convolutions are padded, so that the answer is as large as the image, and normalized; and the
-    scores of every stage on the way up are added, as in :func:`pipelines.models.segmenters.fcn.fcn`. Without that the coarse
-    stages, which alone see whole objects, learn next to nothing in the first thousands of steps.
+    scores of every stage on the way up are added, as in :func:`pipelines.models.segmenters.fcn.fcn`. Without that the
+    coarse stages, which alone see whole objects, learn next to nothing in the first thousands of steps.
 
     Args:
         channels: 1 or 3.

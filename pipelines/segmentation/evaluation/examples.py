@@ -16,10 +16,9 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from pipelines.core.errors import DataError
-from pipelines.detection.evaluation.plots import shortened
 from pipelines.images import image_io
 from pipelines.images.masks import IGNORED, colours
-from pipelines.reporting.report import INK, RED, Picture, png
+from pipelines.reporting.report import INK, RED, Picture, png, shortened
 
 __all__ = ["Case", "Gallery", "cases_picture", "shrink"]
 

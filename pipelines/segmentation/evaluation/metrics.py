@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.classification.metrics import Calibration
 from pipelines.images.masks import IGNORED, MOST_CLASSES
+from pipelines.reporting.statistics import Calibration
 from pipelines.segmentation.evaluation.boundaries import boundary_counts, tolerance_of
 
 __all__ = ["PixelCounts", "intersection_over_union", "mean_iou", "segmentation_figures"]
@@ -32,7 +32,8 @@ class PixelCounts:
         images: how many were added.
         ignored: pixels that were left out.
         confusion: int64 of shape (classes, classes), in pixels; rows are the truth, columns the answer.
-        boundaries: int64 of shape (4, classes), as :func:`pipelines.segmentation.evaluation.boundaries.boundary_counts` returns it.
+        boundaries: int64 of shape (4, classes), as :func:`pipelines.segmentation.evaluation.boundaries.boundary_counts`
+            returns it.
 
     Raises:
         ValueError: for another number of classes.
@@ -111,8 +112,8 @@ class PixelCounts:
         """Return how far the confidence of a pixel can be taken for a probability.
 
         Returns:
-            Ten bins of equal width, as :func:`pipelines.classification.metrics.calibration` has them; the error is NaN where no pixel
-            was counted.
+            Ten bins of equal width, as :func:`pipelines.reporting.statistics.calibration` has them; the error is NaN
+            where no pixel was counted.
         """
         count, right, units = self._bins
         with np.errstate(invalid="ignore"):
@@ -144,7 +145,7 @@ class PixelCounts:
 
 
 def _bins(right: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    # As in pipelines.classification.metrics.calibration, a bin holds its upper bound.
+    # As in pipelines.reporting.statistics.calibration, a bin holds its upper bound.
     place = np.clip(np.ceil(confidence * _BINS).astype(np.intp) - 1, 0, _BINS - 1)
     # The sums of whole numbers are exact in float64 up to 2^53: for images of up to 2^29 pixels.
     units = np.rint(confidence.astype(np.float64) / _UNIT)

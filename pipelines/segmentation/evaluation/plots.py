@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.detection.evaluation.plots import shortened
-from pipelines.reporting.report import BLUE, INK, Picture, png
+from pipelines.reporting.report import BLUE, INK, Picture, png, shortened
 
 __all__ = ["iou_picture", "shares_picture"]
 

@@ -46,8 +46,8 @@ def report(title: str, answered: Iterable[AnsweredMask], classes: Sequence[str])
         classes: names.
 
     Returns:
-        The figures of :func:`pipelines.segmentation.evaluation.metrics.segmentation_figures`, two tables, and pictures where a
-        pixel was counted: three of the figures, and up to three of the worst, ordinary and best images.
+        The figures of :func:`pipelines.segmentation.evaluation.metrics.segmentation_figures`, two tables, and pictures
+        where a pixel was counted: three of the figures, and up to three of the worst, ordinary and best images.
 
     Raises:
         ValueError: naming the image whose arrays are of a wrong shape, type or range.

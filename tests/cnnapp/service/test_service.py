@@ -20,8 +20,9 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from conftest import RunningService, draw_scene, draw_shape, running_service
+from drawings import draw_scene, draw_shape
 from PIL import Image
+from services import RunningService, running_service
 
 import cnnapp
 from pipelines.images import image_io

@@ -1,0 +1,5 @@
+"""``python -m cnnapp.cli``."""
+
+from cnnapp.cli.main import main
+
+main()

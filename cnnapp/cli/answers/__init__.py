@@ -1,0 +1,1 @@
+"""Commands that give answers: for images, for labelled sets, over HTTP."""

@@ -1,0 +1,35 @@
+"""The command ``cnnapp list``."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+from cnnapp.cli.console import err, out, print_rows
+from pipelines.core.errors import ModelError
+
+__all__ = ["list_models"]
+
+
+def list_models() -> None:
+    """List the saved models."""
+    from cnnapp.prediction import model_paths
+    from pipelines.artifacts.model_card import read_card
+
+    folder = model_paths.root()
+    rows = [["model", "task", "classes", "on test images", "trained on", "created"]]
+    for name, numbers in model_paths.names(folder).items():
+        for number in numbers:
+            try:
+                card = read_card(folder / name / str(number))
+            except ModelError as error:
+                err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
+                continue
+            test = card.metrics.get("test", {})
+            kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"), ("mean_iou", "mean IoU {:.3f}"))
+            shown = "".join(text.format(test[kind]) for kind, text in kinds if test.get(kind) is not None)
+            source = str(card.data.get("source", ""))
+            rows.append([f"{name}/{number}", card.task, str(len(card.classes)), shown, source, card.created[:10]])
+    if len(rows) == 1:
+        out.print(f"no saved models in {folder}; train one with `cnnapp train` or `cnnapp demo`")
+        return
+    print_rows(f"saved models in {folder}", rows)

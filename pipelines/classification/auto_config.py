@@ -1,0 +1,65 @@
+"""What a classification run leaves open, chosen from the training images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines import models
+from pipelines.classification.config import ClassificationConfig
+from pipelines.data import Example, Splits
+from pipelines.images import image_io
+from pipelines.images.preprocessing import ImageSpec
+
+__all__ = ["choose"]
+
+
+SAMPLE = 64
+
+
+_STEPS = 5000
+
+
+def choose(
+    config: ClassificationConfig, splits: Splits, sample: list[Example]
+) -> tuple[ClassificationConfig, ImageSpec]:
+    """Fill in what the user left open, from the data.
+
+    Args:
+        config: as the user gave it.
+        splits: the data.
+        sample: some training examples.
+
+    Returns:
+        The configuration with nothing left open, and what the network sees: grey if all of the sample is; the median
+        size of the sample, as far as the model's own default goes.
+    """
+    heights, widths, grey = _look_at(sample)
+    native = (int(np.median(heights)), int(np.median(widths)))
+    size = config.image_size or models.default_size(config.model, native)
+    channels = config.channels or (1 if grey else 3)
+    batch_size = min(config.batch_size or (128 if splits.train.size >= 10_000 else 32), splits.train.size)
+    steps = splits.train.size // batch_size
+    chosen = {
+        "image_size": size,
+        "channels": channels,
+        "batch_size": batch_size,
+        "epochs": config.epochs or int(np.clip(round(_STEPS / steps), 12, 60)),
+        "pool": config.pool or models.default_pool(config.model),
+        "flip": splits.mirrored if config.flip is None else config.flip,
+    }
+    spec = ImageSpec(*size, channels=channels, resize=config.resize)
+    return config.model_copy(update=chosen), spec
+
+
+def _look_at(sample: list[Example]) -> tuple[list[int], list[int], bool]:
+    pictures = [image_io.open_rgb(example.image, name=example.id) for example in sample]
+    arrays = [np.asarray(picture) for picture in pictures]
+    grey = all(np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])
+               for array in arrays)  # fmt: skip
+    return [picture.height for picture in pictures], [picture.width for picture in pictures], grey
+
+
+def standardisation(pixels: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of uint8 images (n, height, width, channels), as seen in up to 2,000."""
+    sample = pixels[:: max(1, len(pixels) // 2000)].astype(np.float32)
+    return float(sample.mean()), max(float(sample.std()), 1.0)
