@@ -27,7 +27,7 @@ hypothesis.settings.load_profile("cnnapp")
 
 
 # What a test asks for says what it is.
-MARKED = {"shared_data": "data", "address": "browser", "browser": "browser", "service": "service"}
+MARKED = {"shared_data": "data", "browser": "browser", "service": "service"}
 
 
 @pytest.hookimpl(tryfirst=True)
