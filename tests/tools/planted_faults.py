@@ -97,6 +97,8 @@ class Planter:
 
     def __init__(self, tree: Path, copy: Path, options: argparse.Namespace) -> None:
         self._copy, self._options = copy, options
+        like = [] if options.like is None else json.loads(options.like.read_text())
+        self._like = {one["name"]: one["test"] for one in like if one["outcome"] == "caught"}
         self._lines = None if options.coverage is None else LinesRun(options.coverage, PACKAGES)
         shutil.copytree(tree, copy, ignore=_LEFT_OUT, symlinks=True)
         if (tree.parent / "shared").is_dir():
@@ -110,7 +112,7 @@ class Planter:
         except ValueError as error:
             return Outcome(fault.name, "not planted", test=str(error))
         inside = path.relative_to(self._copy)
-        tests = self._tests(inside, line)
+        tests = [*self._tests_like(fault), *self._tests(inside, line)]
         source = path.read_text()
         path.write_text(source.replace(text, planted))
         try:
@@ -138,17 +140,30 @@ class Planter:
         return chosen[: self._options.most] or self._files_near(inside)
 
     def _files_near(self, inside: Path) -> list[str]:
-        """Return files of tests by what they are called and what they import."""
+        """Return files of tests by what they are called and what they import, and then those of the folder."""
         package, name = ".".join(inside.parts[:-1]), inside.stem
         pattern = rf"\b{package}\.{name}\b|from {package} import [^#\n]*\b{name}\b"
         folder = Path("tests", *inside.parts[:-1])
         found = {path.relative_to(self._copy): path.read_text() for path in (self._copy / "tests").rglob("test_*.py")}
 
         def far(file: Path) -> int:
-            holds = file.stem == f"test_{name}", re.search(pattern, found[file]), folder in file.parents
-            return next((rank for rank, one in enumerate(holds) if one), len(holds))
+            if file.stem == f"test_{name}" and folder in file.parents:
+                return 0
+            if re.search(pattern, found[file]):
+                return 1
+            return 2 + next((up for up, above in enumerate((folder, *folder.parents)) if above in file.parents), 9)
 
-        return [str(file) for file in sorted(found, key=lambda file: (far(file), len(found[file]), file))][:_FILES]
+        near = sorted(found, key=lambda file: (far(file), "browser" in file.stem, len(found[file])))
+        return [str(file) for file in near if "tools" not in file.parts][:_FILES]
+
+    def _tests_like(self, fault: Fault) -> list[str]:
+        """Return the tests of the name of the one that caught a fault in another version."""
+        name = self._like.get(fault.name, "").partition("::")[2].partition("[")[0]
+        if not name:
+            return []
+        files = sorted((self._copy / "tests").rglob("test_*.py"))
+        found = [file for file in files if re.search(rf"^def {name}\(", file.read_text(), re.MULTILINE)]
+        return [f"{file.relative_to(self._copy)}::{name}" for file in found]
 
     def _run(self, tests: Sequence[str]) -> tuple[str, str]:
         done = self._pytest(tests, self._options.limit, stop=True)
@@ -231,6 +246,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="plant these alone, again where they were before")
     parser.add_argument("--suite", choices=SUITES, default="test", help="the tests of `make test`, or of test-all")
     parser.add_argument("--coverage", type=Path, metavar="FILE", help="of `make cover`: which test runs which line")
+    parser.add_argument("--like", type=Path, metavar="JSON", help="of another version: what caught a fault runs first")
     parser.add_argument("--most", type=int, default=150, help="run at most so many tests that run the line")
     parser.add_argument("--limit", type=float, default=120, help="seconds of the processor for the tests of one fault")
     parser.add_argument("--json", type=Path, help="where outcomes are written as they come; what is there is kept")
