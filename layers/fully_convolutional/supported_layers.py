@@ -146,8 +146,8 @@ def _exponent(layer: Any) -> float:
 
 def window_of(layer: Any) -> ConvGeometry:
     """Return what a layer of `WINDOWED` reads for each output."""
-    if isinstance(getattr(layer, "geometry", None), ConvGeometry):
-        return layer.geometry
+    if isinstance(geometry := getattr(layer, "geometry", None), ConvGeometry):
+        return geometry
     kernel_size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     return ConvGeometry(
         tuple(kernel_size), tuple(layer.strides), tuple(getattr(layer, "dilation_rate", (1, 1))), layer.padding
