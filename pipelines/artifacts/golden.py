@@ -99,7 +99,8 @@ def _nearly_the_same_map(found: np.ndarray, expected: np.ndarray) -> bool:
 
 def _array(folder: Path, dtype: str, values: list[Any] | None = None, file: str = "") -> np.ndarray:
     if file:
-        return np.load(folder / file, allow_pickle=False).astype(dtype)
+        stored: np.ndarray = np.load(folder / file, allow_pickle=False)
+        return stored.astype(dtype)
     if dtype == "string":
         return np.array(values, dtype=object)
     return np.array(values, dtype=dtype)
