@@ -12,16 +12,9 @@ from pipelines.core.errors import ModelError
 
 __all__ = ["GOLDEN", "GOLDEN_TOLERANCE", "Golden", "read_golden"]
 
-
 GOLDEN = "golden"
-
-
 _LARGE = 10_000
-
-
 _TIES = 1e-4
-
-
 GOLDEN_TOLERANCE = 1e-5
 """How far a score may lie from the golden one: processors of another make add up in another order."""
 
