@@ -21,7 +21,7 @@ __all__ = ["evaluate"]
 _WORST = 24
 
 
-def evaluate(served: ServedModel, split: Split, reporter: Reporter | None = None) -> Report:
+def evaluate(served: ServedModel, split: Split[int], reporter: Reporter | None = None) -> Report:
     """Measure a saved model on a split, through its own signature, from the encoded bytes on.
 
     Args:
@@ -63,7 +63,9 @@ def evaluate(served: ServedModel, split: Split, reporter: Reporter | None = None
     return Report(title, figures, {"Overview": overview, "Classes": per_class}, pictures)
 
 
-def _answers(served: ServedModel, split: Split, reporter: Reporter) -> tuple[np.ndarray, np.ndarray, list[Mistake]]:
+def _answers(
+    served: ServedModel, split: Split[int], reporter: Reporter
+) -> tuple[np.ndarray, np.ndarray, list[Mistake]]:
     if not split.size:
         raise DataError(f"the {split.name} part holds no image")
     classes = served.card.classes
@@ -86,7 +88,7 @@ def _answers(served: ServedModel, split: Split, reporter: Reporter) -> tuple[np.
     return np.array(labels), np.concatenate(scores), [mistake for _, mistake in wrong]
 
 
-def served_scores(served: ServedModel, examples: list[Example]) -> np.ndarray:
+def served_scores(served: ServedModel, examples: list[Example[int]]) -> np.ndarray:
     """Return the scores of a saved model for examples; a ``DataError`` names the one that is no image."""
     try:
         return served([example.image for example in examples])["scores"]
