@@ -170,7 +170,7 @@ def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Multiply
     if weightless or isinstance(layer, _ELEMENTWISE):
         return 0
     raise ValueError(
-        f"How {label(call)} applies its weights is not known. Pass "
+        f"The multiply-adds of {label(call)} are not known. Pass "
         f"`multiply_adds={{{type(layer).__name__}: function}}`, a function of the layer and the shapes of its input "
         "and its output."
     )
