@@ -1,4 +1,4 @@
-"""Keras layers that Keras does not have, and what helps to see and count them; docs/layers.md shows them."""
+"""Every public layer and function of this package; importing it registers the layers by their names."""
 
 from .analysis.conv_matrix import convolution_matrix, convolution_offset
 from .analysis.cost import costs
@@ -21,6 +21,7 @@ from .convolutional.locally_connected import (
     load_keras2_weights,
 )
 from .convolutional.low_rank import low_rank_kernels
+from .convolutional.low_rank_conv import LowRankConv2D
 from .convolutional.tiled_conv import TiledConv1D, TiledConv2D, TiledConv3D
 from .convolutional.unshared_conv import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
 from .fully_convolutional.convolutionalize import certify, convolutionalize
@@ -108,6 +109,7 @@ __all__ = [
     "LocalResponseNormalization",
     "LocallyConnected1D",
     "LocallyConnected2D",
+    "LowRankConv2D",
     "LpPooling1D",
     "LpPooling2D",
     "LpPooling3D",
