@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .public import *
+    from .public import *  # noqa: F403
     from .public import __all__ as __all__
 else:
 

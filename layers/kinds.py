@@ -1,6 +1,6 @@
 """The kinds of layer that can stand for a convolution, a pooling, a normalization or a head, by name.
 
-Each table is a literal dictionary; a row from outside is an assignment, `POOLINGS["mine"] = Kind("my_package:Pooling")`.
+Each table is a literal dictionary; a row from outside is an assignment, `POOLINGS["mine"] = Kind("package:Pooling")`.
 Reading the tables imports neither Keras nor a layer; `Kind.make` does.
 """
 

@@ -43,8 +43,8 @@ def unet(
         deviation: standard deviation of the training pixels.
         filters: of the first stage; each stage down has twice as many.
         depth: number of times that the way down halves the maps.
-        stride: of the finest features that are used: 1, or 2 or 4, which makes large images cheaper; the U-Net's own way
-            down then begins with a convolution of that stride.
+        stride: of the finest features that are used: 1, or 2 or 4, which makes large images cheaper; the U-Net's own
+            way down then begins with a convolution of that stride.
         upsampling: what follows such a stride: "bilinear" leaves it to the saved model to read between the scores;
             "learned" adds, for every pixel, scores of its own by a transposed convolution, which finds borders that lie
             between the positions.
