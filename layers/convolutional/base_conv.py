@@ -64,7 +64,7 @@ class BaseConv(keras.layers.Layer):
         groups: int = 1,
         flip_kernel: bool = False,
         data_format: str | None = None,
-        activation: str | Callable | None = None,
+        activation: str | Callable[..., Any] | None = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",

@@ -261,5 +261,5 @@ class ConvGeometry:
 
 def _outer(function: np.ufunc, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return `(a0 * b0, a1 * b1)` from `(a0, a1)` and `(b0, b1)`: outputs with outputs, positions with positions."""
-    joined = function(a[:, None, :, None], b[None, :, None, :])
+    joined: np.ndarray = function(a[:, None, :, None], b[None, :, None, :])
     return joined.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])

@@ -300,7 +300,8 @@ class DenseLayers:
 
 
 def _array(weight: Any) -> np.ndarray:
-    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(weight))
+    array: np.ndarray = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(weight))
+    return array
 
 
 def _output_sizes(call: Call) -> Pair:

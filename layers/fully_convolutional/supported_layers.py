@@ -11,6 +11,7 @@ from ..convolutional.deformable_conv import DeformableConv
 from ..convolutional.dilated_conv import DilatedConv2D
 from ..convolutional.filter_bank import FilterBank2D
 from ..convolutional.fourier_conv import FourierConv2D
+from ..convolutional.low_rank_conv import LowRankConv2D
 from ..convolutional.tiled_conv import TiledConv2D
 from ..convolutional.unshared_conv import UnsharedConv
 from ..core.geometry import ConvGeometry
@@ -22,6 +23,7 @@ from ..pooling.gem_pooling import GeMPooling2D, GlobalGeMPooling2D
 from ..pooling.lp_pooling import L2Pooling2D, LpPooling2D
 from ..pooling.norm_ops import LARGE
 from ..pooling.pyramid_pooling import SpatialPyramidPooling2D
+from ..pooling.subsampling import Subsampling2D
 from ..pooling.weighted_pooling import WeightedAveragePooling2D, WeightedLpPooling2D
 
 __all__ = [
@@ -45,7 +47,7 @@ _L = keras.layers
 WINDOWED = (
     _L.Conv2D, _L.DepthwiseConv2D, _L.SeparableConv2D, _L.AveragePooling2D, _L.MaxPooling2D,
     DilatedConv2D, FourierConv2D, TiledConv2D, FilterBank2D, GeMPooling2D,
-    L2Pooling2D, LpPooling2D, WeightedAveragePooling2D, WeightedLpPooling2D,
+    L2Pooling2D, LowRankConv2D, LpPooling2D, Subsampling2D, WeightedAveragePooling2D, WeightedLpPooling2D,
 )  # fmt: skip
 ADAPTIVE = (
     _L.AdaptiveAveragePooling2D, _L.AdaptiveMaxPooling2D,
@@ -144,8 +146,8 @@ def _exponent(layer: Any) -> float:
 
 def window_of(layer: Any) -> ConvGeometry:
     """Return what a layer of `WINDOWED` reads for each output."""
-    if isinstance(getattr(layer, "geometry", None), ConvGeometry):
-        return layer.geometry
+    if isinstance(geometry := getattr(layer, "geometry", None), ConvGeometry):
+        return geometry
     kernel_size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     return ConvGeometry(
         tuple(kernel_size), tuple(layer.strides), tuple(getattr(layer, "dilation_rate", (1, 1))), layer.padding

@@ -242,7 +242,8 @@ def _sigmas(value: Any, rank: int) -> tuple[float, ...]:
 
 def _gaussian(size: int, sigma: float | None) -> np.ndarray:
     weights = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 4 if sigma is None else sigma)) ** 2)
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def _mean(x: Any, axes: tuple[int, ...]) -> Any:

@@ -220,7 +220,8 @@ def _weights(window: Any, pool_size: tuple[int, ...], sigma: Any) -> np.ndarray:
             )
     if not weights.sum() > 0:
         raise ValueError("The weights of `window` must not all be 0. Received: weights that add up to 0.")
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def _deviations(sigma: Any, pool_size: tuple[int, ...]) -> tuple[float, ...]:

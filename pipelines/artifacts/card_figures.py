@@ -92,7 +92,8 @@ def completed(recorded: dict[str, Any], measured: dict[str, Any]) -> dict[str, A
         {'images': 3, 'ap50': 0.75, 'ap': 0.5}
     """
     _refuse_difference("", recorded, measured)
-    return _joined(recorded, measured)
+    figures: dict[str, Any] = _joined(recorded, measured)
+    return figures
 
 
 def _refuse_difference(name: str, recorded: Any, measured: Any) -> None:

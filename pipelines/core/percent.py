@@ -18,4 +18,4 @@ def percent(share: float, digits: int = 2) -> str:
         >>> percent(0.5, 0)
         '50 %'
     """
-    return f"{100 * share:.{digits}f} %"
+    return f"{share:.{digits}%}"[:-1] + " %"

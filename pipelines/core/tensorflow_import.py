@@ -34,7 +34,8 @@ def import_tensorflow() -> ModuleType:
             for line in held:
                 if not _CHATTER.search(line):
                     os.write(2, line)
-    return tensorflow
+    module: ModuleType = tensorflow
+    return module
 
 
 @contextmanager

@@ -155,7 +155,8 @@ def _tested_on(
 def _relabel(mask: np.ndarray, place: np.ndarray) -> np.ndarray:
     table = np.full(IGNORED + 1, IGNORED, np.uint8)
     table[: len(place)] = place
-    return table[mask]
+    relabelled: np.ndarray = table[mask]
+    return relabelled
 
 
 def is_segmentation(data: str, data_dir: Path | None = None) -> bool:

@@ -58,7 +58,7 @@ def write_onnx(served: ServedModel, path: Path) -> ExportedFile:
         texts = describe(served.card, "float32", found)
         plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in texts.items()}
         onnx.helper.set_model_props(proto, plain)
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
 
     return publish(served, path, "float32", finish, open_onnx)
 

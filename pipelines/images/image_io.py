@@ -31,7 +31,7 @@ __all__ = [
     "size_of",
 ]
 
-ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
+ImageInput = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 MAX_PIXELS = 178_956_970
 """The largest image that is decoded whole: 512 MiB of RGB. A larger one is refused before anything is decoded."""

@@ -96,7 +96,8 @@ class Mosaic:
 
     def piece(self, row: Piece, column: Piece) -> np.ndarray:
         """Return the probabilities of what is kept of one piece: float32 of shape (rows, columns, classes)."""
-        return self._scores(*self._inputs(row, column)).numpy()[0]
+        scores: np.ndarray = self._scores(*self._inputs(row, column)).numpy()[0]
+        return scores
 
     def _inputs(self, row: Piece, column: Piece) -> list[tf.Tensor]:
         parts = [row, column]
@@ -129,7 +130,8 @@ class Mosaic:
             size, offset, start, window, first, count = numbers
             return last(piece_scores(piece, size, offset, start, window, first, count, network, self._spec))
 
-        return tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
+        graph: Callable[..., Any] = tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
+        return graph
 
     def bands(self, start: int = 0, advance: Callable[[], Any] = lambda: None) -> Iterator[Band]:
         """Answer row of pieces by row of pieces.

@@ -139,7 +139,7 @@ def _read(parts: Path, number: int) -> np.ndarray:
     try:
         # Opened here: where the content is no archive, NumPy leaves the file open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as band:
-            return band["class_map"]
+            return np.asarray(band["class_map"])
     except _DAMAGED as error:
         raise _damaged(parts, path, error) from None
 
@@ -224,6 +224,7 @@ def open_mask(path: Path) -> Iterator[Callable[[int, int], np.ndarray]]:
     with _opened(path) as file:
 
         def rows(first: int, end: int) -> np.ndarray:
-            return file.read(1, window=Window(0, first, file.width, end - first))
+            pixels: np.ndarray = file.read(1, window=Window(0, first, file.width, end - first))
+            return pixels
 
         yield rows

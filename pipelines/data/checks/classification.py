@@ -148,7 +148,7 @@ def _read_files(parts: dict[str, list[tuple[str, Path]]], root: Path) -> Iterato
             yield from pool.map(look, chunk)
 
 
-def _read_splits(splits: Splits) -> Iterator[Seen]:
+def _read_splits(splits: Splits[int]) -> Iterator[Seen]:
     for part in SPLIT_NAMES:
         for example in splits[part].examples():
             digest = hashlib.sha256(example.image).hexdigest()

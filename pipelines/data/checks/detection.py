@@ -24,6 +24,7 @@ from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.data.tfds import boxes as tfds_objects
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
+from pipelines.images.image_header import upright_size
 
 __all__ = ["check"]
 
@@ -103,7 +104,7 @@ def _read_splits(splits: Splits[Objects], found: Checked) -> Iterator[_Looked]:
         try:
             for example in splits[part].examples():
                 seen = Seen(part, _told(example.label), example.id, hashlib.sha256(example.image).hexdigest(), None)
-                yield _Looked(seen, example.label, formats.upright_size(example.image, example.id))
+                yield _Looked(seen, example.label, upright_size(example.image, example.id))
         except DataError as error:  # A stream cannot be read on behind an example that it did not give.
             found.problems.append(_problem(error))
 

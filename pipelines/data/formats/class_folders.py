@@ -113,7 +113,7 @@ def _images(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def load(root: Path, seed: int) -> Splits:
+def load(root: Path, seed: int) -> Splits[int]:
     """Load a directory of class folders.
 
     Args:
@@ -179,14 +179,14 @@ def assign(listing: Listing, seed: int) -> dict[str, list[tuple[str, Path]]]:
     return parts
 
 
-def _split(name: str, files: list[tuple[str, Path]], listing: Listing) -> Split:
+def _split(name: str, files: list[tuple[str, Path]], listing: Listing) -> Split[int]:
     labels = {class_name: label for label, class_name in enumerate(listing.classes)}
 
-    def read(file: tuple[str, Path]) -> Example:
+    def read(file: tuple[str, Path]) -> Example[int]:
         class_name, path = file
         return Example(path.relative_to(listing.root).as_posix(), image_io.read(path), labels[class_name])
 
-    def examples() -> Iterator[Example]:
+    def examples() -> Iterator[Example[int]]:
         # Disks answer several requests at once; a bounded window keeps what is read ahead small.
         with ThreadPoolExecutor(max_workers=4) as pool:
             rest = iter(files)
