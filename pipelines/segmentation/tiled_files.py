@@ -1,4 +1,4 @@
-"""The answer for an image too large for memory, written band by band; a run that was stopped goes on."""
+"""The class map of an image too large for memory, written band by band; an interrupted run resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a training run in one file, so that it can go on where it was stopped."""
+"""The state of a training run in one file, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def read(path: Path) -> State:
 
 
 def check_same_run(state: State, identity: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other options or other data.
+    """Refuse to resume a run with other options or other data.
 
     Args:
         state: as it was read; its record has an "identity".
-        identity: of the run that is to go on.
+        identity: of the run that is to be resumed.
 
     Raises:
         ConfigError: naming what differs.
