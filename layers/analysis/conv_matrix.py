@@ -79,7 +79,7 @@ def convolution_matrix(
     """
     window = (strides, padding, padding_mode, dilation_rate, groups, flip_kernel)
     if _is_layer(layer) and window != (1, "valid", "constant", 1, 1, False):
-        raise ValueError(f"Only a kernel takes further arguments; a layer has its own. Received: {layer!r}, {window}.")
+        raise ValueError(f"Further arguments apply only to a kernel, not to a layer. Received: {layer!r}, {window}.")
     matrix = _linear(layer, input_shape, *window).matrix()
     return matrix.toarray() if dense else matrix
 

@@ -12,8 +12,10 @@ import keras
 from ..convolutional.base_conv import BaseConv
 from ..convolutional.deformable_conv import DeformableConv
 from ..convolutional.filter_bank import FilterBank2D
+from ..convolutional.low_rank_conv import LowRankConv2D
 from ..core.data_format import spatial
 from ..pooling.gem_pooling import GeMPooling, GlobalGeMPooling
+from ..pooling.subsampling import Subsampling2D
 from .layer_windows import POINTWISE
 from .model_graph import Call, calls, data_format_of, label
 
@@ -154,6 +156,10 @@ def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Multiply
     positions = _positions(call.output_shapes[0], call, data_format)
     if isinstance(layer, FilterBank2D):
         return positions * int(layer.geometry.positions) * (call.output_shapes[0][channels_axis] or 0)
+    if isinstance(layer, LowRankConv2D):
+        return positions * _entries(layer.rows) + _column_products(layer, call, data_format)
+    if isinstance(layer, Subsampling2D):  # its coefficient, once an output
+        return positions * (call.output_shapes[0][channels_axis] or 0)
     if isinstance(layer, BaseConv):
         channels = call.input_shapes[0][channels_axis] or 0
         offsets = _entries(layer.offset_kernel) if isinstance(layer, DeformableConv) else 0
@@ -170,7 +176,7 @@ def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Multiply
     if weightless or isinstance(layer, _ELEMENTWISE):
         return 0
     raise ValueError(
-        f"How {label(call)} applies its weights is not known. Pass "
+        f"The multiply-adds of {label(call)} are not known. Pass "
         f"`multiply_adds={{{type(layer).__name__}: function}}`, a function of the layer and the shapes of its input "
         "and its output."
     )
@@ -178,6 +184,14 @@ def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Multiply
 
 def _entries(*weights: Any) -> int:
     return sum(int(math.prod(weight.shape)) for weight in weights)
+
+
+def _column_products(layer: LowRankConv2D, call: Call, data_format: str) -> int:
+    """Return the products of the columns, which stand at the rows of the output and all columns of the padded input."""
+    rows = spatial((1, *_known(call.output_shapes[0], call)), data_format)[0] or 0
+    sizes = spatial((1, *_known(call.input_shapes[0], call)), data_format)
+    before, after = layer.geometry.pads(sizes)[1] or (0, 0)
+    return rows * ((sizes[1] or 0) + before + after) * _entries(layer.columns)
 
 
 def _positions(shape: Shape, call: Call, data_format: str) -> int:

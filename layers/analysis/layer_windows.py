@@ -261,6 +261,6 @@ def _sees_everything(call: Call) -> bool:
 def _unknown(call: Call) -> ValueError:
     kind = type(call.operation).__name__
     return ValueError(
-        f"What {label(call)} reads is not known. Pass `geometries={{{kind}: ConvGeometry(...)}}` with its window; "
-        "of size 1 if each unit reads its own position alone."
+        f"The window of {label(call)} is not known. Pass `geometries={{{kind}: ConvGeometry(...)}}` with it; "
+        "use size 1 if each unit reads only its own position."
     )

@@ -178,7 +178,7 @@ def _graph(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
         inputs, outputs = list(model.inputs), list(model.outputs)
     except (AttributeError, TypeError, ValueError):
         raise ValueError(
-            "`model` must be a functional model, or a sequential one that is built: no other has a graph to read. "
+            "`model` must be a functional model or a built sequential one; other models have no graph to read. "
             f"Received: model={model!r}."
         ) from None
     given = {id(tensor) for tensor in inputs}

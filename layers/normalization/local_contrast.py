@@ -237,7 +237,7 @@ def _sigmas(value: Any, rank: int) -> tuple[float, ...]:
             return tuple(positive_number(number, "sigma") for number in values)
     except ValueError:
         pass
-    raise ValueError(f"`sigma` must be a number > 0, or {rank} of them, one an axis. Received: sigma={value!r}.")
+    raise ValueError(f"`sigma` must be a number > 0, or {rank} of them, one per axis. Received: sigma={value!r}.")
 
 
 def _gaussian(size: int, sigma: float | None) -> np.ndarray:

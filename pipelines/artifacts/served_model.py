@@ -42,7 +42,7 @@ class ServedModel:
         self.card = read_card(directory)
         problems = check_files(directory, self.card)
         if problems:
-            raise ModelError(f"{directory}: {problems[0]}; get it again, or train it again")
+            raise ModelError(f"{directory}: {problems[0]}; download it again or retrain it")
         self._signatures = _load(directory)
 
     def __call__(self, image_bytes: list[bytes], **options: float | tuple[float, ...]) -> dict[str, np.ndarray]:

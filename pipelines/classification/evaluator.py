@@ -11,6 +11,7 @@ from pipelines.artifacts.served_model import ServedModel
 from pipelines.classification.metrics import classification_figures
 from pipelines.classification.plots import Mistake, confusion_picture, mistakes_picture
 from pipelines.core.errors import DataError
+from pipelines.core.percent import percent
 from pipelines.core.progress import Reporter
 from pipelines.data import Example, Split
 from pipelines.reporting.report import Report, reliability_picture
@@ -43,7 +44,7 @@ def evaluate(served: ServedModel, split: Split[int], reporter: Reporter | None =
     overview = [
         ["figure", "value"],
         ["images", f"{len(labels):,}"],
-        ["accuracy", f"{figures['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})"],
+        ["accuracy", f"{percent(figures['accuracy'])} (95 % interval {percent(low)} to {percent(high)})"],
         ["macro F1", f"{figures['macro_f1']:.4f}"],
         ["log loss", f"{figures['log_loss']:.4f}"],
         ["expected calibration error", f"{figures['expected_calibration_error']:.4f}"],
@@ -81,7 +82,7 @@ def _answers(
             for example, row in zip(chunk, found, strict=True):
                 answer = int(row.argmax())
                 if answer != example.label:
-                    text = f"{classes[example.label]}\ntaken for {classes[answer]} ({row[answer]:.0%})"
+                    text = f"{classes[example.label]}\nclassified as {classes[answer]} ({percent(row[answer], 0)})"
                     wrong.append((float(row[answer]), Mistake(example.image, text)))
             wrong = sorted(wrong, key=lambda pair: -pair[0])[:_WORST]
             meter.advance(len(chunk))

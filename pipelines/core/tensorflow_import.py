@@ -40,7 +40,7 @@ def import_tensorflow() -> ModuleType:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep from the user what C++ writes to standard error meanwhile; what it says of an error is in the exception."""
+    """Silence C++ log output on standard error; what it says of an error is in the exception."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

@@ -118,7 +118,7 @@ def _convert(served: ServedModel, weights: str) -> bytes:
         try:
             return bytes(converter.convert())
         except ConverterError as error:
-            raise ModelError(f"{served.directory}: LiteRT lacks what it needs: {_reason(error)}") from None
+            raise ModelError(f"{served.directory}: LiteRT does not support: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

@@ -117,7 +117,7 @@ def _convert(served: ServedModel) -> Any:
         )
     missing = sorted({match["kind"] for line in said if (match := _MISSING.search(line))})
     if missing:
-        raise ModelError(f"{served.directory}: ONNX has nothing for: {', '.join(missing)}; nothing was written")
+        raise ModelError(f"{served.directory}: ONNX does not support: {', '.join(missing)}; nothing was written")
     proto.producer_name, proto.producer_version = "cnnapp", served.card.software.get("cnnapp", "")
     proto.model_version, proto.doc_string = served.card.version, served.card.description
     return proto

@@ -148,7 +148,7 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     if reason:
         raise DataError(
             f"{name}: {dataset.width} x {dataset.height} pixels with {reason}; images of more than "
-            f"{image_io.MAX_PIXELS:,} pixels are read where they have 8 or 16 bits, in grey, RGB, or a palette, and no "
+            f"{image_io.MAX_PIXELS:,} pixels must have 8 or 16 bits, be grey, RGB or palette images, and have no "
             "transparent colour"
         )
     return _dataset(dataset, name, orientation)

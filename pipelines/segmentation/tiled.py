@@ -62,13 +62,13 @@ class Mosaic:
         if side < _SMALLEST:
             raise ConfigError(f"tile: received {side}; expected at least {_SMALLEST} pixels")
         if "halo" not in card.input:
-            raise ModelError(f"{served.directory}: does not say how far its network sees; export it again")
+            raise ModelError(f"{served.directory}: its card lacks the receptive field of the network; export it again")
         halo = Halo.from_json(card.input["halo"])
         if halo.blockers and not blend:
             names = ", ".join(halo.blockers)
             raise ConfigError(
-                f"tile: {card.name} cannot be exact piece by piece: {names} sees the whole image; blend the pieces "
-                "instead with --blend (blend=True in Python)"
+                f"tile: {card.name} cannot be exact in tiles: {names} sees the whole image; blend the tiles "
+                "with --blend (blend=True in Python)"
             )
         self._served, self._raster, self._spec = served, raster, LabelSpec.from_json(card.input)
         size = np.array([raster.height, raster.width], np.int32)

@@ -104,7 +104,7 @@ def _begin(parts: Path, identity: dict[str, Any]) -> int:
         _put(_record_path(parts), json.dumps(identity).encode())
     elif before != identity:
         raise ConfigError(
-            f"{parts}: is left of a run with another image, model or tile; remove the folder, or repeat that run"
+            f"{parts}: is left over from a run with another image, model or tile; remove the folder, or repeat that run"
         )
     done = 0
     while _part(parts, done).exists():
@@ -145,7 +145,7 @@ def _read(parts: Path, number: int) -> np.ndarray:
 
 
 def _damaged(parts: Path, path: Path, reason: object) -> DataError:
-    return DataError(f"{path}: is damaged ({reason}); remove the folder {parts} to begin anew")
+    return DataError(f"{path}: is damaged ({reason}); remove the folder {parts} to start again")
 
 
 def _put(path: Path, content: bytes | memoryview) -> None:
