@@ -160,17 +160,15 @@ def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, .
 
 def _of_size(model: Any, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
     """Build a classifier's network for images of another size than its own, where it can take them."""
-    from pipelines import classification
     from pipelines.classification.config import ClassificationConfig
+    from pipelines.classification.network import build
     from pipelines.images.preprocessing import ImageSpec
 
     config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
     if input_size is None or tuple(input_size) == spec.shape[:2]:
         return model
     try:
-        other = classification.build(
-            config, ImageSpec(*_two(input_size), spec.channels, spec.resize), len(card.classes)
-        )
+        other = build(config, ImageSpec(*_two(input_size), spec.channels, spec.resize), len(card.classes))
         if [w.shape for w in other.weights] == [w.shape for w in model.weights]:
             return other
         reason = "for another size its weights have other shapes"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
 from pipelines import models
@@ -9,30 +11,26 @@ from pipelines.classification.config import ClassificationConfig
 from pipelines.data import Example, Splits
 from pipelines.images import image_io
 from pipelines.images.preprocessing import ImageSpec
+from pipelines.training.task import Choice
 
-__all__ = ["choose"]
+__all__ = ["choose", "standardisation"]
 
-
-SAMPLE = 64
-
-
+_SAMPLE = 64
 _STEPS = 5000
 
 
-def choose(
-    config: ClassificationConfig, splits: Splits, sample: list[Example]
-) -> tuple[ClassificationConfig, ImageSpec]:
+def choose(config: ClassificationConfig, splits: Splits[int]) -> Choice:
     """Fill in what the user left open, from the data.
 
     Args:
         config: as the user gave it.
         splits: the data.
-        sample: some training examples.
 
     Returns:
-        The configuration with nothing left open, and what the network sees: grey if all of the sample is; the median
-        size of the sample, as far as the model's own default goes.
+        The configuration with nothing left open, and what the network sees: grey if all of some training
+        images are; their median size, as far as the model's own default goes.
     """
+    sample = list(islice(splits.train.examples(), _SAMPLE))
     heights, widths, grey = _look_at(sample)
     native = (int(np.median(heights)), int(np.median(widths)))
     size = config.image_size or models.default_size(config.model, native)
@@ -48,7 +46,7 @@ def choose(
         "flip": splits.mirrored if config.flip is None else config.flip,
     }
     spec = ImageSpec(*size, channels=channels, resize=config.resize)
-    return config.model_copy(update=chosen), spec
+    return Choice(config.model_copy(update=chosen), spec)
 
 
 def _look_at(sample: list[Example]) -> tuple[list[int], list[int], bool]:

@@ -9,10 +9,7 @@ from pipelines.training.config import Size, TrainingConfig
 
 __all__ = ["ClassificationConfig"]
 
-
 ConvolutionKind = Literal["standard", "dilated", "tiled", "unshared"]
-
-
 PoolingKind = Literal["max", "average", "l2", "subsampling"]
 
 

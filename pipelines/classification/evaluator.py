@@ -18,7 +18,6 @@ from pipelines.reporting.statistics import calibration
 
 __all__ = ["evaluate"]
 
-
 _WORST = 24
 
 
