@@ -50,7 +50,7 @@ class Option:
 
     Args:
         name: of the field.
-        kind: what a word of the command line is read as: bool, int, float, Path or str. The configuration does the rest.
+        kind: what a word of the command line is read as (bool, int, float, Path or str); the configuration does the rest.
         default: of the field.
         help: what it is, with its choices or its range.
         group: a key of :data:`GROUPS`.
