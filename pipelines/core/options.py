@@ -50,7 +50,7 @@ class Option:
 
     Args:
         name: of the field.
-        kind: what a word of the command line is read as (bool, int, float, Path or str); the configuration does the rest.
+        kind: what a word of the command line is read as: bool, int, float, Path or str; the configuration reads on.
         default: of the field.
         help: what it is, with its choices or its range.
         group: a key of :data:`GROUPS`.
@@ -165,9 +165,8 @@ def _option(name: str, field: FieldInfo) -> Option:
 
 def _parts(annotation: Any, metadata: list[Any]) -> Iterator[Any]:
     """Give what stands beside the types of an annotation, the outermost first."""
-    yield from metadata
-    if typing.get_origin(annotation) is typing.Annotated:
-        yield from annotation.__metadata__
+    for each in (*metadata, *getattr(annotation, "__metadata__", ())):
+        yield from each.metadata if isinstance(each, FieldInfo) else (each,)
     for part in typing.get_args(annotation):
         if part is not Ellipsis and typing.get_origin(annotation) is not Literal:
             yield from _parts(part, [])

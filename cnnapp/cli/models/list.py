@@ -1,4 +1,4 @@
-"""The command ``cnnapp list``."""
+"""The command ``cnnapp models``, and ``cnnapp list``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ __all__ = ["list_models"]
 
 
 def list_models() -> None:
-    """List the saved models."""
-    from cnnapp.prediction import model_paths
+    """List the saved models: all versions, their task, classes, main figure on test images, data and date."""
+    from cnnapp.prediction import model_paths, pins
     from pipelines.artifacts.model_card import read_card
 
     folder = model_paths.root()
     rows = [["model", "task", "classes", "on test images", "trained on", "created"]]
     for name, numbers in model_paths.names(folder).items():
+        pinned = pins.pinned(folder / name)
         for number in numbers:
             try:
                 card = read_card(folder / name / str(number))
@@ -28,8 +29,10 @@ def list_models() -> None:
             kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"), ("mean_iou", "mean IoU {:.3f}"))
             shown = "".join(text.format(test[kind]) for kind, text in kinds if test.get(kind) is not None)
             source = str(card.data.get("source", ""))
-            rows.append([f"{name}/{number}", card.task, str(len(card.classes)), shown, source, card.created[:10]])
+            called = f"{name}/{number}{' (pinned)' if number == pinned else ''}"
+            row = [called, card.task, str(len(card.classes)), shown.replace("%", " %"), source, card.created[:10]]
+            rows.append(row)
     if len(rows) == 1:
-        out.print(f"no saved models in {folder}; train one with `cnnapp train` or `cnnapp demo`")
+        out.print(f"No saved models in {folder}. Train one with `cnnapp train` or `cnnapp demo`.", soft_wrap=True)
         return
-    print_rows(f"saved models in {folder}", rows)
+    print_rows(f"Saved models in {folder}", rows)

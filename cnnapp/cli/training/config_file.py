@@ -65,8 +65,8 @@ def read(path: Path) -> ConfigFile:
     """Read options from YAML or JSON, or from the card of a saved model.
 
     Args:
-        path: of the file. Its keys are the names of options, with ``_`` or ``-``; ``task`` and ``name`` may stand beside
-            them. Of a card what stands under ``training`` is taken, but not its name.
+        path: of the file. Its keys are the names of options, with ``_`` or ``-``; ``task`` and ``name`` may stand
+            beside them. Of a card what stands under ``training`` is taken, but not its name.
 
     Raises:
         ConfigError: if it cannot be read, or is not a table of names and values.
@@ -114,4 +114,5 @@ def to_yaml(task: str, name: str | None, config: TrainingConfig) -> str:
 
 
 def _line(name: str, value: Any) -> str:
-    return str(yaml.safe_dump({name: value}, default_flow_style=None, allow_unicode=True, width=10**6)).rstrip("\n")
+    parts = {"default_flow_style": isinstance(value, list), "allow_unicode": True, "width": 10**6}
+    return f"{name}: " + str(yaml.safe_dump(value, **parts)).removesuffix("...\n").rstrip("\n")

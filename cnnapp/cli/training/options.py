@@ -117,9 +117,7 @@ def _default(option: Option) -> Any:
 
 
 def _metavar(option: Option) -> str | None:
-    if option.joined is not None:
-        return option.joined.shown
-    return {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}.get(option.kind)
+    return option.joined.shown if option.joined is not None else None
 
 
 def _made(name: str, default: Any, annotation: Any) -> inspect.Parameter:

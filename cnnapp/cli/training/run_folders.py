@@ -141,7 +141,7 @@ class Run:
             return "finished" if self.saved_model else "no epoch done"
         done, best, patience = len(self.epochs), int(self.record["best_epoch"]), self.options.get("patience")
         over = done >= (self.planned or done) or (patience is not None and done - best >= int(patience))
-        # One that ended and was stopped before its model was written can be taken up again; earlier versions did not say.
+        # One that was stopped before its model was written can be taken up again; earlier versions did not say.
         return "finished" if over and (self.saved_model or self.config is None) else "resumable"
 
     @property
