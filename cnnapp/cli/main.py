@@ -62,10 +62,14 @@ def demo(
 app.command(rich_help_panel=_TRAIN)(with_globals(check))
 app.add_typer(train_app, name="train", rich_help_panel=_TRAIN)
 app.add_typer(runs_app, name="runs", rich_help_panel=_TRAIN)
-for command in (predict, evaluate, explain, serve, ui):
-    app.command(rich_help_panel=_USE)(with_globals(command))
-for command in (verify, inspect, export):
-    app.command(rich_help_panel=_KEEP)(with_globals(command))
+app.command(rich_help_panel=_USE)(with_globals(predict))
+app.command(rich_help_panel=_USE)(with_globals(evaluate))
+app.command(rich_help_panel=_USE)(with_globals(explain))
+app.command(rich_help_panel=_USE)(with_globals(serve))
+app.command(rich_help_panel=_USE)(with_globals(ui))
+app.command(rich_help_panel=_KEEP)(with_globals(verify))
+app.command(rich_help_panel=_KEEP)(with_globals(inspect))
+app.command(rich_help_panel=_KEEP)(with_globals(export))
 app.add_typer(models_app, name="models", rich_help_panel=_KEEP)
 app.command("list", rich_help_panel=_KEEP)(list_models)
 

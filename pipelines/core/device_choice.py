@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from types import ModuleType
+from typing import Any
 
 from pipelines.core.errors import ConfigError
 
@@ -59,7 +60,7 @@ def apply(tensorflow: ModuleType) -> None:
         raise ConfigError(f"device: TensorFlow runs already, on other devices than {device}; start anew") from None
 
 
-def _chosen(device: str, gpus: list) -> list:
+def _chosen(device: str, gpus: list[Any]) -> list[Any]:
     number = _FORM.fullmatch(device)[1]  # type: ignore[index]
     if gpus and number is None:
         return gpus

@@ -121,7 +121,7 @@ def option(
     """
     if group not in GROUPS:
         raise ValueError(f"group: received {group!r}; expected one of {', '.join(GROUPS)}")
-    known = {"group": group, "common": common, "otherwise": otherwise, "required": required}
+    known: Any = {"group": group, "common": common, "otherwise": otherwise, "required": required}
     return Field(default, description=description, json_schema_extra={_KEY: known}, **constraints)
 
 

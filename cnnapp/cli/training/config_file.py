@@ -114,5 +114,5 @@ def to_yaml(task: str, name: str | None, config: TrainingConfig) -> str:
 
 
 def _line(name: str, value: Any) -> str:
-    parts = {"default_flow_style": isinstance(value, list), "allow_unicode": True, "width": 10**6}
-    return f"{name}: " + str(yaml.safe_dump(value, **parts)).removesuffix("...\n").rstrip("\n")
+    text = yaml.safe_dump(value, default_flow_style=isinstance(value, list), allow_unicode=True, width=10**6)
+    return f"{name}: " + text.removesuffix("...\n").rstrip("\n")

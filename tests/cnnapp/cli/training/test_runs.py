@@ -139,7 +139,7 @@ def test_cleaning_says_what_it_would_free_and_asks(run, tmp_path: Path, monkeypa
         raise SystemExit(1)
 
     monkeypatch.setattr("typer.confirm", refuse)
-    status, out, _ = run("runs", "clean")
+    status, _, _ = run("runs", "clean")
     assert status == 1
     assert "Remove 2 runs and free" in asked[0]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["old", "stopped", "whole"]
@@ -159,25 +159,31 @@ def test_only_runs_are_removed(run, tmp_path: Path):
     assert (tmp_path / "photos").is_dir()
 
 
+def fail(folder: Path, error: Exception, epoch_done: bool = False, text: str = "new") -> None:
+    """Begin a run that fails, before or after its next epoch."""
+    with run_folders.recorded(folder, text):
+        assert (folder / run_folders.CONFIG).read_text() == text
+        if epoch_done:
+            state = checkpoint.read(folder / checkpoint.FILE)
+            time.sleep(0.02)
+            checkpoint.write(folder / checkpoint.FILE, state)
+        raise error
+
+
 def test_options_are_kept_while_a_run_goes_on_and_not_where_it_never_began(tmp_path: Path):
     folder = tmp_path / "runs" / "x"
-    with pytest.raises(DataError), run_folders.recorded(folder, "new"):
-        assert (folder / run_folders.CONFIG).read_text() == "new"
-        raise DataError("no such data")
+    with pytest.raises(DataError):
+        fail(folder, DataError("no such data"))
     assert not folder.exists()
     make_run(folder)
     before = (folder / run_folders.CONFIG).read_text()
-    with pytest.raises(DataError), run_folders.recorded(folder, "new"):
-        raise DataError("no such data")
+    with pytest.raises(DataError):
+        fail(folder, DataError("no such data"))
     assert (folder / run_folders.CONFIG).read_text() == before
     assert len(run_folders.find_run(str(folder)).epochs) == 2
     with run_folders.recorded(folder, "new", resumed=True):
-        pass
-    assert (folder / run_folders.CONFIG).read_text() == before
-    with pytest.raises(ConfigError), run_folders.recorded(folder, "new"):
-        state = checkpoint.read(folder / checkpoint.FILE)
-        time.sleep(0.02)
-        checkpoint.write(folder / checkpoint.FILE, state)  # an epoch is done
-        raise ConfigError("the loss is nan")
+        assert (folder / run_folders.CONFIG).read_text() == before
+    with pytest.raises(ConfigError):
+        fail(folder, ConfigError("the loss is nan"), epoch_done=True)
     assert (folder / run_folders.CONFIG).read_text() == "new"
     assert sorted(path.name for path in folder.iterdir()) == [run_folders.CONFIG, checkpoint.FILE]
