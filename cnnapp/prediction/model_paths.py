@@ -47,7 +47,7 @@ def listed(folder: Path | None = None) -> list[str]:
     return [f"{name}/{number}" for name in names(folder) for number in pins.in_order(folder / name)]
 
 
-def resolve(name: str | os.PathLike, folder: Path | None = None) -> Path:
+def resolve(name: str | os.PathLike[str], folder: Path | None = None) -> Path:
     """Find the directory of a saved model.
 
     Args:

@@ -49,7 +49,7 @@ def choose(config: ClassificationConfig, splits: Splits[int]) -> Choice:
     return Choice(config.model_copy(update=chosen), spec)
 
 
-def _look_at(sample: list[Example]) -> tuple[list[int], list[int], bool]:
+def _look_at(sample: list[Example[int]]) -> tuple[list[int], list[int], bool]:
     pictures = [image_io.open_rgb(example.image, name=example.id) for example in sample]
     arrays = [np.asarray(picture) for picture in pictures]
     grey = all(np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])

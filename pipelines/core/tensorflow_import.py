@@ -50,7 +50,8 @@ def _import() -> ModuleType:
             for line in held:
                 if not _CHATTER.search(line):
                     os.write(2, line)
-    return tensorflow  # type: ignore[no-any-return]
+    module: ModuleType = tensorflow
+    return module
 
 
 def _verbose() -> bool:
@@ -59,7 +60,7 @@ def _verbose() -> bool:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Silence C++ log output; what it says of an error is in the exception."""
+    """Silence C++ log output on standard error; what it says of an error is in the exception."""
     if _verbose():
         yield
         return

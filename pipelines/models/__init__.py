@@ -28,9 +28,10 @@ def build_classifier(model: str, input_shape: tuple[int, int, int], classes: int
 
 def default_pool(model: str) -> str:
     """Return the pooling that a model is meant for."""
-    return _MODULES[model].POOL
+    return str(_MODULES[model].POOL)
 
 
 def default_size(model: str, native: tuple[int, int]) -> tuple[int, int]:
     """Return the (height, width) a model sees by default, given the images' own."""
-    return _MODULES[model].default_size(native)
+    size: tuple[int, int] = _MODULES[model].default_size(native)
+    return size

@@ -25,4 +25,5 @@ def build(
 def class_weights(config: SegmentationConfig, masks: list[np.ndarray], classes: int) -> np.ndarray:
     """Return the weights of classes in the loss, as the configuration asks for: float of shape (classes,)."""
     weights = median_frequency_weights(masks, classes)
-    return {"median": weights, "auto": np.sqrt(weights), "none": np.ones_like(weights)}[config.class_weights]
+    ways: dict[str, np.ndarray] = {"median": weights, "auto": np.sqrt(weights), "none": np.ones_like(weights)}
+    return ways[config.class_weights]

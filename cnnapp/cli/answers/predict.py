@@ -14,6 +14,7 @@ from cnnapp.cli.answers.batch_predict import find_images, write_file
 from cnnapp.cli.console import Model, ScalesOption, err, out, settings
 from cnnapp.results.writers import coco_text, csv_text, json_text
 from pipelines.core.errors import ConfigError, DataError
+from pipelines.core.percent import percent
 from pipelines.detection.config import DetectionConfig
 
 __all__ = ["model_options", "predict"]
@@ -137,7 +138,5 @@ def predict(
 
 def _in_a_line(answer: Any, top: int) -> str:
     if hasattr(answer, "top"):
-        return f"{answer.source}: " + ", ".join(
-            f"{label} ({score:.1%})".replace("%", " %") for label, score in answer.top(top)
-        )
+        return f"{answer.source}: " + ", ".join(f"{label} ({percent(score, 1)})" for label, score in answer.top(top))
     return str(answer)

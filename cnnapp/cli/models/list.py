@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.markup import escape
 
 from cnnapp.cli.console import err, out, print_rows
 from pipelines.core.errors import ModelError
+from pipelines.core.percent import percent
 
 __all__ = ["list_models"]
+
+_KINDS: dict[str, Callable[[float], str]] = {
+    "accuracy": lambda value: f"accuracy {percent(value)}",
+    "ap50": lambda value: f"AP50 {value:.3f}",
+    "mean_iou": lambda value: f"mean IoU {value:.3f}",
+}
+"""The figures that stand for a model, as they are written."""
 
 
 def list_models() -> None:
@@ -26,11 +36,10 @@ def list_models() -> None:
                 err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
                 continue
             test = card.metrics.get("test", {})
-            kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"), ("mean_iou", "mean IoU {:.3f}"))
-            shown = "".join(text.format(test[kind]) for kind, text in kinds if test.get(kind) is not None)
+            shown = "".join(_KINDS[kind](test[kind]) for kind in _KINDS if test.get(kind) is not None)
             source = str(card.data.get("source", ""))
             called = f"{name}/{number}{' (pinned)' if number == pinned else ''}"
-            row = [called, card.task, str(len(card.classes)), shown.replace("%", " %"), source, card.created[:10]]
+            row = [called, card.task, str(len(card.classes)), shown, source, card.created[:10]]
             rows.append(row)
     if len(rows) == 1:
         out.print(f"No saved models in {folder}. Train one with `cnnapp train` or `cnnapp demo`.", soft_wrap=True)

@@ -155,7 +155,7 @@ def test_what_is_not_known_is_said(tmp_path: Path):
     keras.Model(images, x).save(tmp_path / "turned.keras")
     done = CliRunner(env={"COLUMNS": "200"}).invoke(main.app, ["inspect", str(tmp_path / "turned.keras")])
     assert done.exit_code == 0
-    assert "layer 'turned' (Permute) reads is not known" in done.stderr
+    assert "layer 'turned' (Permute) is not known" in done.stderr
     assert inspection.inspect(str(tmp_path / "turned.keras")).to_json()["layers"][1]["receptive_field"] is None
 
 
