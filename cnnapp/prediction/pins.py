@@ -47,7 +47,7 @@ def chosen_version(home: Path) -> int | None:
         return there[-1] if there else None
     if chosen not in there:
         raise ModelError(
-            f"{home.name}: is pinned to version {chosen}, which is not there; there is: "
+            f"{home.name}: is pinned to version {chosen}, which is not there; available: "
             f"{', '.join(map(str, there))}. `cnnapp models unpin {home.name}` lets the newest be used"
         )
     return chosen
@@ -75,7 +75,7 @@ def pin(home: Path, version: int) -> None:
     """
     there = versions(home)
     if version not in there:
-        raise ModelError(f"{home.name}: received version {version}; there is: {', '.join(map(str, there)) or 'none'}")
+        raise ModelError(f"{home.name}: received version {version}; available: {', '.join(map(str, there)) or 'none'}")
     try:
         (home / PIN).write_text(f"{version}\n", encoding="utf-8")
     except OSError as error:

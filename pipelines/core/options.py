@@ -138,18 +138,29 @@ def options_of(config: type[BaseModel]) -> dict[str, Option]:
         >>> options_of(TrainingConfig)["epochs"].help
         'Maximum number of passes over the training images. At least 1.'
     """
-    found = [_option(name, field) for name, field in config.model_fields.items()]
+    found = [_option(name, field, _said(config, name)) for name, field in config.model_fields.items()]
     order = list(GROUPS)
     return {each.name: each for each in sorted(found, key=lambda each: order.index(each.group))}
 
 
-def _option(name: str, field: FieldInfo) -> Option:
-    extra = field.json_schema_extra
-    known: Any = extra.get(_KEY, {}) if isinstance(extra, dict) else {}
+def _said(config: type[BaseModel], name: str) -> tuple[str, dict[str, Any]]:
+    """Return the description of a field and what :func:`option` keeps beside it.
+
+    A class that gives a field of its base another default, and says nothing else of it, means the same option.
+    """
+    fields = [base.model_fields[name] for base in config.__mro__ if name in getattr(base, "model_fields", {})]
+    descriptions = [field.description for field in fields if field.description]
+    extras: list[Any] = [field.json_schema_extra for field in fields if isinstance(field.json_schema_extra, dict)]
+    known: list[dict[str, Any]] = [extra[_KEY] for extra in extras if _KEY in extra]
+    return next(iter(descriptions), ""), next(iter(known), {})
+
+
+def _option(name: str, field: FieldInfo, said: tuple[str, dict[str, Any]]) -> Option:
+    description, known = said
     parts = list(_parts(field.annotation, field.metadata))
     joined = next((part for part in parts if isinstance(part, Joined)), None)
     choices = _choices(field.annotation)
-    sentences = [field.description or "", f"One of: {', '.join(map(str, choices))}." if choices else _range(parts)]
+    sentences = [description, f"One of: {', '.join(map(str, choices))}." if choices else _range(parts)]
     return Option(
         name=name,
         kind=str if joined else _kind(field.annotation, choices),

@@ -45,6 +45,16 @@ def test_options_of_a_group_stand_together_in_the_order_of_groups():
     assert options_of(Config)["plain"].group in GROUPS
 
 
+def test_another_default_leaves_the_option_what_it_was():
+    class Heir(Config):
+        rate: float | None = 0.5
+        size: Annotated[tuple[int, ...], Joined("x", "SIZE")] = (8, 8)
+
+    found = options_of(Heir)
+    assert (found["rate"].default, found["rate"].help, found["rate"].common) == (0.5, "A rate.", True)
+    assert (found["size"].help, found["size"].group, found["size"].text((8, 8))) == ("A size.", "network", "8")
+
+
 def test_a_group_that_is_none_is_refused():
     with pytest.raises(ValueError, match="group: received 'net'"):
         option(1, "A number.", group="net")

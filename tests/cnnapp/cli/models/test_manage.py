@@ -119,7 +119,7 @@ def test_the_only_version_is_the_model(models: Path, command_line):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("digits/3", "unknown version of digits 'digits/3'; there is: digits/1, digits/2"), ("digts", "'digits'")],
+    [("digits/3", "unknown version of digits 'digits/3'; available: digits/1, digits/2"), ("digts", "'digits'")],
 )
 def test_what_is_not_there_is_not_deleted(name: str, said: str, models: Path, command_line):
     status, _, err = command_line("models", "delete", "fashion", name)
@@ -159,10 +159,10 @@ def test_a_pinned_version_is_what_the_name_means(models: Path, command_line):
 
 def test_a_pin_that_holds_nothing_is_said(models: Path, command_line):
     status, _, err = command_line("models", "pin", "digits", 3)
-    assert (status, "received version 3; there is: 1, 2" in err) == (1, True)
+    assert (status, "received version 3; available: 1, 2" in err) == (1, True)
     pins.pin(models / "digits", 1)
     shutil.rmtree(models / "digits" / "1")
-    with pytest.raises(cnnapp.ModelError, match="pinned to version 1, which is not there; there is: 2"):
+    with pytest.raises(cnnapp.ModelError, match="pinned to version 1, which is not there; available: 2"):
         model_paths.resolve("digits")
     assert command_line("models", "unpin", "digits")[0] == 0
     (models / "digits" / pins.PIN).write_text("two")

@@ -100,7 +100,7 @@ def test_runs_are_compared_by_figures_and_by_options_that_differ(run, tmp_path: 
     status, _, err = run("runs", "compare", "a")
     assert (status, "name at least two" in err) == (2, True)
     status, _, err = run("runs", "compare", "a", "bb")
-    assert (status, "unknown run 'bb'; there is: a, b. Did you mean 'b'?" in err) == (2, True)
+    assert (status, "unknown run 'bb'; available: a, b. Did you mean 'b'?" in err) == (2, True)
 
 
 def test_a_run_goes_on_with_its_own_options(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
