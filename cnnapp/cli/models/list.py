@@ -1,23 +1,34 @@
-"""The command ``cnnapp list``."""
+"""The command ``cnnapp models``, and ``cnnapp list``."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from rich.markup import escape
 
 from cnnapp.cli.console import err, out, print_rows
 from pipelines.core.errors import ModelError
+from pipelines.core.percent import percent
 
 __all__ = ["list_models"]
 
+_KINDS: dict[str, Callable[[float], str]] = {
+    "accuracy": lambda value: f"accuracy {percent(value)}",
+    "ap50": lambda value: f"AP50 {value:.3f}",
+    "mean_iou": lambda value: f"mean IoU {value:.3f}",
+}
+"""The figures that stand for a model, as they are written."""
+
 
 def list_models() -> None:
-    """List the saved models."""
-    from cnnapp.prediction import model_paths
+    """List the saved models: all versions, their task, classes, main figure on test images, data and date."""
+    from cnnapp.prediction import model_paths, pins
     from pipelines.artifacts.model_card import read_card
 
     folder = model_paths.root()
     rows = [["model", "task", "classes", "on test images", "trained on", "created"]]
     for name, numbers in model_paths.names(folder).items():
+        pinned = pins.pinned(folder / name)
         for number in numbers:
             try:
                 card = read_card(folder / name / str(number))
@@ -25,11 +36,12 @@ def list_models() -> None:
                 err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
                 continue
             test = card.metrics.get("test", {})
-            kinds = (("accuracy", "accuracy {:.2%}"), ("ap50", "AP50 {:.3f}"), ("mean_iou", "mean IoU {:.3f}"))
-            shown = "".join(text.format(test[kind]) for kind, text in kinds if test.get(kind) is not None)
+            shown = "".join(_KINDS[kind](test[kind]) for kind in _KINDS if test.get(kind) is not None)
             source = str(card.data.get("source", ""))
-            rows.append([f"{name}/{number}", card.task, str(len(card.classes)), shown, source, card.created[:10]])
+            called = f"{name}/{number}{' (pinned)' if number == pinned else ''}"
+            row = [called, card.task, str(len(card.classes)), shown, source, card.created[:10]]
+            rows.append(row)
     if len(rows) == 1:
-        out.print(f"no saved models in {folder}; train one with `cnnapp train` or `cnnapp demo`")
+        out.print(f"No saved models in {folder}. Train one with `cnnapp train` or `cnnapp demo`.", soft_wrap=True)
         return
-    print_rows(f"saved models in {folder}", rows)
+    print_rows(f"Saved models in {folder}", rows)

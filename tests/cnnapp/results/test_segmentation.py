@@ -153,7 +153,7 @@ def test_evaluate_check_verify_and_list_know_segmentation(run, painted: Path, tm
     assert "IoU" in text
     assert (tmp_path / "reports" / "painted-1" / "report.html").is_file()
     status, text = run("check", painted)
-    assert (status, "nothing is wrong" in text) == (0, True), text
+    assert (status, "No problems found" in text) == (0, True), text
     status, text = run("verify", "painted", "--quick")
     assert (status, "largest difference 0" in text) == (0, True), text
     assert "mean IoU" in run("list")[1]
@@ -239,7 +239,7 @@ def test_a_task_that_does_not_fit_is_said(run, painted: Path):
     status, text = run("check", painted, "--task", "detection", "--ignore", "3")
     assert (status, "--ignore" in text) == (2, True)
     status, text = run("check", "digits", "--task", "classification")
-    assert (status, "nothing is wrong" in text) == (0, True)
+    assert (status, "No problems found" in text) == (0, True)
     assert run("check", painted, "--task", "detection")[0] == 1
 
 

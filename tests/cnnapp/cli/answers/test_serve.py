@@ -52,7 +52,7 @@ def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monk
         status, out, _ = command_line("serve", "shapes")
     assert status == 0
     assert (first < asked[0] < first + 100) if beside else asked == [first]
-    assert (f"port {first} is taken, maybe by the page" in out) == beside
+    assert (f"port {first} is in use, perhaps by the page" in out) == beside
     assert f"listening on http://127.0.0.1:{asked[0]}" in out
 
 
