@@ -13,6 +13,8 @@ import annotated_types
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
+from pipelines.core.choices import Choices
+
 __all__ = ["GROUPS", "Joined", "Option", "option", "options_of"]
 
 GROUPS: dict[str, str] = {
@@ -159,7 +161,7 @@ def _option(name: str, field: FieldInfo, said: tuple[str, dict[str, Any]]) -> Op
     description, known = said
     parts = list(_parts(field.annotation, field.metadata))
     joined = next((part for part in parts if isinstance(part, Joined)), None)
-    choices = _choices(field.annotation)
+    choices = _choices(field.annotation) or next((part.names() for part in parts if isinstance(part, Choices)), ())
     sentences = [description, f"One of: {', '.join(map(str, choices))}." if choices else _range(parts)]
     return Option(
         name=name,
