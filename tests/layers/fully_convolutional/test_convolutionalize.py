@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from keras import layers as L
+from profiles import examples
 
 import layers
 from layers.fully_convolutional.convolutionalize import certify, convolutionalize, scan_size, window_stride
 
 BACKEND = keras.backend.backend()
 # JAX compiles every operation anew for every shape.
-given = hypothesis.settings(max_examples=30 if BACKEND == "tensorflow" else 3, deadline=None)
+given = hypothesis.settings(max_examples=examples(30 if BACKEND == "tensorflow" else 3), deadline=None)
 TOLERANCE = 1e-4  # of the largest magnitude
 
 
