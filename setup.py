@@ -1,6 +1,6 @@
 """What pyproject.toml cannot say: the shipped saved models go into the wheel, as ``cnnapp/saved_models``.
 
-In the repository they stay in ``saved_models/``, beside what is trained there; an editable installation uses them there.
+In the repository they stay in ``saved_models/``, beside what is trained there; an editable installation uses those.
 """
 
 from __future__ import annotations

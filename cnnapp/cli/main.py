@@ -14,6 +14,7 @@ from cnnapp.cli.answers.explain import explain
 from cnnapp.cli.answers.predict import predict
 from cnnapp.cli.answers.serve import serve
 from cnnapp.cli.console import err, out
+from cnnapp.cli.folder_options import Runs, SavedModels, use_folders
 from cnnapp.cli.models.export import export
 from cnnapp.cli.models.inspect import inspect
 from cnnapp.cli.models.list import list_models
@@ -36,6 +37,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="From labelled images to a served model. Begin with `cnnapp demo`, then `cnnapp ui`.",
 )
+
+
+@app.callback()
+def before_the_command(saved_models: SavedModels = None, runs: Runs = None) -> None:
+    """Take the global options, which stand before the command."""
+    use_folders(saved_models, runs)
+
+
 app.add_typer(train_app, name="train")
 
 app.command()(evaluate)

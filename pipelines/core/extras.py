@@ -12,7 +12,7 @@ from pipelines.core.errors import ConfigError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-__all__ = ["install_command", "need"]
+__all__ = ["has", "install_command", "need"]
 
 _OWN = "cnnapp"
 _MODULES = {"pyyaml": "yaml", "scikit-learn": "sklearn"}
@@ -33,7 +33,7 @@ def need(what: str, extra: str, *packages: str) -> None:
     Example:
         >>> need("a number", "train", "numpy")
     """
-    missing = [each for each in _of(extra, packages) if not _installed(each.name)]
+    missing = _missing(extra, packages)
     if not missing:
         return
     names = [each.name for each in missing]
@@ -42,6 +42,11 @@ def need(what: str, extra: str, *packages: str) -> None:
         f"{what} needs {listed}, of cnnapp's extra {extra!r}, and {'it is' if len(names) == 1 else 'they are'} not "
         f"installed; install {'it' if len(names) == 1 else 'them'} with: {_command(missing)}"
     )
+
+
+def has(extra: str, *packages: str) -> bool:
+    """Return whether what an extra brings is installed; arguments as of :func:`need`."""
+    return not _missing(extra, packages)
 
 
 def install_command(extra: str) -> str:
@@ -54,6 +59,10 @@ def install_command(extra: str) -> str:
         extra: as of :func:`need`.
     """
     return _command(_of(extra, ()))
+
+
+def _missing(extra: str, packages: tuple[str, ...]) -> list[Requirement]:
+    return [each for each in _of(extra, packages) if not _installed(each.name)]
 
 
 def _command(requirements: list[Requirement]) -> str:

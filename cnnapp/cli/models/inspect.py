@@ -32,8 +32,11 @@ def inspect(
     *Sees* is the side of the receptive field in pixels of the input, *jump* the pixels between neighbouring units,
     *centre* the pixel that the first unit looks at.
     """
+    from pipelines.core import extras
     from pipelines.core.tensorflow_import import import_tensorflow
 
+    if picture is not None:
+        extras.need("--draw", "train", "matplotlib")
     import_tensorflow()
     from cnnapp.reports import inspection
 

@@ -9,6 +9,7 @@ import typer
 
 from cnnapp.cli.console import DataDir, out
 from pipelines.classification.config import ClassificationConfig
+from pipelines.core import extras, workspace
 from pipelines.detection.config import DetectionConfig
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.training.config import TrainingConfig
@@ -199,9 +200,10 @@ def train_segmentation(
 
 def _run(task: str, config: type[TrainingConfig], name: str, log_dir: Path | None, options: dict[str, Any]) -> None:
     """Train, and print the path of the saved model alone on standard output, for scripts."""
-    options["log_dir"] = log_dir or Path("runs") / name
+    options["log_dir"] = log_dir or workspace.runs() / name
     # Wrong options are said at once, before seconds go by importing TensorFlow.
     config.parse(**options)
+    extras.need("training", "train")
     from importlib import import_module
 
     from cnnapp.prediction import model_paths
