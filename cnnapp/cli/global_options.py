@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnapp.cli.console import out, settings
+from cnnapp.cli.folder_options import Runs, SavedModels, use_folders
 from pipelines.core import device_choice
 from pipelines.core.progress import Reporter
 
@@ -54,10 +55,16 @@ Version = Annotated[
 
 
 def before_the_command(
-    version: Version = False, verbose: Verbose = False, quiet: Quiet = False, device: Device = None
+    version: Version = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    device: Device = None,
+    saved_models: SavedModels = None,
+    runs: Runs = None,
 ) -> None:
-    """Take the global options; where models and runs lie belongs here too."""
+    """Take the global options."""
     settings.verbose = settings.quiet = False
+    use_folders(saved_models, runs)
     _take(verbose, quiet, device)
 
 

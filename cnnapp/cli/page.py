@@ -24,7 +24,9 @@ def ui(
     import importlib.util
 
     from cnnapp.service import ports
+    from pipelines.core import extras
 
+    extras.need("the page", "ui")
     with ports.hold(address, port) as listener:  # that it is taken is said here, with what to do
         port = listener.getsockname()[1]
     # The page imports this package, not the other way round; here it is only a script to start.

@@ -11,6 +11,7 @@ import numpy as np
 from cnnapp.results.answer import Answer
 from cnnapp.results.classification import Classification
 from cnnapp.results.detections import Detection, Detections, Segmentation
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -267,6 +268,7 @@ def verdict(differences: Sequence[ClassDifference], labels: Sequence[str]) -> Ve
         McNemar (1947), "Note on the sampling error of the difference between correlated proportions or percentages".
         Dietterich (1998), "Approximate Statistical Tests for Comparing Supervised Classification Learning Algorithms".
     """
+    extras.need("the comparison of two classifiers", "ui", "scipy")
     from scipy.stats import binomtest
 
     pairs = [

@@ -47,7 +47,10 @@ def explain(
     if features is not None and draw is None:
         raise ConfigError("--features requires --draw, the folder for its pictures, such as --draw why/")
     from cnnapp.prediction import predictor
+    from pipelines.core import extras
 
+    if draw is not None:
+        extras.need("--draw", "ui", "matplotlib")
     files = list(find_images(paths))
     loaded = predictor.load(model)
     if features is not None and features not in loaded.inside.layers:

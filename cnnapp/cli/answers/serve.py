@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from cnnapp.cli.console import out, say
+from pipelines.core import extras
 from pipelines.core.errors import ModelError
 
 __all__ = ["serve"]
@@ -50,10 +51,11 @@ def serve(
     from cnnapp.service.limits import Limits
     from cnnapp.service.server import Service, run
 
+    extras.need("serving", "ray")
     limits = Limits.parse(body=body, pixels=pixels, seconds=seconds, queue=queue, batch=batch, grace=grace)
     names = models or list(model_paths.names())
     if not names:
-        raise ModelError(f"No saved models in {model_paths.root()}. Train one with `cnnapp train` or `cnnapp demo`.")
+        raise ModelError(model_paths.none_in())
     service = Service(tuple(model_paths.resolve(name) for name in names), address, port, replicas, limits)
     asked = list(service.models())
     say(f"starting {', '.join(f'{name}/{version}' for name, version in asked)}", markup=False, soft_wrap=True)

@@ -80,9 +80,10 @@ def _renew(model: str) -> None:
     from pipelines.tasks.rebuild import renew
 
     directory = model_paths.resolve(model)
-    # Beside the other versions, where the model lies among them; else where models are looked up.
+    # Beside the other versions, where the model lies among them; an installed one is not written beside.
     home = directory.resolve().parent
-    root = home.parent if directory.name.isdecimal() else model_paths.root()
+    beside = directory.name.isdecimal() and home.parent not in model_paths.places()[1:]
+    root = home.parent if beside else model_paths.root()
     renewed = renew(ServedModel(directory), root)
     out.print(renewed.directory, markup=False, soft_wrap=True)
     say(f"its results on the golden examples are those of {directory}", markup=False, soft_wrap=True)

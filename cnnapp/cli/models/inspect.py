@@ -36,8 +36,11 @@ def inspect(
 
     Example: `cnnapp inspect digits --draw digits.png`
     """
+    from pipelines.core import extras
     from pipelines.core.tensorflow_import import import_tensorflow
 
+    if picture is not None:
+        extras.need("--draw", "train", "matplotlib")
     import_tensorflow()
     from cnnapp.reports import inspection
 

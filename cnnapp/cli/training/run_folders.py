@@ -14,22 +14,16 @@ import yaml
 
 from cnnapp.cli.training import config_file
 from cnnapp.cli.training.config_file import ConfigFile
+from pipelines.core import workspace
 from pipelines.core.errors import CnnAppError, ConfigError, unknown
 from pipelines.training import checkpoint
 
-__all__ = ["CONFIG", "RESULT", "VARIABLE", "Run", "all_runs", "find_run", "recorded", "runs_root", "write_result"]
+__all__ = ["CONFIG", "RESULT", "Run", "all_runs", "find_run", "recorded", "write_result"]
 
-VARIABLE = "CNNAPP_RUNS"
-"""The environment variable that names another folder of runs."""
 CONFIG = "run.yaml"
 """The options of a run, as ``--config`` takes them."""
 RESULT = "result.yaml"
 """Where the model is that came of it; written when it is there."""
-
-
-def runs_root() -> Path:
-    """Return the folder of all runs: what ``CNNAPP_RUNS`` names, or ``runs`` in the working directory."""
-    return Path(os.environ.get(VARIABLE) or "runs")
 
 
 @contextlib.contextmanager
@@ -159,8 +153,8 @@ class Run:
 
 
 def all_runs() -> list[Run]:
-    """Return the runs of :func:`runs_root`, by name; folders that are none are passed over."""
-    root = runs_root()
+    """Return the runs of :func:`pipelines.core.workspace.runs`, by name; folders that are none are passed over."""
+    root = workspace.runs()
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     return [_read(folder) for folder in folders if _is_run(folder)]
 
@@ -171,12 +165,12 @@ def find_run(name: str) -> Run:
     Raises:
         ConfigError: if there is none, with the nearest name.
     """
-    for folder in (runs_root() / name, Path(name)):
+    for folder in (workspace.runs() / name, Path(name)):
         if name and folder.is_dir() and _is_run(folder):
             return _read(folder)
     known = [run.name for run in all_runs()]
     if not known:
-        raise ConfigError(f"no runs in {runs_root()}; a training begins one")
+        raise ConfigError(f"no runs in {workspace.runs()}; a training begins one")
     raise ConfigError(unknown("run", name, known))
 
 

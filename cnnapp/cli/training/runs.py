@@ -13,6 +13,7 @@ from cnnapp.cli.global_options import with_globals
 from cnnapp.cli.training import run_folders
 from cnnapp.cli.training.run_folders import Run
 from cnnapp.cli.training.train import start
+from pipelines.core import workspace
 from pipelines.core.errors import ConfigError
 from pipelines.tasks.registry import find_task
 
@@ -46,9 +47,9 @@ def list_runs() -> None:
         task = run.config.task if run.config and run.config.task else ""
         rows.append([run.name, task, done, _best(run), changed, f"{run.size / _MIB:.1f}", run.status])
     if len(rows) == 1:
-        out.print(f"No runs in {run_folders.runs_root()}. `cnnapp train` starts one.", soft_wrap=True)
+        out.print(f"No runs in {workspace.runs()}. `cnnapp train` starts one.", soft_wrap=True)
         return
-    print_rows(f"Runs in {run_folders.runs_root()}", rows)
+    print_rows(f"Runs in {workspace.runs()}", rows)
 
 
 def _best(run: Run) -> str:
@@ -146,7 +147,7 @@ def clean(
     if older_than is not None:
         found = [run for run in found if run.changed < time.time() - older_than * _DAY]
     if not found:
-        say(f"Nothing to remove in {run_folders.runs_root()}.", soft_wrap=True)
+        say(f"Nothing to remove in {workspace.runs()}.", soft_wrap=True)
         return
     for run in found:
         out.print(f"{run.folder}  {run.size / _MIB:.1f} MiB, {run.status}", markup=False, soft_wrap=True)

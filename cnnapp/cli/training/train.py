@@ -13,6 +13,7 @@ from cnnapp.cli.console import out, settings
 from cnnapp.cli.global_options import with_globals
 from cnnapp.cli.training import config_file, run_folders
 from cnnapp.cli.training.options import parameters
+from pipelines.core import extras, workspace
 from pipelines.core.errors import ConfigError
 from pipelines.core.progress import duration
 from pipelines.tasks.registry import find_task, task_names
@@ -112,6 +113,8 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
         ConfigError: as :func:`pipelines.training.recipe.train`.
         DataError: likewise.
     """
+    extras.need("training", "train")
+    extras.need("training", "train")
     from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
@@ -120,7 +123,7 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
     from pipelines.training.session import check_name
 
     check_name(name)
-    folder = config.log_dir or run_folders.runs_root() / name
+    folder = config.log_dir or workspace.runs() / name
     config = config.model_copy(update={"log_dir": folder})
     text = config_file.to_yaml(task.name, name, config.model_copy(update={"resume": False}))
     with run_folders.recorded(folder, text, resumed=config.resume):
@@ -131,6 +134,8 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
 
 def _estimate(task: Task, config: TrainingConfig) -> None:
     """Measure a few steps, and print what the whole would take."""
+    extras.need("training", "train")
+    extras.need("training", "train")
     from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()

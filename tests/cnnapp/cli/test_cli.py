@@ -159,7 +159,7 @@ def test_the_demo_goes_the_whole_way(run, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path / "made"))
     status, out, _ = run("demo", "--epochs", 1)
     assert status == 0
-    assert "make ui" in out
+    assert "cnnapp ui" in out
     assert (tmp_path / "made" / "digits" / "1" / "saved_model.pb").is_file()
     assert (tmp_path / "reports" / "demo" / "report.html").is_file()
     assert len(list((tmp_path / "reports" / "demo").glob("answer-*.png"))) == 6

@@ -99,7 +99,8 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path):
     command = [sys.executable, "-c", code, "serve", str(ROOT / "saved_models" / "digits"), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=None)
     assert done.returncode == 2
-    assert "pip install 'cnnapp[ray]'" in done.stderr
+    assert "serving needs ray, of cnnapp's extra 'ray'" in done.stderr
+    assert "pip install 'ray[serve]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
