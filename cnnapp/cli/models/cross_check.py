@@ -64,7 +64,7 @@ page.file_uploader[0].set_value(
 wrong = [*page.exception, *page.error]
 if wrong:
     sys.exit(f"the page says: {wrong[0].value}")
-from cnnapp.outputs import from_answers
+from cnnapp.prediction.output_parsing import from_answers
 found = {one.name: one.answer for one in page.session_state["answers"]}
 outputs = from_answers([found[name] for name in sorted(found)])
 np.savez(folder / "answer.npz", **{name: value.astype(str) if value.dtype == object else value

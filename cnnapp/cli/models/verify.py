@@ -37,7 +37,7 @@ def verify(
         out.print("golden examples, by every way in:")
         for found in cross_check.replay(loaded.served):
             out.print(f"  {found}", markup=False, soft_wrap=True)
-    if loaded.card.task == "detection":
+    if loaded.answer_type.unit == "window":
         out.print("all windows of an image at once, against each window alone:")
         out.print(str(loaded.certify()), markup=False, soft_wrap=True)
     if tiling:
