@@ -17,7 +17,7 @@ from pipelines.artifacts import memory
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, DataError, ModelError, unknown
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
@@ -113,7 +113,7 @@ class Explanation:
         low, high = float(self.evidence.min()), float(self.evidence.max())
         x, y = self.best
         return (
-            f"{self.source}: {self.class_name} ({per_cent(self.score)}): {self.how}, {low:.3g} to {high:.3g}, "
+            f"{self.source}: {self.class_name} ({percent(self.score, 1)}): {self.how}, {low:.3g} to {high:.3g}, "
             f"most at x {x:.0f}, y {y:.0f}"
         )
 

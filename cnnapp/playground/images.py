@@ -70,7 +70,8 @@ def _photograph(file: str) -> np.ndarray:
     """Return one of the two photographs that come with scikit-learn."""
     from sklearn.datasets import load_sample_image
 
-    return load_sample_image(file)
+    photograph: np.ndarray = load_sample_image(file)
+    return photograph
 
 
 def _shapes() -> np.ndarray:

@@ -45,7 +45,7 @@ def listed(folder: Path | None = None) -> list[str]:
     return [f"{name}/{number}" for name, numbers in names(folder).items() for number in reversed(numbers)]
 
 
-def resolve(name: str | os.PathLike, folder: Path | None = None) -> Path:
+def resolve(name: str | os.PathLike[str], folder: Path | None = None) -> Path:
     """Find the directory of a saved model.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnnapp.results.answer import Answer, Difference
 from pipelines.core.errors import ConfigError
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 
 if TYPE_CHECKING:
     from pipelines.artifacts.model_card import ModelCard
@@ -95,12 +95,12 @@ class Verdict:
     def __str__(self) -> str:
         """Return the counts and what follows from them, in words."""
         ones, others = self.both + self.first_only, self.both + self.second_only
-        percent = f"{self.chance * 100:.2g} %" if self.chance < 0.1 else per_cent(self.chance, 0)
+        chance = f"{self.chance * 100:.2g} %" if self.chance < 0.1 else percent(self.chance, 0)
         better = "A" if self.first_only > self.second_only else "B"
         found = f"{better} is better" if self.chance < 0.05 else "these images do not show which is better"
         return (
             f"A right: {ones:,} of {self.images:,}, B right: {others:,} of {self.images:,}; {self.first_only:,} right "
-            f"only by A, {self.second_only:,} only by B. A gap this large arises by chance {percent} of the time: "
+            f"only by A, {self.second_only:,} only by B. A gap this large arises by chance {chance} of the time: "
             f"{found}."
         )
 

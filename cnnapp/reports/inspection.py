@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -125,8 +124,8 @@ def _load_keras(path: Path) -> Any:
     import_tensorflow()
     import keras
 
-    import layers  # noqa: F401  registers the layers by name
-    import pipelines.models  # noqa: F401  likewise
+    import pipelines.models.backbones.lenet5  # likewise
+    import pipelines.models.segmenters.doubling  # noqa: F401  likewise
 
     try:
         return keras.models.load_model(path, compile=False)
@@ -190,17 +189,11 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, example: bytes | None) -> Inspection:
-    from layers.pooling.subsampling import Subsampling2D
-
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if input_size is None and any(None in shape[1:] for shape in shapes):
         raise ConfigError(f"{title} takes images of any size; say with --input-size 64x96 which size to assume")
     try:
-        cost = costs(
-            model,
-            input_sizes=input_size,
-            multiply_adds={Subsampling2D: lambda layer, before, after: math.prod(after)},
-        )
+        cost = costs(model, input_sizes=input_size)
     except ValueError as error:
         kind = ConfigError if input_size is not None and "input" in str(error) else ModelError
         raise kind(f"{title}: {error}") from None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnnapp.results.answer import Answer
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 
 __all__ = ["ClassAreas"]
 
@@ -42,13 +42,13 @@ class ClassAreas(Answer):
     def __str__(self) -> str:
         """Return one line: the image, its size, and the shares of the classes with the largest areas."""
         height, width = self.size
-        shown = ", ".join(f"{name} {per_cent(share)}" for name, _, share in self.areas()[:5])
+        shown = ", ".join(f"{name} {percent(share, 1)}" for name, _, share in self.areas()[:5])
         more = len(self.areas()) - 5
         return f"{self.source}: {width} x {height} pixels: {shown}" + (f", and {more} more" if more > 0 else "")
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td>{per_cent(share)}</td></tr>" for name, _, share in self.areas()
+            f"<tr><td>{html.escape(name)}</td><td>{percent(share, 1)}</td></tr>" for name, _, share in self.areas()
         )
         return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
 

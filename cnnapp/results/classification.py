@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnapp.results.answer import Answer, Difference
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 
@@ -93,7 +93,7 @@ class Classification(Answer):
         Args:
             top: how many.
         """
-        return f"{self.source}: " + ", ".join(f"{name} ({per_cent(score)})" for name, score in self.top(top))
+        return f"{self.source}: " + ", ".join(f"{name} ({percent(score, 1)})" for name, score in self.top(top))
 
     @classmethod
     def columns(cls, classes: Sequence[str]) -> list[str]:
@@ -115,7 +115,9 @@ class Classification(Answer):
         }
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{per_cent(score)}</td></tr>" for name, score in self.top())
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{percent(score, 1)}</td></tr>" for name, score in self.top()
+        )
         return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
 
     def draw(self, image: ImageInput | None = None, count: int = 5, side: int = 320) -> Image.Image:
@@ -145,7 +147,7 @@ class Classification(Answer):
         left, width = size[0] + 16, 268
         for row, (name, score) in enumerate(bars):
             top = 10 + 34 * row
-            pen.text((left, top), f"{name}  {per_cent(score)}", fill="#222222")
+            pen.text((left, top), f"{name}  {percent(score, 1)}", fill="#222222")
             pen.rectangle((left, top + 15, left + width, top + 23), fill="#e6e9ed")
             pen.rectangle((left, top + 15, left + width * score, top + 23), fill="#3567b0")
         return canvas

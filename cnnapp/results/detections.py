@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from cnnapp.results.answer import Answer, Difference
 from cnnapp.results.tiles import Tiles
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 from pipelines.images.palette import class_colours, ink_on
@@ -143,7 +143,7 @@ class Detections(Answer):
         if not len(self):
             return f"{self.source}: no object"
         shown = "; ".join(
-            f"{each.class_name} ({per_cent(each.score)}) at {', '.join(f'{side:.0f}' for side in each.box)}"
+            f"{each.class_name} ({percent(each.score, 1)}) at {', '.join(f'{side:.0f}' for side in each.box)}"
             for each in islice(self, 3)
         )
         more = f"; and {len(self) - 3} more" if len(self) > 3 else ""
@@ -183,7 +183,7 @@ class Detections(Answer):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(each.class_name)}</td><td>{per_cent(each.score)}</td></tr>" for each in self
+            f"<tr><td>{html.escape(each.class_name)}</td><td>{percent(each.score, 1)}</td></tr>" for each in self
         )
         return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
 
@@ -290,7 +290,7 @@ def _draw_box(picture: Image.Image, each: Detection, factor: float, colour: tupl
     width, size = max(1, round(longest / 300)), max(14, round(longest / 45))
     left, top, right, bottom = (factor * place for place in each.box)
     pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
-    text = f"{each.class_name} {per_cent(each.score, 0)}"
+    text = f"{each.class_name} {percent(each.score, 0)}"
     around = pen.textbbox((0, 0), text, font_size=size)
     across, height = around[2] - around[0] + 6, around[3] + 4
     # Above the box where there is room, and nowhere beyond the picture.

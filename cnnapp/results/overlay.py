@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.images.palette import class_colours
 
 __all__ = ["enlarged", "mixed", "with_legend"]
@@ -63,7 +63,7 @@ def with_legend(picture: Image.Image, class_names: Sequence[str], entries: Seque
     """
     table = class_colours(class_names)
     pen = ImageDraw.Draw(picture)
-    texts = [f"{name} {per_cent(share)}" for name, share in entries]
+    texts = [f"{name} {percent(share, 1)}" for name, share in entries]
     places, x, y = [], 8, 6
     for text in texts:
         width = 26 + round(pen.textlength(text, font_size=14))

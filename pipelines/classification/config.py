@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipelines.models.names import BACKBONE, kinds
 from pipelines.training.config import Size, TrainingConfig
 
 __all__ = ["ClassificationConfig"]
 
-ConvolutionKind = Literal["standard", "dilated", "tiled", "unshared"]
-PoolingKind = Literal["max", "average", "l2", "subsampling"]
+Backbone = Annotated[str, BACKBONE]
+ConvolutionKind = Annotated[str, kinds("conv")]
+PoolingKind = Annotated[str, kinds("pool")]
+NormalizationKind = Annotated[str, kinds("norm")]
+HeadKind = Annotated[str, kinds("head")]
 
 
 class ClassificationConfig(TrainingConfig):
     """A classification run: the network and what it is shown."""
 
-    model: Literal["convnet", "lenet5"] = Field("convnet", description="The network.")
+    model: Backbone = Field("convnet", description="The network.")
     conv: ConvolutionKind = Field("standard", description="The kind of convolution that is plugged in.")
     pool: PoolingKind | None = Field(None, description="The kind of pooling; None is the model's own.")
+    norm: NormalizationKind | None = Field(None, description="The kind of normalization; None is the model's own.")
+    head: HeadKind | None = Field(None, description="What makes one vector of the last maps; None is the model's own.")
     image_size: Size | None = Field(None, description="What the network sees: pixels, or height x width.")
     channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
     resize: Literal["stretch", "pad", "crop"] = Field(

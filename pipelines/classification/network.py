@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from pipelines import models
 from pipelines.classification.config import ClassificationConfig
 from pipelines.images.preprocessing import ImageSpec
+from pipelines.models.classifier import classifier
 from pipelines.training.loop import Loss, Metric
 
 __all__ = ["build", "decode", "loss", "metrics"]
@@ -19,7 +19,7 @@ def build(
     """Build the network of a configuration, with the standardisation of its input inside.
 
     Args:
-        config: the model, its kind of convolution and of pooling.
+        config: the model, and its kinds of layers.
         spec: what the network sees.
         classes: number of classes.
         mean: of the training pixels, 0 to 255.
@@ -28,11 +28,8 @@ def build(
     Returns:
         A model from float32 images (batch, height, width, channels), 0 to 255, to logits (batch, classes).
     """
-    pool = config.pool or models.default_pool(config.model)
-    network = models.build_classifier(config.model, spec.shape, classes, config.conv, pool)
-    pixels = keras.Input(spec.shape, name="pixels")
-    standard = keras.layers.Rescaling(1.0 / deviation, -mean / deviation, name="standardise")(pixels)
-    return keras.Model(pixels, network(standard), name=f"{config.model}_classifier")
+    kinds = {"conv": config.conv, "pool": config.pool, "norm": config.norm, "head": config.head}
+    return classifier(config.model, spec.shape, classes, mean=mean, deviation=deviation, **kinds)
 
 
 def loss(config: ClassificationConfig) -> Loss:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.classification.config import ClassificationConfig
+from pipelines.core.percent import percent
 from pipelines.training.task import Choice, Prepared, Task
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class Classification(Task):
         """Say the accuracy with its interval."""
         low, high = test["accuracy_95"]
         return (
-            f"test accuracy {test['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%}, {test['images']:,} images)"
+            f"test accuracy {percent(test['accuracy'])} (95 % interval {percent(low)} to {percent(high)}, "
+            f"{test['images']:,} images)"
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.reporting.words import SURE, Described, Found, Words, count, listed, number, share
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ class ClassWords(Words):
     def headline(self, found: Found, images: str) -> str:
         """Say the accuracy with its interval."""
         return (
-            f"{per_cent(found['accuracy'], 2)} of {images} were classified correctly ({SURE} {_interval(found)})."
+            f"{percent(found['accuracy'])} of {images} were classified correctly ({SURE} {_interval(found)})."
         )  # fmt: skip
 
     def figures(self, found: Found) -> list[tuple[str, str]]:
         """Return accuracy, F1, loss and calibration."""
         return [
             ("images", count(found, "images")),
-            (f"accuracy ({SURE})", f"{per_cent(found['accuracy'], 2)} ({_interval(found)})"),
+            (f"accuracy ({SURE})", f"{percent(found['accuracy'])} ({_interval(found)})"),
             ("macro F1", number(found["macro_f1"])),
             ("log loss", number(found["log_loss"])),
             ("expected calibration error", number(found["expected_calibration_error"])),
@@ -52,7 +52,7 @@ class ClassWords(Words):
 
     def class_figure(self, value: float) -> str:
         """Return the share of a class that was found."""
-        return per_cent(value)
+        return percent(value, 1)
 
     def pictures(self, found: Found, classes: tuple[str, ...]) -> list[Picture]:
         """Draw the confusion matrix and the reliability."""
@@ -77,7 +77,7 @@ class ClassWords(Words):
 
 def _interval(found: Found) -> str:
     low, high = found["accuracy_95"]
-    return f"{per_cent(low, 2)} to {per_cent(high, 2)}"
+    return f"{percent(low)} to {percent(high)}"
 
 
 WORDS = ClassWords()

@@ -66,10 +66,10 @@ def unknown(what: str, received: str, options: Iterable[str]) -> str:
 
     Example:
         >>> unknown("model", "lenet", ["convnet", "lenet5"])
-        "unknown model 'lenet'; there is: convnet, lenet5. Did you mean 'lenet5'?"
+        "unknown model 'lenet'; available: convnet, lenet5. Did you mean 'lenet5'?"
     """
     names = sorted(str(option) for option in options)
     listed = ", ".join(names) if names else "none"
     near = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {received!r}; there is: {listed}.{hint}"
+    return f"unknown {what} {received!r}; available: {listed}.{hint}"

@@ -34,12 +34,13 @@ def import_tensorflow() -> ModuleType:
             for line in held:
                 if not _CHATTER.search(line):
                     os.write(2, line)
-    return tensorflow
+    module: ModuleType = tensorflow
+    return module
 
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep from the user what C++ writes to standard error meanwhile; what it says of an error is in the exception."""
+    """Silence C++ log output on standard error; what it says of an error is in the exception."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

@@ -46,7 +46,8 @@ def choose(config: DetectionConfig, splits: Splits[Objects]) -> Choice:
     )
     scale, stride = scales.scale, scales.stride
     around = 1.0 if seen.are_windows else 1.1
-    window = window_for(config.window or (around * scales.largest[0], around * scales.largest[1]), stride, config.conv)
+    wanted = config.window or (around * scales.largest[0], around * scales.largest[1])
+    window = window_for(wanted, stride, config.conv, config.pool, config.norm, config.backbone)
     factors = _PYRAMID_OF_WINDOWS if seen.are_windows else scales.levels
     pyramid = config.scales or tuple(round(scale * factor, 4) for factor in factors)
     channels = config.channels or (1 if seen.grey else 3)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from pipelines.models.names import BACKBONE, kinds
 from pipelines.training.config import Scale, Scales, Size, TrainingConfig
 
 __all__ = ["DetectionConfig"]
@@ -18,10 +19,12 @@ class DetectionConfig(TrainingConfig):
     test: str | None = Field(
         None, description="Another set that is the whole of the test part; then none of the images are held out for it."
     )
-    conv: Literal["standard", "dilated", "tiled"] = Field(
+    backbone: Annotated[str, BACKBONE] = Field("window", description="The network from the image to features.")
+    conv: Annotated[str, kinds("conv", exact=True)] = Field(
         "standard", description="The kind of convolution that is plugged in."
     )
-    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
+    pool: Annotated[str, kinds("pool", exact=True)] = Field("max", description="The kind of pooling.")
+    norm: Annotated[str, kinds("norm", exact=True)] = Field("batch", description="The kind of normalization.")
     stride: Literal[4, 8] | None = Field(None, description="Pixels of the network between windows.")
     window: Size | None = Field(None, description="What the network judges: its pixels, or height x width.")
     scale: Scale | None = Field(None, description="What training images are scaled by for the network.")

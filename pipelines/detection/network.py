@@ -15,4 +15,5 @@ def build(
     config: DetectionConfig, spec: ScanSpec, classes: int, mean: float = 127.5, deviation: float = 64.0
 ) -> keras.Model:
     """Build the network of a configuration; see :func:`pipelines.models.detectors.window_detector.detector`."""
-    return detector(spec.window, spec.channels, classes, spec.stride, config.conv, config.pool, mean, deviation)
+    kinds = {"conv": config.conv, "pool": config.pool, "norm": config.norm, "backbone": config.backbone}
+    return detector(spec.window, spec.channels, classes, spec.stride, mean=mean, deviation=deviation, **kinds)

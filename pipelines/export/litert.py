@@ -116,9 +116,9 @@ def _convert(served: ServedModel, weights: str) -> bytes:
         if weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            return converter.convert()
+            return bytes(converter.convert())
         except ConverterError as error:
-            raise ModelError(f"{served.directory}: LiteRT lacks what it needs: {_reason(error)}") from None
+            raise ModelError(f"{served.directory}: LiteRT does not support: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

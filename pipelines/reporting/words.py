@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.reporting.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def share(right: int, total: int) -> str:
     if not total:
         return NONE
     low, high = wilson_interval(right, total)
-    return f"{per_cent(right / total)} ({per_cent(low)} to {per_cent(high)})"
+    return f"{percent(right / total, 1)} ({percent(low, 1)} to {percent(high, 1)})"
 
 
 def _is_number(value: Any) -> bool:

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pipelines.models.names import BACKBONE, SEGMENTER, kinds
 from pipelines.training.config import Scale, Size, TrainingConfig
 
-__all__ = []
+__all__ = ["SegmentationConfig", "Term"]
 
 
 def _terms(value: object) -> object:
@@ -27,7 +28,10 @@ class SegmentationConfig(TrainingConfig):
         None, description="Another set that is the whole of the test part; then none of the images are held out for it."
     )
     ignore: int | None = Field(None, ge=0, le=255, description="A value of masks that is no class, besides 255.")
-    model: Literal["unet", "fcn", "dilated", "aspp"] = Field("unet", description="The network.")
+    model: Annotated[str, SEGMENTER] = Field("unet", description="The network.")
+    backbone: Annotated[str, BACKBONE] | None = Field(
+        None, description="The network from the image to features; None is the model's own."
+    )
     head: Literal[8, 16, 32] = Field(8, description="For fcn: the stride of the finest scores.")
     filters: int = Field(16, ge=4, le=128, description="For unet: of the first stage; each one down has twice as many.")
     depth: int = Field(3, ge=1, le=6, description="For unet: number of poolings.")
@@ -38,10 +42,11 @@ class SegmentationConfig(TrainingConfig):
     image_pooling: bool = Field(
         False, description="For aspp: the branch of the whole image's mean; tiles can then only be blended."
     )
-    conv: Literal["standard", "dilated", "tiled"] = Field(
+    conv: Annotated[str, kinds("conv", exact=True)] = Field(
         "standard", description="The kind of convolution that is plugged in."
     )
-    pool: Literal["max", "average", "l2"] = Field("max", description="The kind of pooling.")
+    pool: Annotated[str, kinds("pool", exact=True)] = Field("max", description="The kind of pooling.")
+    norm: Annotated[str, kinds("norm", exact=True)] = Field("batch", description="The kind of normalization.")
     scale: Scale | None = Field(None, description="What images are scaled by for the network.")
     channels: Literal[1, 3] | None = Field(None, description="1 for grey, 3 for colour.")
     crop: Size | None = Field(None, description="What is trained on at once: pixels, or height x width.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from pipelines.models import SEGMENTERS
+from pipelines.models.segmenters import find_segmenter, own_options
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.segmentation.dense_prediction import LabelSpec
 from pipelines.segmentation.loss import median_frequency_weights
@@ -17,12 +17,16 @@ def build(
     config: SegmentationConfig, spec: LabelSpec, classes: int, mean: float = 127.5, deviation: float = 64.0
 ) -> keras.Model:
     """Build the network of a configuration; see :mod:`pipelines.models`."""
-    own = {"fcn": ("head",), "unet": ("filters", "depth", "stride", "upsampling"), "aspp": ("image_pooling",)}
-    further = {option: getattr(config, option) for option in own.get(config.model, ())}
-    return SEGMENTERS[config.model](spec.channels, classes, config.conv, config.pool, mean, deviation, **further)
+    segmenter = find_segmenter(config.model)
+    further = {option: getattr(config, option) for option in own_options(segmenter)}
+    if config.backbone is not None:
+        further["backbone"] = config.backbone
+    kinds = {"conv": config.conv, "pool": config.pool, "norm": config.norm}
+    return segmenter(spec.channels, classes, mean=mean, deviation=deviation, **kinds, **further)
 
 
 def class_weights(config: SegmentationConfig, masks: list[np.ndarray], classes: int) -> np.ndarray:
     """Return the weights of classes in the loss, as the configuration asks for: float of shape (classes,)."""
     weights = median_frequency_weights(masks, classes)
-    return {"median": weights, "auto": np.sqrt(weights), "none": np.ones_like(weights)}[config.class_weights]
+    ways: dict[str, np.ndarray] = {"median": weights, "auto": np.sqrt(weights), "none": np.ones_like(weights)}
+    return ways[config.class_weights]

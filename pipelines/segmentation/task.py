@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pipelines.core.percent import percent
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.training.task import Choice, Prepared, Task
 
@@ -177,7 +178,7 @@ class Segmentation(Task):
     def outcome_in_words(self, test: Mapping[str, Any]) -> str:
         """Say the mean intersection over union."""
         return (
-            f"test mean IoU {test['mean_iou']:.4f}, pixel accuracy {test['pixel_accuracy']:.2%}, "
+            f"test mean IoU {test['mean_iou']:.4f}, pixel accuracy {percent(test['pixel_accuracy'])}, "
             f"{test['images']:,} images"
         )
 

@@ -62,13 +62,13 @@ class Mosaic:
         if side < _SMALLEST:
             raise ConfigError(f"tile: received {side}; expected at least {_SMALLEST} pixels")
         if "halo" not in card.input:
-            raise ModelError(f"{served.directory}: does not say how far its network sees; export it again")
+            raise ModelError(f"{served.directory}: its card lacks the receptive field of the network; export it again")
         halo = Halo.from_json(card.input["halo"])
         if halo.blockers and not blend:
             names = ", ".join(halo.blockers)
             raise ConfigError(
-                f"tile: {card.name} cannot be exact piece by piece: {names} sees the whole image; blend the pieces "
-                "instead with --blend (blend=True in Python)"
+                f"tile: {card.name} cannot be exact in tiles: {names} sees the whole image; blend the tiles "
+                "with --blend (blend=True in Python)"
             )
         self._served, self._raster, self._spec = served, raster, LabelSpec.from_json(card.input)
         size = np.array([raster.height, raster.width], np.int32)
@@ -96,7 +96,8 @@ class Mosaic:
 
     def piece(self, row: Piece, column: Piece) -> np.ndarray:
         """Return the probabilities of what is kept of one piece: float32 of shape (rows, columns, classes)."""
-        return self._scores(*self._inputs(row, column)).numpy()[0]
+        scores: np.ndarray = self._scores(*self._inputs(row, column)).numpy()[0]
+        return scores
 
     def _inputs(self, row: Piece, column: Piece) -> list[tf.Tensor]:
         parts = [row, column]
@@ -129,7 +130,8 @@ class Mosaic:
             size, offset, start, window, first, count = numbers
             return last(piece_scores(piece, size, offset, start, window, first, count, network, self._spec))
 
-        return tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
+        graph: Callable[..., Any] = tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
+        return graph
 
     def bands(self, start: int = 0, advance: Callable[[], Any] = lambda: None) -> Iterator[Band]:
         """Answer row of pieces by row of pieces.

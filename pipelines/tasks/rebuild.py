@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -86,7 +87,7 @@ def renew(served: ServedModel, root: Path) -> ServedModel:
     kept = ("task", "name", "description", "input", "training", "history", "data")
     fields = {name: value for name, value in card.model_dump().items() if name in kept}
 
-    def measured(new: ServedModel) -> dict:
+    def measured(new: ServedModel) -> dict[str, Any]:
         difference = golden.difference(new(golden.inputs))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelError(

@@ -74,11 +74,11 @@ def read(path: Path) -> State:
             arrays = {name.removeprefix("array:"): file[name] for name in file.files if name != _RECORD}
     except FileNotFoundError:
         raise ConfigError(
-            f"resume: there is no interrupted run in {path.parent}; leave out --resume to begin"
+            f"resume: there is no interrupted run in {path.parent}; omit --resume to start a new run"
         ) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"resume: {path} cannot be read ({error}); remove it and leave out --resume to begin anew"
+            f"resume: {path} cannot be read ({error}); remove it and omit --resume to start again"
         ) from None
     return State(record, arrays)
 
@@ -96,8 +96,8 @@ def check_same_run(state: State, identity: dict[str, Any]) -> None:
     before = state.record["identity"]
     differing = [name for name in sorted(before.keys() | identity.keys()) if before.get(name) != identity.get(name)]
     if differing:
-        told = ", ".join(f"{name} was {before.get(name)!r} and is {identity.get(name)!r}" for name in differing[:5])
-        raise ConfigError(f"resume: the interrupted run was another: {told}; leave out --resume to begin anew")
+        told = ", ".join(f"{name} was {before.get(name)!r} and is now {identity.get(name)!r}" for name in differing[:5])
+        raise ConfigError(f"resume: the interrupted run differs: {told}; omit --resume to start again")
 
 
 class Keeper:
@@ -126,7 +126,7 @@ class Keeper:
             ConfigError: if there is none, or it is another run's.
         """
         if self._path is None:
-            raise ConfigError("resume: there is no log folder that a state could be in; give --log-dir")
+            raise ConfigError("resume: requires --log-dir, the folder with the state of the interrupted run")
         state = read(self._path)
         check_same_run(state, self._identity)
         for i, variable in enumerate(self._variables):

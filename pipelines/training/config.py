@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pipelines.core.choices import Choices
 from pipelines.core.errors import ConfigError, unknown
 
 __all__ = ["TrainingConfig"]
@@ -75,20 +76,25 @@ class TrainingConfig(BaseModel):
         received = error["input"]
         if error["type"] == "extra_forbidden":
             return unknown("option", name, cls.model_fields)
-        if error["type"] == "literal_error":
+        if error["type"] in ("literal_error", "unknown_name"):
             return unknown(name.replace("_", " "), str(received), cls.choices(name))
+        if error["type"] == "unfit_name":
+            return str(error["msg"])
         message = error["msg"].removeprefix("Value error, ")
         return f"{name.replace('_', '-')}: received {received!r}; {message[0].lower()}{message[1:]}"
 
     @classmethod
     def choices(cls, name: str) -> tuple[str, ...]:
         """Return the values that a field of fixed choices can take, e.g. ``choices("conv")``."""
-        return _literals(cls.model_fields[name].annotation)
+        field = cls.model_fields[name]
+        return _literals(field.annotation) + tuple(value for part in field.metadata for value in _literals(part))
 
 
 def _literals(annotation: object) -> tuple[str, ...]:
     if typing.get_origin(annotation) is Literal:
         return tuple(str(value) for value in typing.get_args(annotation))
+    if isinstance(annotation, Choices):
+        return annotation.names()
     return tuple(value for part in typing.get_args(annotation) for value in _literals(part))
 
 

@@ -29,7 +29,7 @@ from PIL import Image
 from places import ROOT
 
 import cnnapp
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.data.embedded import scenes
 
 pytestmark = needs_chromium
@@ -64,7 +64,7 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
         assert row["source"] == name
         assert row["class_name"] == answer.class_name
         assert float(row["score"]) == pytest.approx(answer.score, abs=1e-5)
-        shown = page.get_by_role("heading", name=f"{answer.class_name} · {per_cent(answer.score)}")
+        shown = page.get_by_role("heading", name=f"{answer.class_name} · {percent(answer.score, 1)}")
         assert shown.count() >= 1
     assert rows[2]["error"].startswith("broken.png")
     record = json.loads(download(page, "Download JSON"))

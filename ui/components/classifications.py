@@ -11,7 +11,7 @@ from PIL import Image
 import cnnapp
 from cnnapp.results.classification import ClassDifference
 from pipelines.artifacts.model_card import ModelCard
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from ui.components import image_picker
 from ui.components.panel import Look, Panel
 
@@ -34,7 +34,7 @@ class ClassPanel(Panel):
         """Show the image beside its likeliest classes."""
         left, right = st.columns([1, 2], vertical_alignment="center")
         left.image(image_picker.picture(image), caption=answer.source, width="stretch", alt=str(answer))
-        right.subheader(f"{answer.class_name} · {per_cent(answer.score)}")
+        right.subheader(f"{answer.class_name} · {percent(answer.score, 1)}")
         _bars(right, answer, 5)
 
     def draw(self, answer: cnnapp.Classification, image: bytes, look: Look) -> Image.Image:
@@ -52,10 +52,10 @@ class ClassPanel(Panel):
         answers = difference.first, difference.second
         for column, name, answer in zip((middle, right), names, answers, strict=True):
             column.caption(name)
-            column.markdown(f"**{answer.class_name} · {per_cent(answer.score)}**")
+            column.markdown(f"**{answer.class_name} · {percent(answer.score, 1)}**")
             _bars(column, answer, 3)
 
 
 def _bars(place: Any, answer: cnnapp.Classification, count: int) -> None:
     for name, score in answer.top(count):
-        place.progress(score, f"{name}  {per_cent(score)}")
+        place.progress(score, f"{name}  {percent(score, 1)}")

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 import cnnapp
 from cnnapp.reports.comparison_plots import draw_pixels
 from cnnapp.results.segmentation import PixelDifference
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from ui.components import class_switches
 from ui.components.panel import Look, Panel
 
@@ -37,7 +37,7 @@ class PixelPanel(Panel):
         text = "confidence: dark is unsure, bright is sure"
         right.image(grey, caption=text, width="stretch", alt=f"{answer.source}: {text}")
         names = list(answer.class_names)
-        class_switches.legend(names, [(names.index(name), per_cent(share)) for name, _, share in answer.areas()])
+        class_switches.legend(names, [(names.index(name), percent(share, 1)) for name, _, share in answer.areas()])
         st.download_button(
             "Download the mask",
             answer.mask_png,
@@ -59,7 +59,7 @@ class PixelPanel(Panel):
         for column, name, answer in zip(columns, names, answers, strict=False):
             drawn = answer.draw(image, legend=False, largest=_LARGEST)
             column.image(drawn, caption=name, width="stretch", alt=f"{name}: {answer}")
-        text = f"{per_cent(difference.amount, 2)} of the pixels differ"
+        text = f"{percent(difference.amount)} of the pixels differ"
         marked = draw_pixels(difference, image)
         columns[2].image(marked, caption=f"{text}, in orange", width="stretch", alt=text)
         same = answers[0].class_names == answers[1].class_names

@@ -14,7 +14,7 @@ from cnnapp.reports.labelled_samples import LABELLED, labelled_images
 from cnnapp.reports.training_command import another_command
 from cnnapp.results.answer import Difference
 from pipelines.artifacts.model_card import ModelCard
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from ui.components import image_picker, model_picker, url_state
 from ui.components.panels import find_panel
 
@@ -139,7 +139,7 @@ def _summary(
         found = comparison.verdict([each for each, _ in known], [label for _, label in known])
         st.info(f"A is {_name(first.card)}, B is {_name(second.card)}. By the labels: {found}", icon=":material/rule:")
     rows = [
-        {"Image": each.source, "Agree": "yes" if each.agrees else "no", "Difference": per_cent(each.amount)}
+        {"Image": each.source, "Agree": "yes" if each.agrees else "no", "Difference": percent(each.amount, 1)}
         for each in comparison.ranked(differences)
     ]
     with st.expander("All images"):
@@ -153,4 +153,4 @@ def _name(card: ModelCard) -> str:
 def _show(each: Difference, label: str | None) -> None:
     heading = "agree" if each.agrees else "differ"
     truth = f", labelled {label}" if label else ""
-    st.markdown(f"**{each.source}**{truth}: they {heading} ({per_cent(each.amount)})")
+    st.markdown(f"**{each.source}**{truth}: they {heading} ({percent(each.amount, 1)})")

@@ -13,7 +13,7 @@ from cnnapp.explain.heatmap import fitted, stretched
 from cnnapp.explain.inspector import Unit
 from cnnapp.explain.network_input import Shown
 from cnnapp.explain.receptive_view import draw_boxes
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.images import image_io
 from ui.components import image_picker, model_picker, url_state
 from ui.components.clickable_image import clickable
@@ -99,7 +99,7 @@ def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     opacity = right.slider("Opacity", 0.0, 1.0, 0.6, 0.05, help="Of the colours over the image.")
     found = _explanation(model, str(model.served.directory), name, data, class_name)
     what = find_panel(model.card.task).evidence
-    st.subheader(f"{found.class_name} · {per_cent(found.score)}")
+    st.subheader(f"{found.class_name} · {percent(found.score, 1)}")
     left, right = st.columns(2)
     left.image(
         stretched(found.draw(data, opacity, largest=_LARGEST)),
@@ -217,7 +217,7 @@ def _sight_caption(unit: Unit) -> str:
     share = unit.sight.share()
     if not share:
         return f"{sees}; it is silent here, so nothing nearby changes it."
-    return f"{sees}; in effect 90 % of what moves it comes from {per_cent(share, 0)} of them (coloured)."
+    return f"{sees}; in effect 90 % of what moves it comes from {percent(share, 0)} of them (coloured)."
 
 
 def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple[float, float]) -> None:
@@ -228,9 +228,9 @@ def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple
     caption = f"which pixels move the decision for {found.class_name}"
     picture = stretched(found.sight.draw(data, point=point, largest=_LARGEST))
     left.image(picture, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
-    right.markdown(f"**{found.class_name} · {per_cent(found.score)}**: {found.what}")
+    right.markdown(f"**{found.class_name} · {percent(found.score, 1)}**: {found.what}")
     for label, score in found.top():
-        right.progress(score, f"{label}  {per_cent(score)}")
+        right.progress(score, f"{label}  {percent(score, 1)}")
     right.caption(find_panel(model.card.task).decision)
 
 

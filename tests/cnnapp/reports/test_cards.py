@@ -18,7 +18,7 @@ from cnnapp.reports import card_text
 from cnnapp.reports.card_plots import card_pictures, history_pictures
 from cnnapp.reports.training_command import configuration, training_command
 from pipelines.artifacts.model_card import ModelCard, read_card
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 
 SHIPPED = ["digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation"]
 
@@ -83,7 +83,7 @@ def test_limits_name_what_the_card_holds(card: ModelCard):
     assert card.data["source"] in text
     test = card.metrics["test"]
     figure = {
-        "classification": lambda: per_cent(test["accuracy"], 2),
+        "classification": lambda: percent(test["accuracy"]),
         "detection": lambda: f"{test['ap50']:.3f}",
         "segmentation": lambda: f"{test['mean_iou']:.3f}",
     }[card.task]()
@@ -92,7 +92,7 @@ def test_limits_name_what_the_card_holds(card: ModelCard):
     if card.task == "classification":
         assert "answers with one of them for any image" in text
         low, high = test["accuracy_95"]
-        assert f"{per_cent(low, 2)} to {per_cent(high, 2)}" in text
+        assert f"{percent(low)} to {percent(high)}" in text
 
 
 def test_the_worst_classes_are_named():
@@ -109,8 +109,8 @@ def test_intervals_hold_their_figures(card: ModelCard):
         assert low <= middle <= high
     if card.task == "detection":
         best = card.metrics["test"]["best"]
-        assert rows["precision at the best threshold (95 % interval)"].startswith(per_cent(best["precision"]))
-        assert rows["recall at the best threshold (95 % interval)"].startswith(per_cent(best["recall"]))
+        assert rows["precision at the best threshold (95 % interval)"].startswith(percent(best["precision"], 1))
+        assert rows["recall at the best threshold (95 % interval)"].startswith(percent(best["recall"], 1))
     assert len(card_text.class_rows(card)) == len(card.classes)
 
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 import cnnapp
 from cnnapp.explain.decisions import decide
 from pipelines.artifacts.golden import read_golden
-from pipelines.core.per_cent import per_cent
+from pipelines.core.percent import percent
 from pipelines.images import image_io
 
 VIEWS = ("Evidence", "Filters", "Feature maps", "Receptive field")
@@ -58,15 +58,15 @@ def test_the_class_of_the_address_is_explained_and_another_can_be_chosen():
     model = cnnapp.load("digits")
     data = read_golden(model.served.directory).inputs[0]
     page = open_page(model="digits", **{"class": "7"})
-    assert page.subheader[0].value == f"7 · {per_cent(model.explain(data, '7').score)}"
+    assert page.subheader[0].value == f"7 · {percent(model.explain(data, '7').score, 1)}"
     assert "class activation map" in captions(page)
     assert "logits" in captions(page)
     page.selectbox(key="explain class").set_value("3").run()
-    assert page.subheader[0].value == f"3 · {per_cent(model.explain(data, '3').score)}"
+    assert page.subheader[0].value == f"3 · {percent(model.explain(data, '3').score, 1)}"
     assert page.query_params["class"] in ("3", ["3"])
     page.selectbox(key="explain class").set_value("").run()
     found = model.explain(data)
-    assert page.subheader[0].value == f"{found.class_name} · {per_cent(found.score)}"
+    assert page.subheader[0].value == f"{found.class_name} · {percent(found.score, 1)}"
     assert "class" not in page.query_params
 
 
@@ -96,7 +96,7 @@ def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
         left, top, right, bottom = model.inside.growth(shown, 60.5, 40.5)[layer]
         assert f"sees {right - left:.0f} × {bottom - top:.0f} pixels" in captions(page)
         found = decide(model.inside, shown, 60.5, 40.5)
-        assert f"{found.class_name} · {per_cent(found.score)}**: the pixel at x 60, y 40" in captions(page)
+        assert f"{found.class_name} · {percent(found.score, 1)}**: the pixel at x 60, y 40" in captions(page)
     page.button_group(key="explain view").set_value("Evidence").run()
     page.button_group(key="explain view").set_value("Receptive field").run()
     assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (60, 40)
@@ -154,7 +154,7 @@ def test_an_upload_is_explained_and_a_bad_one_gets_one_line():
     page.file_uploader[0].set_value([("coat.png", data, "image/png")]).run()
     assert not page.exception
     found = cnnapp.load("fashion").explain(data)
-    assert page.subheader[0].value == f"{found.class_name} · {per_cent(found.score)}"
+    assert page.subheader[0].value == f"{found.class_name} · {percent(found.score, 1)}"
     page.file_uploader[0].set_value([("bad.png", b"no image", "image/png")]).run()
     assert not page.exception
     assert [error.value for error in page.error] == ["bad.png: is not an image that can be read"]

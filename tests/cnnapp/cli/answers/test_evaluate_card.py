@@ -74,7 +74,7 @@ def test_a_card_that_disagrees_is_left_as_it_is(
     before = card.read_bytes()
     status, _, err = command_line("evaluate", "shapes", "--data", shapes, "--card")
     assert status == 1
-    assert "and 0.25 on its card; the card was left as it is" in " ".join(err.split())
+    assert "and 0.25 on its card; the card is unchanged" in " ".join(err.split())
     assert card.read_bytes() == before
     assert (Path("reports") / "shapes-1" / "report.html").is_file()
 
@@ -84,7 +84,7 @@ def test_a_card_that_disagrees_is_left_as_it_is(
     [
         (["--split", "all"], 2, "none of all to add to"),
         (["--split", "train"], 2, "none of train to add to"),
-        (["--seed", "3"], 1, "is not the data that shapes/1 was measured with"),
+        (["--seed", "3"], 1, "is not the data that shapes/1 was measured on"),
         (["--scales", "1"], 2, "leave out --scales"),
         (["--test", "digits"], 2, "--test: is for detection and segmentation"),
     ],
