@@ -178,7 +178,7 @@ class Detection(Task):
         self, served: ServedModel, split: Split[Objects], reporter: Reporter | None = None, **options: Any
     ) -> Report:
         """Measure average precision and kinds of errors; ``protocol`` is one of :attr:`protocols`."""
-        from pipelines.detection.evaluator import evaluate
+        from pipelines.detection.evaluation.evaluator import evaluate
 
         return evaluate(served, split, reporter, **options)
 
