@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnnapp.results.answer import Answer, Difference
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError
 from pipelines.core.percent import percent
 
@@ -122,6 +123,7 @@ def verdict(differences: Sequence[Difference], labels: Sequence[str]) -> Verdict
         McNemar (1947), "Note on the sampling error of the difference between correlated proportions or percentages".
         Dietterich (1998), "Approximate Statistical Tests for Comparing Supervised Classification Learning Algorithms".
     """
+    extras.need("the comparison of two classifiers", "ui", "scipy")
     from scipy.stats import binomtest
 
     pairs = [each.right(label) for each, label in zip(differences, labels, strict=True)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnapp.prediction.predictor import Predictor
 from pipelines.artifacts.model_card import ModelCard
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, DataError, unknown
 from pipelines.reporting.report import Report
 from pipelines.tasks.registry import find_task, task_names
@@ -87,11 +88,13 @@ def evaluate_to(
         The folder, the report, and what the card gained.
 
     Raises:
-        ConfigError: if there is no such split or protocol, no data is named, or something does not go with ``on_card``.
+        ConfigError: if a package is not installed, there is no such split or protocol, no data is named, or something
+            does not go with ``on_card``.
         DataError: if the data cannot be used, or its classes are not the model's; for the card, if it is not the data
             that is named there.
         ModelError: if a figure on the card came out otherwise; the card is left as it is then, the report written.
     """
+    extras.need("an evaluation", "train")
     from pipelines.artifacts import card_figures
     from pipelines.data import splits as parts
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipelines.reporting.statistics import Calibration
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["BLUE", "INK", "RED", "Picture", "Report", "png", "recorded_reliability", "reliability_picture", "shortened"]
 
@@ -73,6 +75,8 @@ def reliability_picture(found: Calibration) -> Picture:
     Returns:
         Bars of accuracy a bin with the diagonal of a perfectly calibrated model, and the number of answers below.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 5.5))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     middles = (found.edges[:-1] + found.edges[1:]) / 2

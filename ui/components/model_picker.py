@@ -65,7 +65,7 @@ def _fits(name: str, fits: Callable[[ModelCard], bool]) -> bool:
 def _choose() -> str | None:
     names = model_paths.listed()
     if not names:
-        st.warning("There is no saved model yet. Run `cnnapp demo` or `cnnapp train`.")
+        st.warning(f"{model_paths.none_in()}, and open the page again.")
         return None
     asked = st.query_params.get("model")
     # Set in every run: what was chosen on another page is not this page's choice by itself.

@@ -142,6 +142,6 @@ def test_what_is_no_model_is_answered_with_what_exists(models: Path, tmp_path: P
 
 def test_without_any_model_it_is_said_where_they_were_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path / "none"))
-    with pytest.raises(cnnapp.ModelError, match=r"looked in .*none"):
+    with pytest.raises(cnnapp.ModelError, match=r"digits: there is no such saved model. No saved models in .*none\."):
         cnnapp.load("digits")
     assert model_paths.names() == {}
