@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import PAGES, anchors, blocks, command_lines, links, parse, scripts
+from pages import PAGES, anchors, blocks, command_lines, links, parse, root, scripts
 from places import ROOT
 
 IN_PROCESS = {"docs/layers.md"}
@@ -67,7 +67,7 @@ def test_a_wrong_command_line_is_found():
     assert parse("cnnapp list") == parse("cnnapp evaluate --card") == parse("cnnapp export digits --format onnx") == ""
     assert "No such command" in parse("cnnapp train nothing --data x")
     assert "No such option" in parse("cnnapp export digits --nothing")
-    assert "not a valid" in parse("cnnapp serve digits --port many")
+    assert "valid integer" in parse("cnnapp serve digits --port many")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -82,10 +82,8 @@ def test_every_option_it_names_exists(page: str):
 
 
 def _options() -> set[str]:
-    from pages import _root
-
     found: set[str] = set()
-    waiting = [_root()]
+    waiting = [root()]
     while waiting:
         command = waiting.pop()
         waiting += getattr(command, "commands", {}).values()

@@ -12,6 +12,7 @@ from rich.console import Console
 from cnnapp.prediction import model_paths
 from cnnapp.prediction.predictor import Predictor
 from cnnapp.reports.html_report import evaluate_to
+from pipelines.core import extras
 
 if TYPE_CHECKING:
     from pipelines.data import Example, Splits
@@ -31,6 +32,7 @@ def run(out: Console, epochs: int | None = None) -> Path:
     Returns:
         The folder with the report, the images and the drawn answers.
     """
+    extras.need("the demo", "train")
     from pipelines import classification, data
     from pipelines.data import detection, segmentation
 
@@ -53,14 +55,14 @@ def run(out: Console, epochs: int | None = None) -> Path:
     out.print(f"saved model   {trained.path}", soft_wrap=True)
     for each in (folder, scenes, masks):
         out.print(f"report        {each / 'report.html'}", soft_wrap=True)
-    out.print("page          make ui   (or: cnnapp ui)")
+    out.print("page          cnnapp ui   (or: make ui)")
     return folder
 
 
 def _shipped(out: Console, name: str, splits: Splits[Any], folder: Path, words: str, figure: str) -> Path:
     """Measure a model that ships on its test scenes, and draw what it answers for some of them."""
-    # Beside the code, wherever the models that are trained here go.
-    model = Predictor(model_paths.resolve(name, Path(__file__).resolve().parents[2] / "saved_models"))
+    # The one that was installed, wherever the models that are trained here go.
+    model = Predictor(model_paths.resolve(name, model_paths.installed()))
     own, report, _ = evaluate_to(model, "scenes", folder=folder.parent / f"{folder.name}-{name}")
     files = _write_images(own / "images", islice(splits.test.examples(), 3))
     for path, answer in zip(files, model.predict(files), strict=True):

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnapp.explain.network_input import Box
+from pipelines.core import extras
 
 __all__ = ["colours", "draw_heat", "fitted", "stretched"]
 
@@ -134,6 +135,7 @@ def _table(values: np.ndarray, limits: tuple[float, float]) -> tuple[np.ndarray,
         share = np.clip(values / max(high, -low), -1.0, 1.0)
         table = np.where((share < 0)[..., None], np.array(_AGAINST, np.float32), np.array(_FOR, np.float32))
         return table, np.abs(share)
+    extras.need("a heat map", "ui", "matplotlib")
     from matplotlib import colormaps
 
     shares = np.clip((values - low) / max(high - low, 1e-30), 0.0, 1.0)

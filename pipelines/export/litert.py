@@ -36,7 +36,7 @@ def write_litert(served: ServedModel, path: Path, weights: str = "float16") -> E
     Args:
         served: the saved model.
         path: of the file.
-        weights: what they are stored as, one of :data:`WEIGHTS`; reckoned is in float32.
+        weights: the type they are stored as, one of :data:`WEIGHTS`; computation is in float32.
 
     Returns:
         What was written.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import re
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.artifacts.served_model import ServedModel
-from pipelines.core.errors import ConfigError, ModelError
+from pipelines.core import extras
+from pipelines.core.errors import ModelError
 from pipelines.export.exported_file import ExportedFile, describe, publish
 from pipelines.export.parity import Agreement, Answer
 
@@ -49,7 +49,7 @@ def write_onnx(served: ServedModel, path: Path) -> ExportedFile:
         >>> write_onnx(served, Path(scratch) / "digits.onnx").agreement.score < 1e-5
         True
     """
-    _require()
+    extras.need("--format onnx", "onnx")
     proto = _convert(served)
 
     def finish(found: Agreement | None) -> bytes:
@@ -92,12 +92,6 @@ def open_onnx(data: bytes) -> Answer:
             raise ModelError(f"ONNX Runtime cannot run the conversion: {str(error).splitlines()[0]}") from None
 
     return answer
-
-
-def _require() -> None:
-    for name in ("onnx", "onnxruntime", "tf2onnx"):
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"--format onnx: {name} is not installed; pip install 'cnnapp[onnx]'")
 
 
 def _convert(served: ServedModel) -> Any:

@@ -110,7 +110,7 @@ def _open(data: bytes, name: str) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise ImageTooLargeError(
-            f"{name}: the image has more than {MAX_PIXELS:,} pixels, the most that are decoded at once; {_BY_PIECES}"
+            f"{name}: at most {MAX_PIXELS:,} pixels are decoded at once, and the image has more; {_BY_PIECES}"
         ) from None
     except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
         raise _NoImage(f"{name}: is not an image that can be read") from None

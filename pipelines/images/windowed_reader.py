@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from pipelines.core import extras
 from pipelines.core.errors import DataError
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.images import image_io
@@ -84,6 +85,7 @@ def open_raster(source: ImageInput, name: str | None = None) -> Iterator[Raster]
         The image.
 
     Raises:
+        ConfigError: if it needs a package that is not installed.
         DataError: if it is no image, or of a kind that cannot be read by windows and too large to be decoded.
     """
     name = name or image_io.name_of(source)
@@ -119,6 +121,9 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     count = 0 if is_tiff else _pixels(source)
     if not is_tiff and count <= at_once:
         return None
+    if not extras.has("geo", "rasterio") and 0 < _pixels(source) <= image_io.MAX_PIXELS:
+        return None  # decoded whole, to the same pixels
+    extras.need(f"{name}, which is read by windows,", "geo", "rasterio")
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 

@@ -1,4 +1,4 @@
-"""Segmentation of an image piece by piece: the bands of an answer that need not fit into memory."""
+"""Segmentation of an image in tiles: bands of a result that need not fit into memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Band:
 
 
 class Mosaic:
-    """How a segmentation network answers for an image piece by piece.
+    """How a segmentation network processes an image in tiles.
 
     Where it blends, the probabilities of a row of pieces are held in memory over all of the image's width: for a row
     (side + overlap) x width x classes x 4 bytes, an overlap being a quarter of the side, and less than half as much

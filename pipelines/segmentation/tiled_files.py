@@ -1,4 +1,4 @@
-"""The answer for an image too large for memory, written band by band; a run that was stopped goes on."""
+"""The class map of an image too large for memory, written band by band; an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.images.masks import colours
 
@@ -51,8 +52,9 @@ def write_mask(
     Raises:
         DataError: if it cannot be written, a part of the image cannot be read, or what is left of a run before is
             damaged.
-        ConfigError: if what is left of a run before is another run's.
+        ConfigError: if what is left of a run before is another run's, or rasterio is not installed.
     """
+    extras.need("a mask that is written piece by piece", "geo", "rasterio")
     parts = path.with_name(f".{path.name}.parts")
     identity = json.loads(json.dumps(identity))
     try:
@@ -200,6 +202,7 @@ def _created(path: Path, height: int, width: int) -> Iterator[Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    extras.need(str(path), "geo", "rasterio")
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 

@@ -1,4 +1,4 @@
-"""The state of a training run in one file, so that it can go on where it was stopped."""
+"""The state of a training run in one file, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ import numpy as np
 
 from pipelines.core.errors import ConfigError
 
-__all__ = ["Keeper", "State", "check_same_run", "read", "write"]
+__all__ = ["FILE", "Keeper", "State", "check_same_run", "read", "read_record", "write"]
+
+FILE = "state.npz"
+"""The name of the file in the log folder of a run."""
 
 _RECORD = "record"
 
@@ -67,11 +70,29 @@ def read(path: Path) -> State:
     Raises:
         ConfigError: if there is none, or it is damaged.
     """
+    record, arrays = _read(path, with_arrays=True)
+    return State(record, arrays)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a state alone, without its arrays.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ConfigError: as :func:`read`.
+    """
+    return _read(path, with_arrays=False)[0]
+
+
+def _read(path: Path, with_arrays: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         # Opened here: where the content is no archive, NumPy leaves the file open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             record = json.loads(file[_RECORD].tobytes())
-            arrays = {name.removeprefix("array:"): file[name] for name in file.files if name != _RECORD}
+            names = [name for name in file.files if name != _RECORD] if with_arrays else []
+            return record, {name.removeprefix("array:"): file[name] for name in names}
     except FileNotFoundError:
         raise ConfigError(
             f"resume: there is no interrupted run in {path.parent}; omit --resume to start a new run"
@@ -80,15 +101,14 @@ def read(path: Path) -> State:
         raise ConfigError(
             f"resume: {path} cannot be read ({error}); remove it and omit --resume to start again"
         ) from None
-    return State(record, arrays)
 
 
 def check_same_run(state: State, identity: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other options or other data.
+    """Refuse to resume a run with other options or other data.
 
     Args:
         state: as it was read; its record has an "identity".
-        identity: of the run that is to go on.
+        identity: of the run that is to be resumed.
 
     Raises:
         ConfigError: naming what differs.
@@ -110,7 +130,7 @@ class Keeper:
     """
 
     def __init__(self, folder: Path | None, identity: dict[str, Any], variables: Sequence[Any]) -> None:
-        self._path = None if folder is None else folder / "state.npz"
+        self._path = None if folder is None else folder / FILE
         self._identity, self._variables = identity, list(variables)
 
     def keep(self, state: State) -> None:

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from cnnapp.cli.main import app
 
-__all__ = ["PAGES", "anchors", "blocks", "command_lines", "links", "parse", "scripts"]
+__all__ = ["PAGES", "anchors", "blocks", "command_lines", "links", "parse", "root", "scripts"]
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
 """Their text, by their path in the repository."""
@@ -27,7 +27,7 @@ def blocks(page: str) -> list[str]:
 
 def command_lines(page: str) -> list[str]:
     """Return what a page shows of the command line: in blocks, and between backticks."""
-    prose = re.sub(r"```python\n.*?```", "", PAGES[page], flags=re.DOTALL).replace("\\\n", " ")
+    prose = _prose(page).replace("\\\n", " ")
     shown = [line.strip() for line in prose.splitlines() if line.startswith("    ") or line.startswith("$ ")]
     found = [match[1] for line in shown if (match := re.fullmatch(_PROGRAM, line))]
     return [*found, *re.findall(r"`(cnnapp [^`]*)`", prose.replace("\n", " "))]
@@ -40,7 +40,7 @@ def scripts(page: str) -> list[str]:
 
 def links(page: str) -> list[str]:
     """Return where a page points to inside the repository, pictures included."""
-    return [link for link in re.findall(r"\]\(([^)]+)\)", PAGES[page]) if "://" not in link]
+    return [link for link in re.findall(r"\]\(([^)]+)\)", _prose(page)) if "://" not in link]
 
 
 def anchors(page: str) -> set[str]:
@@ -54,7 +54,7 @@ def parse(line: str) -> str:
 
     Nothing is run. Arguments may be missing where a page speaks of a command or an option, without an example of it.
     """
-    command: Any = _root()
+    command: Any = root()
     context, rest = None, shlex.split(line, comments=True)
     try:
         while True:
@@ -68,6 +68,11 @@ def parse(line: str) -> str:
         return "" if type(error).__name__ in ("Exit", "MissingParameter", "NoArgsIsHelpError") else str(error)
 
 
+def _prose(page: str) -> str:
+    return re.sub(r"```python\n.*?```", "", PAGES[page], flags=re.DOTALL)
+
+
 @cache
-def _root() -> Any:
+def root() -> Any:
+    """Return the command line as a tree of commands."""
     return get_command(app)

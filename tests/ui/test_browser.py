@@ -9,39 +9,23 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawings import draw_shape
-from page_server import (  # noqa: F401  two are fixtures
-    browser,
-    download,
-    keep,
-    needs_chromium,
-    open_page,
-    served,
-    shipped_address,
-    wait_for_pictures,
-)
+from page_server import download, keep, needs_chromium, open_page, served, wait_for_pictures
 from PIL import Image
 from places import ROOT
 
 import cnnapp
+from pipelines.core.percent import percent
 from pipelines.data.embedded import scenes
 
 pytestmark = needs_chromium
 
 
-@pytest.fixture
-def address(models: Path, tmp_path: Path) -> Iterator[str]:
-    """The page with a classifier made here."""
-    with served(tmp_path / "page.log") as url:
-        yield url
-
-
-def test_upload_answer_download(address: str, browser, tmp_path: Path):
+def test_upload_answer_download(address: str, models: Path, browser, tmp_path: Path):
     paths = []
     for number, kind in enumerate(("disc", "cross")):
         paths.append(tmp_path / f"{kind}.png")
@@ -55,7 +39,7 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
     page.set_input_files("input[type=file]", [paths[0], tmp_path / "broken.png", tmp_path / "folder.zip"])
     page.get_by_text("All results").wait_for(timeout=60_000)
     page.get_by_text("broken.png: the image cannot be decoded").wait_for()
-    page.get_by_text("folder.zip: 1 file is no image, such as folder/notes.txt").wait_for()
+    page.get_by_text("folder.zip: 1 file skipped (not an image), such as folder/notes.txt").wait_for()
     wait_for_pictures(page, 2)
     rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode())))
     expected = cnnapp.load("shapes").predict(paths)
@@ -63,7 +47,7 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
         assert row["source"] == name
         assert row["class_name"] == answer.class_name
         assert float(row["score"]) == pytest.approx(answer.score, abs=1e-5)
-        shown = page.get_by_role("heading", name=f"{answer.class_name} · {answer.score:.1%}")
+        shown = page.get_by_role("heading", name=f"{answer.class_name} · {percent(answer.score, 1)}")
         assert shown.count() >= 1
     assert rows[2]["error"].startswith("broken.png")
     record = json.loads(download(page, "Download JSON"))
@@ -72,29 +56,31 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
     assert not trouble
 
 
-def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(shipped_address: str, browser, tmp_path: Path):
+@pytest.mark.slow
+def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(address: str, browser, tmp_path: Path):
     drawn = next(scenes.load(0).test.examples())
     path = tmp_path / "scene.png"
     path.write_bytes(drawn.image)
     expected = cnnapp.load(ROOT / "saved_models" / "digit-scenes").predict([path])[0]
     assert len(expected) >= 1
-    page, trouble = open_page(browser, shipped_address + "?model=digit-scenes")
+    page, trouble = open_page(browser, address + "?model=digit-scenes")
     page.set_input_files("input[type=file]", [path])
     found = ", ".join(f"{count} × {name}" for name, count in expected.counts().items())
     page.get_by_role("heading", name=found).wait_for(timeout=60_000)
     assert len(json.loads(download(page, "Download COCO"))) == len(expected)
     digit = expected.class_names[expected.class_ids[0]]
-    page.get_by_role("combobox", name="Score map").click()
+    page.get_by_role("combobox", name="Show confidence map for").click()
     page.get_by_role("option", name=digit, exact=True).click()
-    page.get_by_text(f"score of {digit} at every window").first.wait_for(timeout=60_000)
+    page.get_by_text(f"confidence for {digit} at every window").first.wait_for(timeout=60_000)
     wait_for_pictures(page, 2)
     keep(page, "predict-boxes.png")
-    page.get_by_role("slider", name="Smallest score").press("End")
+    page.get_by_role("slider", name="Minimum confidence").press("End")
     page.get_by_role("heading", name="nothing found").wait_for(timeout=60_000)
     assert json.loads(download(page, "Download COCO")) == []
     assert not trouble
 
 
+@pytest.mark.slow
 def test_a_photograph_is_answered_once_the_camera_is_chosen(address: str, browser):
     page, trouble = open_page(browser, address)
     assert page.get_by_role("button", name="Take Photo").count() == 0
@@ -107,6 +93,7 @@ def test_a_photograph_is_answered_once_the_camera_is_chosen(address: str, browse
     assert not trouble
 
 
+@pytest.mark.slow
 def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
     segmenters: Path, painted: Path, browser, tmp_path: Path
 ):
@@ -131,7 +118,7 @@ def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
         wait_for_pictures(page, 2)
         for pieces in (False, True):
             if pieces:
-                page.get_by_text("Piece by piece").click()
+                page.get_by_text("Process in tiles").click()
                 page.wait_for_timeout(3000)
             with Image.open(io.BytesIO(download(page, "Download the mask"))) as mask:
                 np.testing.assert_array_equal(np.asarray(mask), expected)

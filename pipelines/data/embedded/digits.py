@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipelines.core import extras
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
 from pipelines.images import image_io
 
@@ -25,7 +26,11 @@ def load(seed: int) -> Splits[int]:
 
     Returns:
         Grey PNG images of 8 x 8 pixels, white strokes on black, ten classes "0" to "9".
+
+    Raises:
+        ConfigError: if scikit-learn is not installed.
     """
+    extras.need("the data set digits", "train", "scikit-learn")
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -47,7 +47,7 @@ def iou_picture(classes: dict[str, dict[str, Any]], mean: float | None) -> Pictu
         axes.spines[side].set_visible(False)
     caption = "Intersection over union of each class; next to its name, its share of all labelled pixels."
     if len(drawn) < len(measured):
-        caption += f" Shown are the {len(drawn)} most common classes; the table has all of them."
+        caption += f" The {len(drawn)} most common classes; the table has all of them."
     return Picture("Intersection over union", caption, png(figure))
 
 

@@ -28,6 +28,12 @@ pytestmark = keras_copies
 FAMILIES = [getattr(layers, f"{name}Conv{rank}D") for rank in (2, 1, 3) for name in ("Dilated", "Unshared", "Tiled")]
 families = pytest.mark.parametrize("family", FAMILIES)
 two_dimensional = pytest.mark.parametrize("family", FAMILIES[:3])
+# A graph that has every place of a tile in two or three dimensions takes TensorFlow a minute to write.
+SLOW_TO_WRITE = [layers.TiledConv2D, layers.TiledConv3D]
+families_to_write = pytest.mark.parametrize(
+    "family",
+    [pytest.param(family, marks=pytest.mark.slow) if family in SLOW_TO_WRITE else family for family in FAMILIES],
+)
 # Input sizes, an axis at a time.
 SIZES = (9, 8, 7)
 
@@ -144,7 +150,7 @@ def test_keras_file_round_trip(family, tmp_path):
 
 
 @tensorflow_only
-@families
+@families_to_write
 @pytest.mark.parametrize("known", [True, False])
 def test_saved_model_round_trip(family, known, tmp_path):
     import tensorflow as tf

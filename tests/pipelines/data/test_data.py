@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path):
 
 def test_parts_without_test_images_are_refused(tmp_path: Path):
     make_folder(tmp_path, count=30, parts=("train", "val"))
-    with pytest.raises(DataError, match="test part; add a folder 'test'"):
+    with pytest.raises(DataError, match="test part has no image; add a folder 'test'"):
         data.load(str(tmp_path))
 
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from profiles import examples
 
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.images.windowed_reader import open_raster
@@ -99,7 +100,7 @@ def test_pieces_give_what_the_whole_gives(name: str, scale: float):
     model = served(name.split()[0], scale, channels=1 if name == "dilated" else 3, **MODELS[name])
 
     @given(height=st.integers(1, 260), width=st.integers(1, 260), side=st.integers(64, 150))
-    @settings(deadline=None, max_examples=4)
+    @settings(deadline=None, max_examples=examples(4))
     def equal(height: int, width: int, side: int) -> None:
         compare(model, drawn(height, width), side)
 

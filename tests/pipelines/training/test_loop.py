@@ -288,7 +288,7 @@ def chancy() -> keras.Model:
 def test_another_run_is_not_gone_on_with(quiet, tmp_path: Path):
     with pytest.raises(ConfigError, match="no interrupted run in"):
         run(quiet, log_dir=tmp_path, resume=True)
-    with pytest.raises(ConfigError, match="give --log-dir"):
+    with pytest.raises(ConfigError, match="requires --log-dir"):
         run(quiet, resume=True)
     run(quiet, epochs=2, log_dir=tmp_path)
     (tmp_path / "state.npz").write_bytes((tmp_path / "state.npz").read_bytes()[:100])
