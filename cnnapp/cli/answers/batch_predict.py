@@ -56,10 +56,10 @@ class Answering:
                 yield name, answer
 
     def by_pieces(self, tile: int, blend: bool, options: dict[str, Any], scratch: Path) -> Iterator[tuple[str, Any]]:
-        """Answer for each file piece by piece; masks go to files, where those of a run before are taken up again.
+        """Answer for each file tile by tile; masks go to files, and those that were interrupted are resumed.
 
         Args:
-            tile: side of the pieces, in pixels.
+            tile: side of the tiles in pixels.
             blend: as for :meth:`cnnapp.Predictor.predict_by_pieces`.
             options: of the model.
             scratch: where masks go that no folder was given for; the answers read them again.
