@@ -115,7 +115,8 @@ class Detections(Answer):
         score, overlap, softness = (
             float(chosen[key]) for key in ("score_threshold", "overlap_threshold", "soft_nms_sigma")
         )
-        return cls(tiles.name, *scan.detect(score, overlap, softness, tiles.counting(scan.pieces)), tiles.classes)
+        boxes, scores, class_ids = scan.detect(score, overlap, softness, tiles.counting(scan.pieces))
+        return cls(tiles.name, boxes, scores, class_ids, tiles.classes)
 
     def __len__(self) -> int:
         """Return the number of objects."""

@@ -21,6 +21,8 @@ from pipelines.images.palette import is_background
 
 __all__ = ["PixelDifference", "Segmentation"]
 
+_RUNS = "segmentation"  # what COCO calls the run lengths of a record
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation(ClassAreas):
@@ -140,7 +142,7 @@ class Segmentation(ClassAreas):
                 {
                     "image_id": self.source,
                     "category_id": class_id,
-                    "segmentation": {"size": list(map(int, runs["size"])), "counts": runs["counts"].decode()},
+                    _RUNS: {"size": list(map(int, runs["size"])), "counts": runs["counts"].decode()},
                     "score": float(self.confidence[own].mean()),
                 }
             )

@@ -23,4 +23,4 @@ def find_panel(task: str) -> Panel:
         task: as on cards.
     """
     load_plugins()
-    return imported(PANELS[task])() if task in PANELS else Panel()  # type: ignore[no-any-return]
+    return imported(PANELS[task])() if task in PANELS else Panel()
