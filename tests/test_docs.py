@@ -17,6 +17,7 @@ IN_PROCESS = {"docs/layers.md"}
 WITHOUT_THE_PROJECT = {"docs/serving.md"}
 """Pages whose blocks need nothing of the project but a saved model, or a file that was exported from it."""
 
+PACKAGES = ("layers", "pipelines", "cnnapp", "ui")
 PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page)))]
 
 
@@ -108,6 +109,14 @@ def test_every_page_is_in_the_tables_of_contents():
     pages = {Path(page).name for page in PAGES if page.startswith("docs/")} - {"README.md"}
     assert pages <= set(links("docs/README.md"))
     assert {f"docs/{page}" for page in pages} <= set(links("README.md"))
+
+
+def test_every_module_that_the_architecture_names_exists():
+    files = [path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.*")]
+    named = re.findall(r"`([\w./]+\.(?:py|toml))`", PAGES["docs/architecture.md"])
+    assert len(named) > 100
+    tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
+    assert not [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in (*files, *tests))]
 
 
 def test_every_picture_is_shown():
