@@ -14,6 +14,8 @@ from places import ROOT
 
 IN_PROCESS = {"docs/layers.md"}
 """Pages whose blocks need no files and leave none: they run here, which saves importing TensorFlow for each."""
+OF_OTHER_PROGRAMS = {"--constraint"}
+"""Options of pip."""
 WITHOUT_THE_PROJECT = {"docs/serving.md"}
 """Pages whose blocks need nothing of the project but a saved model, or a file that was exported from it."""
 
@@ -75,7 +77,7 @@ def test_a_wrong_command_line_is_found():
 @pytest.mark.parametrize("page", PAGES)
 def test_every_option_it_names_exists(page: str):
     """Of the command line, or of a script beside which it stands."""
-    known = set(options())
+    known = options() | OF_OTHER_PROGRAMS
     for line in scripts(page):
         known |= set(re.findall(r'"(--[a-z][a-z-]*)"', (ROOT / line.split()[0]).read_text()))
     prose = "\n".join(part for part in PAGES[page].split("\n\n") if not part.startswith("    "))

@@ -56,7 +56,8 @@ def parse(line: str) -> str:
     Nothing is run. Arguments may be missing where a page speaks of a command or an option, without an example of it.
     """
     command: Any = _root()
-    context, rest = None, list(takewhile(lambda word: word not in (">", "|", "&&"), shlex.split(line, comments=True)))
+    words = takewhile(lambda word: word not in (">", "|", "&&"), shlex.split(line, comments=True))
+    context, rest = None, [word for word in words if word != "..."]
     try:
         while True:
             context = command.make_context(rest[0], rest[1:], parent=context)
