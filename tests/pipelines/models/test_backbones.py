@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_refused_by_name(case: str):
         (ClassificationConfig, {"pool": "lp:none"}, "pool 'lp' takes a number >= 1 as `p`"),
         (ClassificationConfig, {"norm": "bacth"}, "unknown norm 'bacth'.*Did you mean 'batch'"),
         (DetectionConfig, {"backbone": "windows"}, "unknown backbone 'windows'.*Did you mean 'window'"),
-        (DetectionConfig, {"conv": "unshared"}, "conv 'unshared' does not fit: each position has a kernel of its own"),
+        (DetectionConfig, {"conv": "unshared"}, "conv 'unshared' does not fit: each position has its own kernel"),
         (DetectionConfig, {"conv": "tyled"}, "unknown conv 'tyled'.*Did you mean 'tiled'"),
         (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it compares"),
         (SegmentationConfig, {"model": "unets"}, "unknown model 'unets'.*Did you mean 'unet'"),
