@@ -7,12 +7,15 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; d
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
-# A process a core, four at most: each trains the small models that its tests share once more.
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
+# A process a core, four at most. A file stays in one process, for what its tests share; files come in the order of
+# tests/conftest.py, which begins with those that wait for servers.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# What is left out takes long; tests/helpers/profiles.py draws fewer examples of properties unless it is told otherwise.
+QUICK := -m "not slow"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env demo test ui check format bench clean
+.PHONY: help env demo test test-all cover ui check format bench clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,9 +33,18 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## train the digits classifier, evaluate, predict, and write a report
 	$(BIN)/cnnapp demo
 
-test: $(STAMP)  ## run every test, the layers on TensorFlow and on JAX
-	$(BIN)/python -m pytest $(PARALLEL)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest $(PARALLEL) tests/layers
+test: $(STAMP)  ## run the tests, and on JAX what each family of layers has to keep
+	$(PYTEST) $(QUICK)
+	KERAS_BACKEND=jax $(PYTEST) -m "contract and not slow" tests/layers
+
+test-all: export CNNAPP_TEST_PROFILE := full
+test-all: $(STAMP)  ## run every test, with all examples, and every test of the layers on JAX too
+	$(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST) tests/layers
+
+cover: $(STAMP)  ## say which lines `make test` runs; .coverage has the tests that run each
+	$(PYTEST) $(QUICK) --cov --cov-context=test --cov-report=
+	$(BIN)/python -m coverage report --skip-covered --sort=cover
 
 ui: $(STAMP)  ## open the page
 	$(BIN)/cnnapp ui
@@ -61,4 +73,4 @@ bench: $(STAMP)  ## measure every speed claim; installs the peers, PyTorch and O
 	$(BIN)/python benchmarks/sessions.py
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis runs reports predictions artifacts exports
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage runs reports predictions artifacts exports

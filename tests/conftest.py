@@ -18,11 +18,27 @@ from drawings import draw_scene, make_folder
 from made_once import made_once
 from PIL import Image
 from places import SHARED
+from profiles import examples
 
 # For JAX each example costs seconds, of compiling.
-EXAMPLES = 5 if os.environ.get("KERAS_BACKEND") == "jax" else 40
-hypothesis.settings.register_profile("default", deadline=None, max_examples=EXAMPLES, print_blob=True)
-hypothesis.settings.load_profile("default")
+EXAMPLES = examples(5 if os.environ.get("KERAS_BACKEND") == "jax" else 40)
+hypothesis.settings.register_profile("cnnapp", deadline=None, max_examples=EXAMPLES, print_blob=True)
+hypothesis.settings.load_profile("cnnapp")
+
+
+# What a test asks for says what it is.
+MARKED = {"shared_data": "data", "browser": "browser", "service": "service"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their fixtures; put files that wait for servers first, lest one be left over at the end."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in MARKED:
+                item.add_marker(MARKED[fixture])
+    waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
+    items.sort(key=lambda item: item.path not in waiting)
 
 
 @pytest.fixture(scope="session")

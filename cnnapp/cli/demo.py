@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from cnnapp.reports.html_report import evaluate_to
 from pipelines.core import extras
 
 if TYPE_CHECKING:
-    from pipelines.data import Splits
+    from pipelines.data import Example, Splits
 
 __all__ = ["run"]
 
@@ -71,7 +72,7 @@ def _shipped(out: Console, name: str, splits: Splits[Any], folder: Path, words: 
     return own
 
 
-def _write_images(folder: Path, examples: islice) -> list[Path]:
+def _write_images(folder: Path, examples: Iterator[Example[Any]]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for example in examples:

@@ -19,6 +19,7 @@ SavedModels = Annotated[
         metavar="FOLDER",
         help=f"Where saved models are written and looked for (or {workspace.SAVED_MODELS}).",
         show_default="saved_models here; then the installed ones",
+        rich_help_panel="Global options",
     ),
 ]
 Runs = Annotated[
@@ -28,6 +29,7 @@ Runs = Annotated[
         metavar="FOLDER",
         help=f"Where records and checkpoints of training are kept (or {workspace.RUNS}).",
         show_default="runs here",
+        rich_help_panel="Global options",
     ),
 ]
 

@@ -81,7 +81,8 @@ def colours(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
         [[0, 114, 178], [240, 240, 240], [213, 94, 0]]
     """
     table, shares = _table(values, limits)
-    return np.rint(_NEUTRAL * (1 - shares[..., None]) + table * shares[..., None]).astype(np.uint8)
+    mixed: np.ndarray = np.rint(_NEUTRAL * (1 - shares[..., None]) + table * shares[..., None])
+    return mixed.astype(np.uint8)
 
 
 def fitted(image: Image.Image, side: int, largest: int | None = None) -> Image.Image:

@@ -131,7 +131,8 @@ _WAYS = {"classification": _whole, "detection": _level, "segmentation": _every_p
 
 def _step(image: Any, scaled: Any) -> np.ndarray:
     """Return the side of a pixel of a scaled image, whose size was rounded to whole pixels."""
-    return np.array(image.shape[:2]) / scaled.numpy()
+    step: np.ndarray = np.array(image.shape[:2]) / scaled.numpy()
+    return step
 
 
 def _shown(pixels: Any, image: Any, start: np.ndarray, step: np.ndarray) -> Shown:

@@ -72,7 +72,8 @@ def _photograph(file: str) -> np.ndarray:
     extras.need("a photograph to begin with", "ui", "scikit-learn")
     from sklearn.datasets import load_sample_image
 
-    return load_sample_image(file)
+    photograph: np.ndarray = load_sample_image(file)
+    return photograph
 
 
 def _shapes() -> np.ndarray:

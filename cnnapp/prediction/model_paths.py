@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cnnapp.prediction import pins
 from pipelines.artifacts.model_card import CARD, versions
 from pipelines.core import workspace
 from pipelines.core.errors import ModelError, unknown
@@ -66,19 +67,20 @@ def names(folder: Path | None = None) -> dict[str, list[int]]:
 
 
 def listed(folder: Path | None = None) -> list[str]:
-    """Return every version of every saved model as ``name/version``: by name, the newest version first.
+    """Return every version of every saved model as ``name/version``: by name, the one first that the name stands for.
 
     Args:
         folder: as of :func:`homes`.
     """
-    return [f"{name}/{number}" for name, numbers in names(folder).items() for number in reversed(numbers)]
+    return [f"{name}/{number}" for name, home in homes(folder).items() for number in pins.in_order(home)]
 
 
 def resolve(name: str | os.PathLike[str], folder: Path | None = None) -> Path:
     """Find the directory of a saved model.
 
     Args:
-        name: ``"digits"`` (its newest version), ``"digits/1"``, or a path, of a version or of all versions.
+        name: ``"digits"`` (its pinned version, or the newest), ``"digits/1"``, or a path, of a version or of all
+            versions.
         folder: as of :func:`homes`.
 
     Returns:
@@ -91,8 +93,8 @@ def resolve(name: str | os.PathLike[str], folder: Path | None = None) -> Path:
     for directory in _candidates(text, folder):
         if (directory / CARD).is_file() or (directory / "saved_model.pb").is_file():
             return directory
-        if text and versions(directory):
-            return directory / str(versions(directory)[-1])
+        if text and (version := pins.chosen_version(directory)) is not None:
+            return directory / str(version)
     known = names(folder)
     base, _, _ = text.rpartition("/")
     if base in known:

@@ -59,7 +59,7 @@ class AnswerStore:
 
     def __init__(self, most_bytes: int = 512 * 2**20) -> None:
         self._most_bytes = most_bytes
-        self._kept: dict[tuple, Answered] = {}
+        self._kept: dict[tuple[Any, ...], Answered] = {}
         self._size = 0
 
     @property
@@ -80,7 +80,7 @@ class AnswerStore:
         for key in list(self._kept):
             self._forget(key)
 
-    def _forget(self, key: tuple) -> None:
+    def _forget(self, key: tuple[Any, ...]) -> None:
         self._size -= _size(self._kept.pop(key))
 
     def answer(
@@ -142,7 +142,7 @@ class AnswerStore:
         found = model.predict_each([data for _, data in images], together, names=names, **options)
         return (Answered(name, answer) for name, answer in found)
 
-    def _keep(self, key: tuple, found: Answered, wanted: set[tuple]) -> None:
+    def _keep(self, key: tuple[Any, ...], found: Answered, wanted: set[tuple[Any, ...]]) -> None:
         """Keep an answer; forget old ones for that, but none that is wanted now, lest all be answered for ever anew."""
         needed = _size(found)
         if self._size + needed > self._most_bytes:

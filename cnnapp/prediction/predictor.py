@@ -49,7 +49,7 @@ class _Read:
     size: tuple[int, int]
 
 
-def load(name: str | os.PathLike) -> Predictor:
+def load(name: str | os.PathLike[str]) -> Predictor:
     """Load a saved model.
 
     Args:
@@ -171,7 +171,7 @@ class Predictor(Answerer):
     def segment_to(
         self,
         image: ImageInput,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         tile: int = 1024,
         *,
         blend: bool = False,
@@ -229,9 +229,11 @@ class Predictor(Answerer):
         scale = float(self.card.training["scale"]) if scale is None else scale
         data = tf.constant(image_io.read(image))
         try:
-            return self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))["scores"].numpy()
+            outputs = self._served.run("score_map", image_bytes=data, scale=tf.constant(scale))
+            scores: np.ndarray = outputs["scores"].numpy()
         except tf.errors.InvalidArgumentError as error:
             raise DataError(f"{image_io.name_of(image)}: {undecodable(error)}") from None
+        return scores
 
     def explain(self, image: ImageInput, class_name: str | None = None, *, name: str | None = None) -> Explanation:
         """Say where in an image the evidence for a class is.
@@ -264,9 +266,9 @@ class Predictor(Answerer):
             ModelError: if the model was saved by a version that did not give them.
             DataError: if the image cannot be read, or its maps would not fit into memory.
         """
-        from cnnapp.explain import feature_maps
+        from cnnapp.explain import inspector
 
-        return feature_maps.features(self.inside, image, name or image_io.name_of(image))
+        return inspector.features(self.inside, image, name or image_io.name_of(image))
 
     @cached_property
     def inside(self) -> Inside:

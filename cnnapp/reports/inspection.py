@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -124,8 +123,8 @@ def _load_keras(path: Path) -> Any:
     import_tensorflow()
     import keras
 
-    import layers  # noqa: F401  registers the layers by name
-    import pipelines.models  # noqa: F401  likewise
+    import pipelines.models.backbones.lenet5  # likewise
+    import pipelines.models.segmenters.doubling  # noqa: F401  likewise
 
     try:
         return keras.models.load_model(path, compile=False)
@@ -160,17 +159,15 @@ def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, .
 
 def _of_size(model: Any, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
     """Build a classifier's network for images of another size than its own, where it can take them."""
-    from pipelines import classification
     from pipelines.classification.config import ClassificationConfig
+    from pipelines.classification.network import build
     from pipelines.images.preprocessing import ImageSpec
 
     config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
     if input_size is None or tuple(input_size) == spec.shape[:2]:
         return model
     try:
-        other = classification.build(
-            config, ImageSpec(*_two(input_size), spec.channels, spec.resize), len(card.classes)
-        )
+        other = build(config, ImageSpec(*_two(input_size), spec.channels, spec.resize), len(card.classes))
         if [w.shape for w in other.weights] == [w.shape for w in model.weights]:
             return other
         reason = "for another size its weights have other shapes"
@@ -186,17 +183,11 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, example: bytes | None) -> Inspection:
-    from layers.pooling.subsampling import Subsampling2D
-
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if input_size is None and any(None in shape[1:] for shape in shapes):
         raise ConfigError(f"{title} takes images of any size; say with --input-size 64x96 for which to reckon")
     try:
-        cost = costs(
-            model,
-            input_sizes=input_size,
-            multiply_adds={Subsampling2D: lambda layer, before, after: math.prod(after)},
-        )
+        cost = costs(model, input_sizes=input_size)
     except ValueError as error:
         kind = ConfigError if input_size is not None and "input" in str(error) else ModelError
         raise kind(f"{title}: {error}") from None

@@ -8,6 +8,5 @@ from cnnapp.results.segmentation import Segmentation
 
 __all__ = ["Answer"]
 
-
 Answer = Classification | Detections | Segmentation
 """What a model says of one image, by its task."""

@@ -17,7 +17,6 @@ from pipelines.reporting.report import Report
 
 __all__ = ["answers", "evaluate", "records"]
 
-
 WEAK = 0.02
 """The smallest score of what is measured: a curve of precision and recall ends where detections do."""
 

@@ -107,7 +107,7 @@ def _proven(served: ServedModel, answer: Answer, weights: str) -> Agreement:
     found = agreement(served, answer, limit.score)
     if not found.within(limit):
         raise ModelError(
-            f"{served.directory}: the conversion with weights in {weights} gives other answers: {found}; at most "
-            f"{limit} was expected. Nothing was written"
+            f"{served.directory}: the conversion with weights in {weights} differs from the saved model: {found}; "
+            f"expected at most {limit}. Nothing was written"
         )
     return found

@@ -58,7 +58,7 @@ def write_onnx(served: ServedModel, path: Path) -> ExportedFile:
         texts = describe(served.card, "float32", found)
         plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in texts.items()}
         onnx.helper.set_model_props(proto, plain)
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
 
     return publish(served, path, "float32", finish, open_onnx)
 
@@ -111,7 +111,7 @@ def _convert(served: ServedModel) -> Any:
         )
     missing = sorted({match["kind"] for line in said if (match := _MISSING.search(line))})
     if missing:
-        raise ModelError(f"{served.directory}: ONNX has nothing for: {', '.join(missing)}; nothing was written")
+        raise ModelError(f"{served.directory}: ONNX does not support: {', '.join(missing)}; nothing was written")
     proto.producer_name, proto.producer_version = "cnnapp", served.card.software.get("cnnapp", "")
     proto.model_version, proto.doc_string = served.card.version, served.card.description
     return proto

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ModelError
+from pipelines.core.percent import percent
 
 __all__ = ["TOLERANCES", "Agreement", "Answer", "agreement", "questions"]
 
@@ -48,7 +49,7 @@ class Agreement:
     def __str__(self) -> str:
         """Return one line."""
         boxes = f", of a box {self.box:.3g}" if self.box else ""
-        others = f"{self.classes:.3%} of the classes differ" if self.classes else "the same classes"
+        others = f"{percent(self.classes, 3)} of the classes differ" if self.classes else "the same classes"
         return f"largest difference of a score {self.score:.3g}{boxes}, {others}"
 
 

@@ -80,17 +80,17 @@ def reliability_picture(found: Calibration) -> Picture:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     width = float(found.edges[1] - found.edges[0]) * 0.92
-    above.bar(middles, np.nan_to_num(found.accuracy), width, color=BLUE, label="share right")
+    above.bar(middles, np.nan_to_num(found.accuracy), width, color=BLUE, label="accuracy")
     above.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="perfectly calibrated")
     above.plot(found.confidence, found.accuracy, "o", color=RED, markersize=4, label="mean score of the bin")
-    above.set_ylabel("share right")
+    above.set_ylabel("accuracy")
     above.set_ylim(0, 1)
     above.legend(loc="upper left", fontsize=8)
     below.bar(middles, found.count, width, color="#9aa5b1")
-    below.set_ylabel("answers")
-    below.set_xlabel("score of the chosen class")
+    below.set_ylabel("predictions")
+    below.set_xlabel("score of the predicted class")
     below.set_xlim(0, 1)
-    caption = f"Expected calibration error {found.error:.3f}: 0 means that scores can be taken for probabilities."
+    caption = f"Expected calibration error {found.error:.3f}: 0 means that scores equal probabilities."
     return Picture("Reliability", caption, png(figure))
 
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from profiles import examples as in_profile
 
 BACKEND = keras.backend.backend()
 if BACKEND == "jax":
@@ -29,7 +30,7 @@ EXAMPLES = 30 if BACKEND == "tensorflow" else 3
 
 def given(*arguments: Any, examples: int = EXAMPLES, **keywords: Any) -> Any:
     """Return hypothesis's own decorator, with as many examples as the backend does in reasonable time."""
-    settings = hypothesis.settings(max_examples=min(examples, EXAMPLES), deadline=None)
+    settings = hypothesis.settings(max_examples=in_profile(min(examples, EXAMPLES)), deadline=None)
     return lambda test: settings(hypothesis.given(*arguments, **keywords)(test))
 
 

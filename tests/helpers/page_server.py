@@ -63,21 +63,6 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def shipped_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The page with the models that ship."""
-    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
-    with served(tmp_path / "page.log") as url:
-        yield url
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """A browser."""
-    with chromium() as started:
-        yield started
-
-
 def open_page(browser: Any, address: str, **options: Any) -> tuple[Any, list[str]]:
     """Open a page once its model is chosen; with the list that errors of its scripts go to."""
     page = browser.new_page(**({"viewport": {"width": 1000, "height": 1400}} | options))

@@ -9,22 +9,12 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawings import draw_shape
-from page_server import (  # noqa: F401  two are fixtures
-    browser,
-    download,
-    keep,
-    needs_chromium,
-    open_page,
-    served,
-    shipped_address,
-    wait_for_pictures,
-)
+from page_server import download, keep, needs_chromium, open_page, served, wait_for_pictures
 from PIL import Image
 from places import ROOT
 
@@ -34,14 +24,7 @@ from pipelines.data.embedded import scenes
 pytestmark = needs_chromium
 
 
-@pytest.fixture
-def address(models: Path, tmp_path: Path) -> Iterator[str]:
-    """The page with a classifier made here."""
-    with served(tmp_path / "page.log") as url:
-        yield url
-
-
-def test_upload_answer_download(address: str, browser, tmp_path: Path):
+def test_upload_answer_download(address: str, models: Path, browser, tmp_path: Path):
     paths = []
     for number, kind in enumerate(("disc", "cross")):
         paths.append(tmp_path / f"{kind}.png")
@@ -72,13 +55,14 @@ def test_upload_answer_download(address: str, browser, tmp_path: Path):
     assert not trouble
 
 
-def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(shipped_address: str, browser, tmp_path: Path):
+@pytest.mark.slow
+def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(address: str, browser, tmp_path: Path):
     drawn = next(scenes.load(0).test.examples())
     path = tmp_path / "scene.png"
     path.write_bytes(drawn.image)
     expected = cnnapp.load(ROOT / "saved_models" / "digit-scenes").predict([path])[0]
     assert len(expected) >= 1
-    page, trouble = open_page(browser, shipped_address + "?model=digit-scenes")
+    page, trouble = open_page(browser, address + "?model=digit-scenes")
     page.set_input_files("input[type=file]", [path])
     found = ", ".join(f"{count} × {name}" for name, count in expected.counts().items())
     page.get_by_role("heading", name=found).wait_for(timeout=60_000)
@@ -95,6 +79,7 @@ def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(shipped_address: st
     assert not trouble
 
 
+@pytest.mark.slow
 def test_a_photograph_is_answered_once_the_camera_is_chosen(address: str, browser):
     page, trouble = open_page(browser, address)
     assert page.get_by_role("button", name="Take Photo").count() == 0
@@ -107,6 +92,7 @@ def test_a_photograph_is_answered_once_the_camera_is_chosen(address: str, browse
     assert not trouble
 
 
+@pytest.mark.slow
 def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
     segmenters: Path, painted: Path, browser, tmp_path: Path
 ):

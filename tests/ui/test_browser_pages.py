@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from page_server import chromium, keep, needs_chromium, open_page, served, wait_for_pictures, wait_until_still
-from places import ROOT
+from page_server import keep, needs_chromium, open_page, wait_for_pictures, wait_until_still
 
-from pipelines.artifacts.model_card import read_card
 from pipelines.data.embedded import digits, scenes
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The pages with the models that ship, one of them twice."""
-    root = tmp_path_factory.mktemp("saved_models")
-    for name in ("digits", "fashion", "digit-scenes", "digit-segmentation"):
-        shutil.copytree(ROOT / "saved_models" / name, root / name)
-    second = Path(shutil.copytree(root / "digits" / "1", root / "digits" / "2"))
-    card = read_card(second).model_copy(update={"version": 2})
-    (second / "model_card.json").write_text(card.model_dump_json())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CNNAPP_SAVED_MODELS", str(root))
-        with served(root / "page.log") as url:
-            yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with chromium() as started:
-        yield started
 
 
 def test_two_models_are_compared_and_labels_say_who_is_right(address: str, browser, tmp_path: Path):
@@ -52,6 +27,7 @@ def test_two_models_are_compared_and_labels_say_who_is_right(address: str, brows
     assert not trouble
 
 
+@pytest.mark.slow
 def test_the_choice_of_a_model_goes_along_from_page_to_page(address: str, browser):
     page, trouble = open_page(browser, address + "predict?model=fashion")
     for name, path in (("Model", "/model"), ("Compare", "/compare"), ("Predict", "/")):
@@ -63,7 +39,10 @@ def test_the_choice_of_a_model_goes_along_from_page_to_page(address: str, browse
     assert not trouble
 
 
-@pytest.mark.parametrize("name", ["digits", "digit-scenes", "digit-segmentation"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("digits", "digit-segmentation")]
+
+
+@pytest.mark.parametrize("name", ["digit-scenes", *SLOW])
 def test_a_card_is_shown_and_verified(name: str, address: str, browser):
     page, trouble = open_page(browser, address + f"model?model={name}")
     page.get_by_role("heading", name="What it should not be used for").wait_for(timeout=60_000)
@@ -73,6 +52,7 @@ def test_a_card_is_shown_and_verified(name: str, address: str, browser):
     assert not trouble
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("path", "done"),
@@ -96,6 +76,7 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(path: str, done: str, schem
     assert not trouble
 
 
+@pytest.mark.slow
 def test_the_keyboard_reaches_what_there_is(address: str, browser):
     page, _ = open_page(browser, address + "?model=digit-scenes")
     page.get_by_text("Examples", exact=True).click()
@@ -113,6 +94,7 @@ def test_the_keyboard_reaches_what_there_is(address: str, browser):
     assert wanted <= reached
 
 
+@pytest.mark.slow
 def test_all_pictures_are_described(address: str, browser, tmp_path: Path):
     path = tmp_path / "scene.png"
     path.write_bytes(next(scenes.load(0).test.examples()).image)
@@ -165,6 +147,7 @@ PALE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_can_be_read_and_its_pictures_are_described(scheme: str, address: str, browser):
     page = browser.new_page(viewport={"width": 1000, "height": 1400}, color_scheme=scheme)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from page_server import ARTIFACTS, browser, needs_chromium, shipped_address  # noqa: F401  fixtures
+from page_server import ARTIFACTS, needs_chromium
 
 pytestmark = needs_chromium
 
 WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def test_what_is_seen_follows_the_click(shipped_address: str, browser):
+def test_what_is_seen_follows_the_click(address: str, browser):
     page = browser.new_page(viewport={"width": 1000, "height": 1700})
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.goto(shipped_address + "explain?model=digit-segmentation&layer=pool2&view=What+it+sees")
+    page.goto(address + "explain?model=digit-segmentation&layer=pool2&view=What+it+sees")
     page.get_by_text("the pixel at x 64, y 48").first.wait_for(timeout=120_000)
     chart = page.locator("[data-testid=stVegaLiteChart] svg.marks").first
     for x, y in ((0.25, 0.75), (0.8, 0.2)):  # the second, so that a picture drawn anew can be clicked as well
@@ -35,9 +35,10 @@ def test_what_is_seen_follows_the_click(shipped_address: str, browser):
     assert not trouble
 
 
-def test_evidence_and_maps_on_a_narrow_dark_screen(shipped_address: str, browser):
+@pytest.mark.slow
+def test_evidence_and_maps_on_a_narrow_dark_screen(address: str, browser):
     page = browser.new_page(viewport={"width": 390, "height": 1900}, color_scheme="dark")
-    page.goto(shipped_address + "explain?model=fashion&class=Coat")
+    page.goto(address + "explain?model=fashion&class=Coat")
     page.get_by_text("evidence for Coat").wait_for(timeout=120_000)
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / "explain-evidence-narrow.png", full_page=True)

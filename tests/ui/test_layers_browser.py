@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from page_server import ARTIFACTS, browser, needs_chromium, shipped_address  # noqa: F401  fixtures
+import pytest
+from page_server import ARTIFACTS, needs_chromium
 
 from cnnapp.playground import images, kernels
 from cnnapp.playground.grids import number
@@ -29,7 +30,8 @@ def overflow(page) -> int:
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(shipped_address: str, browser):
+@pytest.mark.slow
+def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(address: str, browser):
     image = images.example("temple")
     # The row below the middle, where the slider begins.
     answer = kernels.filtered(image, kernels.kernel("sobel_x", 3))[image.shape[0] // 2, image.shape[1] // 2 - 1]
@@ -39,7 +41,7 @@ def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(shipped_addre
     page.on("pageerror", lambda error: trouble.append(str(error)))
     for topic, slider, key, said in MOVES:
         page.set_viewport_size({"width": 1000, "height": 1700})
-        page.goto(f"{shipped_address}layers?topic={topic}")
+        page.goto(f"{address}layers?topic={topic}")
         page.get_by_role("slider", name=slider).wait_for(timeout=90_000)
         pictures_are_there(page)
         page.get_by_role("slider", name=slider).press(key)
@@ -53,9 +55,9 @@ def test_every_topic_answers_the_keyboard_and_fits_a_narrow_screen(shipped_addre
     assert not trouble
 
 
-def test_a_topic_is_chosen_and_linked_to_and_a_kernel_edited_by_keyboard(shipped_address: str, browser):
+def test_a_topic_is_chosen_and_linked_to_and_a_kernel_edited_by_keyboard(address: str, browser):
     page = browser.new_page(viewport={"width": 1000, "height": 1400}, color_scheme="dark")
-    page.goto(f"{shipped_address}layers?topic=matrix")
+    page.goto(f"{address}layers?topic=matrix")
     page.get_by_text("A matrix of 6 x 8").wait_for(timeout=90_000)
     page.get_by_role("radio", name="Kernels").click()
     page.get_by_text("They add up to 0.").wait_for(timeout=60_000)

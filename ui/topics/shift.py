@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from cnnapp.playground import shifts
 from cnnapp.playground.grids import number
@@ -72,7 +73,7 @@ def _show_pictures(image: np.ndarray, found: shifts.ShiftTest, kind: str) -> Non
     figure.show(draw_levels(found.shifted), "the image, shifted", second, stretch=True)
     moved = f"{found.moved[1]} to the right and {found.moved[0]} down"
 
-    def draw(values: np.ndarray):
+    def draw(values: np.ndarray) -> Image.Image:
         return draw_levels(values) if kind == "pooling" else draw_signed(values, limit=found.limit)
 
     first, second = st.columns(2)

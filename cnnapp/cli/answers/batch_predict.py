@@ -1,4 +1,4 @@
-"""The command line's way through many files: answers as they come, with pictures and masks written beside."""
+"""Prediction on many files for the command line: results as they come, with pictures and masks written beside."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Answering:
         """
         from cnnapp.results.segmentation import Segmentation
 
-        with self._reporter.meter("answering", len(self._files)) as meter:
+        with self._reporter.meter("analysing", len(self._files)) as meter:
             found = self._predictor.predict_each(self._files, batch_size, **options)
             for number, (name, answer) in enumerate(found, start=1):
                 meter.advance()
@@ -82,7 +82,7 @@ class Answering:
         from cnnapp.prediction.predictor import Predictor
 
         assert isinstance(self._predictor, Predictor)
-        with self._reporter.meter(f"answering {name}", 1, "pieces") as meter:
+        with self._reporter.meter(f"analysing {name}", 1, "tiles") as meter:
             if self._predictor.card.task == "segmentation":
                 path = masks / f"{numbered_stem(number, name)}.tif"
                 return self._predictor.segment_to(name, path, tile, blend=blend, advance=meter.reach, **options)
@@ -128,7 +128,7 @@ def find_images(paths: list[str]) -> Iterator[str]:
         if path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in EXTENSIONS)
             if not inside:
-                raise DataError(f"{text}: the folder holds no image")
+                raise DataError(f"{text}: the folder holds no images")
             yield from map(str, inside)
         elif not path.exists() and glob.has_magic(text):
             matches = sorted(p for p in glob.glob(text, recursive=True) if os.path.isfile(p))

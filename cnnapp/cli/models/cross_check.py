@@ -51,7 +51,6 @@ np.savez(folder / "answer.npz", **{name: np.char.decode(value.astype(bytes)) if 
                                    for name, value in found.items()})
 """
 
-
 _PAGE = """
 import pathlib, sys
 import numpy as np

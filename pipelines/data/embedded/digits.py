@@ -18,7 +18,7 @@ from pipelines.images import image_io
 __all__ = ["load"]
 
 
-def load(seed: int) -> Splits:
+def load(seed: int) -> Splits[int]:
     """Load the digits, split by a seeded hash of their numbers.
 
     Args:
@@ -39,10 +39,10 @@ def load(seed: int) -> Splits:
     for number in range(len(pixels)):
         parts[split_of(f"digits/{number}", seed)].append(number)
 
-    def part(name: str) -> Split:
+    def part(name: str) -> Split[int]:
         numbers = parts[name]
 
-        def examples() -> Iterator[Example]:
+        def examples() -> Iterator[Example[int]]:
             for number in numbers:
                 yield Example(f"digits/{number}", image_io.read(pixels[number]), int(digits.target[number]))
 

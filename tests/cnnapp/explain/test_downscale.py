@@ -12,6 +12,7 @@ from drawings import draw_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from profiles import examples
 
 import cnnapp
 from cnnapp.explain.downscale import quick, reduced
@@ -20,7 +21,7 @@ from pipelines.core.errors import DataError
 from pipelines.images import image_io
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(width=st.integers(1, 90), height=st.integers(1, 90), most=st.integers(1, 3000))
 def test_an_image_is_reduced_to_its_limit_and_keeps_its_shape(width: int, height: int, most: int):
     data = image_io.encode(Image.new("L", (width, height)))

@@ -13,6 +13,7 @@ from drawings import draw_scene, draw_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from profiles import examples
 
 import cnnapp
 from cnnapp.explain.contact_sheet import contact_sheet
@@ -45,7 +46,7 @@ convolutions = st.tuples(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(layers=st.lists(convolutions, min_size=1, max_size=3), place=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_the_field_is_the_set_of_pixels_whose_change_changes_the_unit(layers, place):
     """Linear networks of random weights: each pixel is changed by itself, and the unit answers otherwise or not."""

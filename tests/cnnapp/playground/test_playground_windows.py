@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 import cnnapp
 from cnnapp.playground import stacks
@@ -103,7 +104,7 @@ def test_what_does_not_fit_is_said():
 STACKS = {"depth": st.integers(1, 3), "kernel_size": st.integers(1, 4), "strides": st.integers(1, 3)}
 
 
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(**STACKS, dilation_rate=st.integers(1, 3))
 def test_a_stack_sees_what_reaches_its_unit(depth: int, kernel_size: int, strides: int, dilation_rate: int):
     options = {"strides": strides, "dilation_rate": dilation_rate}

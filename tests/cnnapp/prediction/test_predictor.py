@@ -128,7 +128,7 @@ def test_names_versions_and_paths_lead_to_a_model(models: Path, trained):
 
 def test_what_is_no_model_is_answered_with_what_exists(models: Path, tmp_path: Path):
     with pytest.raises(
-        cnnapp.ModelError, match=r"unknown saved model 'shape'; there is: shapes. Did you mean 'shapes'"
+        cnnapp.ModelError, match=r"unknown saved model 'shape'; available: shapes. Did you mean 'shapes'"
     ):
         cnnapp.load("shape")
     with pytest.raises(cnnapp.ModelError, match=r"unknown version of shapes 'shapes/77'"):

@@ -30,11 +30,7 @@ def card(request: pytest.FixtureRequest) -> ModelCard:
 def ran(command: str, monkeypatch: pytest.MonkeyPatch):
     """Run a command of training up to where it would train; return its name and configuration."""
     caught: list = []
-    monkeypatch.setattr(
-        train,
-        "_run",
-        lambda task, config, name, log_dir, options: caught.append((name, config.parse(**options))),
-    )
+    monkeypatch.setattr(train, "start", lambda task, name, config: caught.append((name, config)))
     done = CliRunner().invoke(app, shlex.split(command)[1:])
     assert done.exit_code == 0, done.output
     return caught[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from pipelines.detection.crops import Scene
 from pipelines.detection.cut_paste import Montage
@@ -26,7 +27,7 @@ def window(size, level, channels=1, class_id=None) -> Scene:
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 2**31),
 )
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_bright_is_where_the_boxes_are_and_nowhere_else(size, shape, channels, seed):
     bright = window(shape, BRIGHT, channels, class_id=1)
     drawn = Montage([bright, window((20, 30), GREY, channels)], size, flip=True).draw(
@@ -46,7 +47,7 @@ def test_bright_is_where_the_boxes_are_and_nowhere_else(size, shape, channels, s
 
 
 @given(seed=st.integers(0, 2**31))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 def test_objects_leave_by_a_fifth_at_most_and_do_not_hide_each_others_middle(seed):
     bright = window((20, 40), BRIGHT, class_id=0)
     boxes = (

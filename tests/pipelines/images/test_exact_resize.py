@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from pipelines.images.exact_resize import reach, resample
 
@@ -18,7 +19,7 @@ def scale(pixels, size, scaled, offset=(0, 0), start=(0, 0), count=None):
 
 
 @given(size=sizes, scaled=sizes)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_the_whole_is_what_tensorflow_makes_of_it(size, scaled):
     pixels = np.random.default_rng(0).uniform(0, 255, (2, *size, 3)).astype("float32")
     expected = tf.image.resize(pixels, scaled, antialias=True)
@@ -26,7 +27,7 @@ def test_the_whole_is_what_tensorflow_makes_of_it(size, scaled):
 
 
 @given(size=sizes, scaled=sizes, data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_piece_has_exactly_the_values_of_the_whole(size, scaled, data):
     pixels = np.random.default_rng(0).uniform(0, 255, (1, *size, 1)).astype("float32")
     whole = scale(pixels, size, scaled)

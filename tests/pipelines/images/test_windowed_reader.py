@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from profiles import examples
 from rasterio.errors import NotGeoreferencedWarning
 
 from pipelines.core.errors import DataError
@@ -154,7 +155,7 @@ def test_a_tiff_of_another_colour_space_is_decoded_whole_where_it_can_be(monkeyp
     rows=st.tuples(st.integers(0, 140), st.integers(1, 141)),
     columns=st.tuples(st.integers(0, 140), st.integers(1, 141)),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_any_window_of_a_turned_image(rows, columns):
     (top, bottom), (left, right) = sorted(rows), sorted(columns)
     bottom, right = max(bottom, top + 1), max(right, left + 1)
@@ -308,7 +309,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @given(side=st.integers(1, 3000))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_a_small_version_takes_every_nth_pixel(side: int):
     pixels = np.random.default_rng(side).integers(0, 255, (2500, 31, 3)).astype(np.uint8)  # read in several bands
     with open_raster(pixels) as raster:

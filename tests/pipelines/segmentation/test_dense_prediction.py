@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from pipelines.segmentation.dense_prediction import LabelSpec, filled, interpolate, label, scores
 
@@ -14,7 +15,7 @@ sides = st.integers(1, 40)
 
 
 @given(rows=st.integers(1, 7), columns=st.integers(1, 7), stride=st.sampled_from([1, 2, 3, 4, 8]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_scores_between_positions_are_those_of_an_enlargement(rows, columns, stride):
     maps = np.random.default_rng(rows * 8 + columns).normal(size=(2, rows, columns, 3)).astype("float32")
     size = (rows * stride, columns * stride)
@@ -23,7 +24,7 @@ def test_scores_between_positions_are_those_of_an_enlargement(rows, columns, str
 
 
 @given(height=sides, width=sides, multiple=st.sampled_from([1, 4, 8, 32]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_an_image_is_filled_up_by_its_last_row_and_column(height, width, multiple):
     pixels = np.random.default_rng(height).integers(0, 255, (height, width, 3)).astype("uint8")
     found = filled(tf.constant(pixels), multiple).numpy()
@@ -46,7 +47,7 @@ def brightness(stride: int):
 
 
 @given(height=sides, width=sides, stride=st.sampled_from([1, 2, 4]), scale=st.sampled_from([1.0, 0.5, 0.37, 1.7]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_every_pixel_of_any_size_has_probabilities(height, width, stride, scale):
     image = np.zeros((height, width, 3), np.uint8)
     spec = LabelSpec(scale, 1, 8, stride)

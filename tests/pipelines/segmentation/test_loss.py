@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from pipelines.images.masks import IGNORED
 from pipelines.segmentation.loss import mask_loss, mask_metrics, median_frequency_weights
@@ -24,7 +25,7 @@ def drawn(seed: int, stride: int = 1):
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_cross_entropy_is_that_of_keras_over_the_pixels_that_count(seed):
     mask, logits = drawn(seed)
     found = mask_loss(["cross_entropy"], np.ones(CLASSES, np.float32), 1)(mask, logits)
@@ -76,7 +77,7 @@ def test_weights_are_the_median_frequency_over_each():
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 def test_what_is_followed_is_the_mean_iou_of_keras(seed):
     mask, logits = drawn(seed)
     metrics = mask_metrics(CLASSES, 1)

@@ -17,10 +17,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from profiles import examples
 
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.images.windowed_reader import open_raster
-from pipelines.models import SEGMENTERS
+from pipelines.models import SEGMENTERS, find_segmenter
 from pipelines.segmentation.auto_config import _geometry
 from pipelines.segmentation.dense_prediction import LabelSpec, label, scores
 from pipelines.segmentation.tiled import Mosaic
@@ -39,7 +40,7 @@ def served(name: str, scale: float = 1.0, channels: int = 3, **options: Any) -> 
 @functools.cache
 def _served(name: str, scale: float, channels: int, **options: Any) -> Served:
     keras.utils.set_random_seed(1)
-    model = SEGMENTERS[name](channels, 4, **options)
+    model = find_segmenter(name)(channels, 4, **options)
     for layer in model.layers:  # what normalization has learned, so that nothing is the identity
         if "norm" in layer.name:
             dice = np.random.default_rng(len(layer.name))
@@ -99,7 +100,7 @@ def test_pieces_give_what_the_whole_gives(name: str, scale: float):
     model = served(name.split()[0], scale, channels=1 if name == "dilated" else 3, **MODELS[name])
 
     @given(height=st.integers(1, 260), width=st.integers(1, 260), side=st.integers(64, 150))
-    @settings(deadline=None, max_examples=4)
+    @settings(deadline=None, max_examples=examples(4))
     def equal(height: int, width: int, side: int) -> None:
         compare(model, drawn(height, width), side)
 

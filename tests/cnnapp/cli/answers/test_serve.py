@@ -52,7 +52,7 @@ def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monk
         status, out, _ = command_line("serve", "shapes")
     assert status == 0
     assert (first < asked[0] < first + 100) if beside else asked == [first]
-    assert (f"port {first} is taken, maybe by the page" in out) == beside
+    assert (f"port {first} is in use, perhaps by the page" in out) == beside
     assert f"listening on http://127.0.0.1:{asked[0]}" in out
 
 
@@ -104,6 +104,7 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.service
 def test_it_can_be_stopped_while_it_starts(tmp_path: Path):
     service = RunningService(tmp_path / "log.txt", ROOT / "saved_models" / "digits")
     try:
@@ -121,6 +122,8 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path):
     assert service.log.read_text().rstrip().endswith("stopped")
 
 
+@pytest.mark.slow
+@pytest.mark.service
 def test_what_outlasts_the_grace_is_told_so(tmp_path: Path, monkeypatch):
     """Beside a cluster of the user's, which is none of ours."""
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
@@ -147,7 +150,7 @@ def test_what_outlasts_the_grace_is_told_so(tmp_path: Path, monkeypatch):
 def test_what_is_called_of_ray_when_it_has_ended_does_not_start_it_again():
     """As its own threads may, while it ends; the service would then never end."""
     code = (
-        "import os; from cnnapp.service import loopback; os.environ |= loopback.environment()\n"
+        "import os; from cnnapp.service import ray_local; os.environ |= ray_local.environment()\n"
         "import ray\n"
         "try:\n    ray.put(1)\n"
         "except Exception as error:\n    print(type(error).__name__, ray.is_initialized())"

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,8 +176,17 @@ WAYS: list[Callable[..., dict[str, dict[str, np.ndarray]]]] = [
 ]
 
 
-@pytest.mark.parametrize("task", MODELS)
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def case(way: Callable[..., dict[str, dict[str, np.ndarray]]], task: str) -> Any:
+    """Return a case, which is slow where it is by a process of its own, or the page for all but one task."""
+    marks = [] if way is by_python or (way, task) in QUICK else [pytest.mark.slow]
+    marks += [pytest.mark.service] if way is by_http_service else []
+    return pytest.param(way, task, marks=marks, id=f"{way.__name__}-{task}")
+
+
+QUICK = [(by_tensorflow_alone, "segmentation"), (by_the_page, "detection")]
+
+
+@pytest.mark.parametrize(("way", "task"), [case(way, task) for way in WAYS for task in MODELS])
 def test_every_way_in_gives_the_answer_for_the_pixels(way, task: str, tmp_path: Path, request: pytest.FixtureRequest):
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)

@@ -15,6 +15,8 @@ from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ModelError
 
 
+@pytest.mark.slow
+@pytest.mark.service
 def test_verify_answers_by_every_way_and_says_how_far_each_is(models: Path, command_line):
     status, out, err = command_line("verify", "shapes")
     assert (status, err) == (0, "")

@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_written_is_an_error(run, tmp_path: Path):
     [
         (
             ["shapes", "--format", "onxx"],
-            "there is: litert, onnx, saved_model. Did you mean 'onnx'?",
+            "available: litert, onnx, saved_model. Did you mean 'onnx'?",
         ),
         (["shapes", "--format", "onnx", "--int8"], "is written in float32"),
         (["shapes", "--format", "saved_model", "--int8"], "beside the other versions"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from pipelines.detection.evaluation.average_precision import (
     coco_figures,
@@ -122,7 +123,7 @@ def test_coco_figures_are_those_of_pycocotools_run_on_files(tmp_path: Path, seed
     assert ours["classes"]["c"] == {"ap": None, "ap50": None}
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(seed=SEEDS)
 def test_the_area_below_a_recorded_curve_is_the_recorded_average_precision(seed: int):
     figures = coco_figures(*random_scenes(seed), CLASSES)
