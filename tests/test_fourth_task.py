@@ -1,5 +1,5 @@
-"""A task that is defined outside the packages goes the whole way: it trains, is measured, exported, loaded, asked, verified,
-served, and shown on the page. Other processes know it by ``CNNAPP_IMPORT``.
+"""A task that is defined outside the packages goes the whole way: it trains, is measured, exported, loaded, asked,
+verified, served, and shown on the page. Other processes know it by ``CNNAPP_IMPORT``.
 """
 
 from __future__ import annotations
