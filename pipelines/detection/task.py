@@ -126,7 +126,7 @@ class Detection(Task):
     ) -> dict[str, Any]:
         """Return how the detector looks, with the thresholds that are best on validation images."""
         from pipelines.artifacts.memory import bytes_per_pixel
-        from pipelines.detection.thresholds import APART, OVERLAPS, choose_thresholds
+        from pipelines.detection.evaluation.thresholds import APART, OVERLAPS, choose_thresholds
 
         spec = choice.spec
         # Windows that were cut out do not show how near to each other objects may be.
@@ -178,7 +178,7 @@ class Detection(Task):
         self, served: ServedModel, split: Split[Objects], reporter: Reporter | None = None, **options: Any
     ) -> Report:
         """Measure average precision and kinds of errors; ``protocol`` is one of :attr:`protocols`."""
-        from pipelines.detection.evaluator import evaluate
+        from pipelines.detection.evaluation.evaluator import evaluate
 
         return evaluate(served, split, reporter, **options)
 

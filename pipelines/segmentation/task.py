@@ -158,7 +158,7 @@ class Segmentation(Task):
         self, served: ServedModel, split: Split[Any], reporter: Reporter | None = None, **options: Any
     ) -> Report:
         """Measure overlap, boundaries and calibration."""
-        from pipelines.segmentation.evaluator import evaluate
+        from pipelines.segmentation.evaluation.evaluator import evaluate
 
         return evaluate(served, split, reporter)
 

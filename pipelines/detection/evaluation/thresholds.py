@@ -10,8 +10,8 @@ import tensorflow as tf
 from pipelines.core.progress import Reporter
 from pipelines.data import Split
 from pipelines.detection.evaluation.average_precision import precision_recall, voc_area
+from pipelines.detection.evaluation.evaluator import WEAK
 from pipelines.detection.evaluation.metrics import best_point
-from pipelines.detection.evaluator import WEAK
 from pipelines.detection.sliding_window import ScanSpec, Thresholds, scan, suppress
 from pipelines.images import preprocessing
 from pipelines.images.boxes import Detected, Objects
