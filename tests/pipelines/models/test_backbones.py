@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_refused_by_name(case: str):
         (DetectionConfig, {"backbone": "windows"}, "unknown backbone 'windows'.*Did you mean 'window'"),
         (DetectionConfig, {"conv": "unshared"}, "conv 'unshared' does not fit: each position has its own kernel"),
         (DetectionConfig, {"conv": "tyled"}, "unknown conv 'tyled'.*Did you mean 'tiled'"),
-        (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it compares"),
+        (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it uses a neighbourhood"),
         (SegmentationConfig, {"model": "unets"}, "unknown model 'unets'.*Did you mean 'unet'"),
     ],
 )
