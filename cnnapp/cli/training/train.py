@@ -114,7 +114,6 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
         DataError: likewise.
     """
     extras.need("training", "train")
-    extras.need("training", "train")
     from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
@@ -134,7 +133,6 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
 
 def _estimate(task: Task, config: TrainingConfig) -> None:
     """Measure a few steps, and print what the whole would take."""
-    extras.need("training", "train")
     extras.need("training", "train")
     from pipelines.core.tensorflow_import import import_tensorflow
 
