@@ -132,7 +132,7 @@ REFUSED = {
     "a tile": (lambda: detector((40, 40), 1, 2, conv="tiled:3"), "'tiled:3' does not fit backbone 'window'"),
     "unshared": (lambda: detector((40, 40), 1, 2, conv="unshared"), "'unshared' does not fit: each position has"),
     "anywhere": (lambda: find_segmenter("unet")(3, 4, conv="deformable"), "'deformable' does not fit: it may read"),
-    "an image": (lambda: find_segmenter("unet")(3, 4, norm="group"), "'group' does not fit: it normalizes over all"),
+    "an image": (lambda: find_segmenter("unet")(3, 4, norm="group"), "'group' does not fit: it normalizes over"),
     "a power": (lambda: detector((40, 40), 1, 2, pool="lp:9"), "'lp:9' does not fit: its powers are scaled"),
     "a kind": (lambda: classifier("convnet", (8, 8, 1), 2, pool="maxx"), "unknown pool 'maxx'.*Did you mean 'max'"),
     "a head": (lambda: classifier("convnet", (8, 8, 1), 2, head="pyramids"), "unknown head 'pyramids'.*'pyramid'"),
@@ -149,13 +149,13 @@ def test_what_does_not_fit_is_refused_by_name(case: str):
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        (ClassificationConfig, {"model": "convnets"}, "unknown model 'convnets'; there is: .*Did you mean 'convnet'"),
+        (ClassificationConfig, {"model": "convnets"}, "unknown model 'convnets'; available: .*Did you mean 'convnet'"),
         (ClassificationConfig, {"pool": "lp:none"}, "pool 'lp' takes a number >= 1 as `p`"),
         (ClassificationConfig, {"norm": "bacth"}, "unknown norm 'bacth'.*Did you mean 'batch'"),
         (DetectionConfig, {"backbone": "windows"}, "unknown backbone 'windows'.*Did you mean 'window'"),
         (DetectionConfig, {"conv": "unshared"}, "conv 'unshared' does not fit: each position has its own kernel"),
         (DetectionConfig, {"conv": "tyled"}, "unknown conv 'tyled'.*Did you mean 'tiled'"),
-        (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it compares"),
+        (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it uses a neighbourhood"),
         (SegmentationConfig, {"model": "unets"}, "unknown model 'unets'.*Did you mean 'unet'"),
     ],
 )
