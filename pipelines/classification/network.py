@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipelines.classification.config import ClassificationConfig
 from pipelines.images.preprocessing import ImageSpec
-from pipelines.models.classifier import classifier
+from pipelines.models.classifiers import classifier
 from pipelines.training.loop import Loss, Metric
 
 __all__ = ["build", "decode", "loss", "metrics"]

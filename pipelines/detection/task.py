@@ -142,7 +142,7 @@ class Detection(Task):
 
     def description(self, choice: Choice, splits: Splits[Objects]) -> str:
         """Say which objects are found."""
-        kind = "grey" if choice.spec.channels == 1 else "colour"
+        kind = "greyscale" if choice.spec.channels == 1 else "colour"
         return f"Finds {', '.join(splits.classes[:12])} in {kind} images like those of {splits.source}."
 
     def golden(self, splits: Splits[Objects]) -> list[bytes]:

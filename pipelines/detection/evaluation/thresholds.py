@@ -42,7 +42,7 @@ def choose_thresholds(
 
     truths: list[Objects] = []
     found: dict[float, list[Detected]] = {overlap: [] for overlap in overlaps}
-    with reporter.meter("choosing the smallest score", split.size) as meter:
+    with reporter.meter("Choosing the minimum confidence", split.size) as meter:
         for example in split.examples():
             truths.append(example.label)
             seen = look(example.image)

@@ -73,7 +73,7 @@ def test_a_model_of_the_working_directory_hides_the_installed_one_of_its_name(he
     assert model_paths.homes() == {"birds": shipped / "birds", "digits": mine / "digits", "own": mine / "own"}
     assert model_paths.resolve("digits") == mine / "digits" / "1"
     assert model_paths.resolve("birds/1") == shipped / "birds" / "1"
-    with pytest.raises(ModelError, match=r"unknown version of digits 'digits/2'; there is: digits/1"):
+    with pytest.raises(ModelError, match=r"unknown version of digits 'digits/2'; available: digits/1"):
         model_paths.resolve("digits/2")  # another model's second version would be no version of this one
     assert model_paths.resolve(shipped / "digits") == shipped / "digits" / "2"  # its path leads to it
 
@@ -88,7 +88,7 @@ def test_a_folder_that_is_named_is_the_only_one(shipped: Path, tmp_path: Path, m
     monkeypatch.setenv(model_paths.VARIABLE, str(folder))
     assert (model_paths.root(), model_paths.places()) == (folder, [folder])
     assert model_paths.listed() == ["own/1"]
-    with pytest.raises(ModelError, match=r"unknown saved model 'digits'; there is: own"):
+    with pytest.raises(ModelError, match=r"unknown saved model 'digits'; available: own"):
         model_paths.resolve("digits")
 
 
