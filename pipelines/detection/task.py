@@ -202,6 +202,6 @@ class Detection(Task):
     @property
     def words(self) -> Words:
         """What cards and reports say."""
-        from pipelines.detection.evaluation.words import WORDS
+        from pipelines.detection.words import WORDS
 
         return WORDS

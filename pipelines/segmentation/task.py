@@ -185,6 +185,6 @@ class Segmentation(Task):
     @property
     def words(self) -> Words:
         """What cards and reports say."""
-        from pipelines.segmentation.evaluation.words import WORDS
+        from pipelines.segmentation.words import WORDS
 
         return WORDS

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from pipelines.artifacts import writer
 from pipelines.artifacts.served_model import ServedModel
-from pipelines.core import devices
+from pipelines.core import devices, extras
 from pipelines.core.progress import Reporter
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.training import loop
@@ -50,9 +50,11 @@ def train(
         Where the saved model is, its card, and how training went.
 
     Raises:
-        ConfigError: for an option that does not exist or does not fit.
+        ConfigError: for an option that does not exist or does not fit; if a package that training needs is not
+            installed.
         DataError: for data that cannot be used, naming the file.
     """
+    extras.need("training", "train")  # here: what evaluates and exports is imported behind the last epoch
     check_name(name)
     config = task.config.parse(**options)
     reporter = reporter or Reporter()

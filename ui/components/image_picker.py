@@ -48,7 +48,7 @@ def _upload() -> list[tuple[str, bytes]]:
         "Images, or folders as zip",
         type=_TYPES,
         accept_multiple_files=True,
-        help="Folders inside a zip may hold folders; other files are skipped.",
+        help="Zip files may hold nested folders; other files are skipped.",
     )
     if not files:
         st.session_state.pop(_UNPACKED, None)

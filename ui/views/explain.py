@@ -61,7 +61,7 @@ def page() -> None:
         name, data = image
         looked_at = _quick(model, str(model.served.directory), name, data)
         if looked_at:
-            st.caption(f"{name} is large: {looked_at}. What is said below is of these.")
+            st.caption(f"{name} is large: {looked_at}. What follows is about the smaller image.")
         views[view](model, name, looked_at.data)
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")
@@ -165,7 +165,7 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     # Another widget than that of the maps, which Streamlit keeps apart: the address hands the layer on.
     url_state.begin("layer", inside.layers, inside.layers[-1], "explain sight")
     layer = st.select_slider(
-        "Layer", inside.layers, key="explain sight", help="From the first to the last: what a unit sees grows."
+        "Layer", inside.layers, key="explain sight", help="From the first to the last: receptive fields grow."
     )
     url_state.keep("layer", layer)
     _begin_point(model, name, data, shown)
@@ -184,8 +184,8 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
         picture = draw_boxes(data, earlier, boxes[layer], point, largest=_LARGEST)
         clickable(picture, shown.size, f"{name}, to click on; x and y say the same", "explain picture", _click)
         st.caption(
-            f"Click on the image. Yellow: what the unit of {layer} nearest to the cross sees. Blue: what those of the "
-            "layers before it see."
+            f"Click on the image. Yellow: the receptive field of the unit of {layer} nearest to the cross. Blue: those "
+            "of the layers before it."
         )
     with right:
         caption = _sight_caption(unit)
@@ -221,11 +221,11 @@ def _sight_caption(unit: Unit) -> str:
 
 
 def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple[float, float]) -> None:
-    st.subheader("What is decided here")
+    st.subheader("Prediction at this point")
     class_name = _choose_class(model)
     found = _decision(model, str(model.served.directory), name, data, *point, class_name)
     left, right = st.columns(2, vertical_alignment="center")
-    caption = f"which pixels move the decision for {found.class_name}"
+    caption = f"pixels that influence the prediction of {found.class_name}"
     picture = stretched(found.sight.draw(data, point=point, largest=_LARGEST))
     left.image(picture, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
     right.markdown(f"**{found.class_name} · {percent(found.score, 1)}**: {found.what}")

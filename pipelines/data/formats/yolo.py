@@ -13,7 +13,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import extras
 from pipelines.core.errors import DataError
 from pipelines.data.formats.annotations import NO_OBJECTS, Annotated, Annotations
 from pipelines.data.formats.parsing import (
@@ -96,7 +95,6 @@ def read(path: Path, fault: Fault) -> Annotations:
 
 
 def _parse(file: Path) -> dict[str, Any]:
-    extras.need(str(file), "train", "pyyaml")
     import yaml
 
     text = read_bytes(file, _MOST_YAML_BYTES)

@@ -20,7 +20,7 @@ from pipelines.core.errors import ConfigError
 REQUIRES = [
     "numpy>=2.0",
     'matplotlib>=3.9; extra == "train"',
-    'pyyaml>=6.0; extra == "train"',
+    'tensorboard>=2.19; extra == "train"',
     'scikit-learn>=1.5; extra == "train"',
     'ray[serve]<2.61,>=2.60; extra == "ray"',
     'cnnapp[train,ray]; extra == "all"',
@@ -48,13 +48,13 @@ def test_what_is_there_is_not_asked_for():
 
 
 def test_all_that_is_missing_is_named_once_with_its_command(monkeypatch: pytest.MonkeyPatch):
-    without(monkeypatch, "sklearn", "yaml")
+    without(monkeypatch, "sklearn", "tensorboard")
     assert not extras.has("train")
     with pytest.raises(ConfigError) as caught:
         extras.need("training", "train")
     assert str(caught.value) == (
-        "training needs pyyaml and scikit-learn, of cnnapp's extra 'train', and they are not installed; install them "
-        "with: pip install 'pyyaml>=6.0' 'scikit-learn>=1.5'"
+        "training needs scikit-learn and tensorboard, of cnnapp's extra 'train', and they are not installed; install "
+        "them with: pip install 'scikit-learn>=1.5' 'tensorboard>=2.19'"
     )
 
 
@@ -70,7 +70,7 @@ def test_only_the_packages_that_are_named_are_asked_for(monkeypatch: pytest.Monk
 def test_an_extra_of_an_extra_is_its_own(monkeypatch: pytest.MonkeyPatch):
     assert extras.install_command("ray") == "pip install 'ray[serve]<2.61,>=2.60'"
     command = extras.install_command("all")
-    assert command.startswith("pip install 'matplotlib>=3.9' 'pyyaml>=6.0' 'ray[serve]<2.61,>=2.60'")
+    assert command.startswith("pip install 'matplotlib>=3.9' 'ray[serve]<2.61,>=2.60' 'scikit-learn>=1.5'")
     assert "cnnapp" not in command  # the index knows another package of that name, or none
     assert "strange" not in command
 
@@ -120,7 +120,7 @@ def test_no_hint_names_a_package_of_ours():
 BLOCKED = sorted(
     {
         *("sklearn", "matplotlib", "tensorflow_datasets", "tensorflow_serving", "tensorboard", "scipy", "rasterio"),
-        *("streamlit", "ray", "onnx", "onnxruntime", "tf2onnx", "yaml", "orjson", "prometheus_client", "starlette"),
+        *("streamlit", "ray", "onnx", "onnxruntime", "tf2onnx", "orjson", "prometheus_client", "starlette"),
         *("uvicorn", "importlib_resources", "pandas", "pyarrow"),
     }
 )
