@@ -119,7 +119,7 @@ def test_models_are_found_by_name_in_an_empty_folder(run, site: Path, tmp_path: 
     models = site / "cnnapp" / "saved_models"
     image = models / "digits" / "1" / "golden" / "input-3.png"
     answer = run("-m", "cnnapp", "predict", "digits", str(image)).stdout
-    assert f"{image}: 3 (100.0%)" in answer
+    assert f"{image}: 3 (100.0 %)" in answer
     listed = run("-m", "cnnapp", "list").stdout
     assert str(models) in listed
     assert "digits-lenet5/1" in listed
