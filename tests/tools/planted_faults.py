@@ -7,7 +7,8 @@ faults before and after, and has to catch no fewer. From the folder of the proje
     python tests/tools/planted_faults.py --coverage .coverage --json faults.json
 
 A fault is caught where a test fails that passes without it. Those tests run first that are nearest to the line: with
-``--coverage`` the ones that run it, the smallest first, and without it those of the mirrored folder.
+``--coverage`` the ones that run it, the smallest first; without it the files that are named like the module, then
+those that import it, and then those of its folder.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _LEFT_OUT = shutil.ignore_patterns(
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.*?)?)(?: - .*)?$", re.MULTILINE)
 _NO_TESTS, _USAGE = 5, 4
 _PATIENCE = 10
+_FILES = 12
 
 
 @dataclass
@@ -132,16 +134,21 @@ class Planter:
         near = [test for test in covering if test.startswith(f"{named}::")]
         beside = [test for test in covering if test.startswith(f"{folder}/") and test not in near]
         others = [test for test in covering if test not in near and test not in beside]
-        chosen = [test for test in (near + beside + others) if self._is_there(test)][: self._options.most]
-        # What runs in another process is not in the coverage; so the tests of the folder come behind.
-        while not (self._copy / folder).is_dir():
-            folder = folder.parent
-        files = [str(path.relative_to(self._copy)) for path in sorted((self._copy / folder).rglob("test_*.py"))]
-        files.sort(key=lambda file: file != str(named))
-        return chosen or files
+        chosen = [test for test in (near + beside + others) if (self._copy / test.split("::")[0]).is_file()]
+        return chosen[: self._options.most] or self._files_near(inside)
 
-    def _is_there(self, test: str) -> bool:
-        return (self._copy / test.split("::")[0]).is_file()
+    def _files_near(self, inside: Path) -> list[str]:
+        """Return files of tests by what they are called and what they import."""
+        package, name = ".".join(inside.parts[:-1]), inside.stem
+        pattern = rf"\b{package}\.{name}\b|from {package} import [^#\n]*\b{name}\b"
+        folder = Path("tests", *inside.parts[:-1])
+        found = {path.relative_to(self._copy): path.read_text() for path in (self._copy / "tests").rglob("test_*.py")}
+
+        def far(file: Path) -> int:
+            holds = file.stem == f"test_{name}", re.search(pattern, found[file]), folder in file.parents
+            return next((rank for rank, one in enumerate(holds) if one), len(holds))
+
+        return [str(file) for file in sorted(found, key=lambda file: (far(file), len(found[file]), file))][:_FILES]
 
     def _run(self, tests: Sequence[str]) -> tuple[str, str]:
         done = self._pytest(tests, self._options.limit, stop=True)
