@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,11 @@ from pipelines.core.tensorflow_import import import_tensorflow
 
 import_tensorflow()
 
-from pipelines import classification, data  # noqa: E402
+from pipelines import data  # noqa: E402
+from pipelines.classification.auto_config import choose  # noqa: E402
+from pipelines.classification.batches import plan  # noqa: E402
 from pipelines.classification.config import ClassificationConfig  # noqa: E402
+from pipelines.classification.network import build  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.training.cached_dataset import decode_split  # noqa: E402
 
@@ -37,11 +39,11 @@ def measure(source: str, steps: int) -> tuple[float, float]:
     """Return the share of waiting, and the step's time over that of the same step on a batch at hand."""
     config = ClassificationConfig.parse(data=source, data_dir=SHARED / "tfds" if "tfds" in source else None)
     splits = data.load(config.data, config.data_dir)
-    config, spec = classification.choose(config, splits, list(islice(splits.train.examples(), 64)))
+    choice = choose(config, splits)
+    config, spec = choice.config, choice.spec
     pixels = decode_split(splits.train, spec, Reporter())
-    plan = classification.plan(config, len(splits.classes), pixels, pixels)
-    step = step_of(classification.build(config, spec, len(splits.classes)), config)
-    batches = iter(plan.train)
+    batches = iter(plan(config, len(splits.classes), pixels, pixels).train(0))
+    step = step_of(build(config, spec, len(splits.classes)), config)
     ready = next(batches)
     for _ in range(5):
         step(*next(batches))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from itertools import islice
 from pathlib import Path
 
 import keras
@@ -23,11 +22,15 @@ import_tensorflow()
 
 import tensorflow as tf  # noqa: E402
 
-from pipelines import classification, data  # noqa: E402
+from pipelines import data  # noqa: E402
+from pipelines.classification import network  # noqa: E402
+from pipelines.classification.auto_config import choose, standardisation  # noqa: E402
+from pipelines.classification.batches import plan  # noqa: E402
 from pipelines.classification.config import ClassificationConfig  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.training import loop as training  # noqa: E402
 from pipelines.training.cached_dataset import Pixels, decode_split, in_order  # noqa: E402
+from pipelines.training.optimizers import make_optimizer  # noqa: E402
 
 DATA_DIR = Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
 KINDS = [
@@ -42,15 +45,15 @@ class Run:
     def __init__(self, config: ClassificationConfig, spec, classes: int, train: Pixels, validation: Pixels) -> None:
         keras.utils.set_random_seed(config.seed)
         self.config = config
-        self.model = classification.build(config, spec, classes, *classification.standardisation(train.images))
-        self.plan = classification.plan(config, classes, train, validation)
+        self.model = network.build(config, spec, classes, *standardisation(train.images))
+        self.plan = plan(config, classes, train, validation)
 
     def timed(self, steps: int):
         """Return a function that takes some steps of a copy of the run and gives the seconds a step."""
         model = keras.models.clone_model(self.model)
-        optimizer = training.make_optimizer(self.config, 100_000)
+        optimizer = make_optimizer(self.config, 100_000)
         optimizer.build(model.trainable_variables)
-        loss, metrics = classification.loss(self.config), classification.metrics(self.config)
+        loss, metrics = network.loss(self.config), network.metrics(self.config)
         loop = training.Loop(model, optimizer, loss, metrics, self.plan, tf.distribute.get_strategy())
 
         def run() -> float:
@@ -77,9 +80,9 @@ def main() -> None:
     options = parser.parse_args()
     reporter = Reporter()
     splits = data.load("tfds:fashion_mnist", options.data_dir)
-    sample = list(islice(splits.train.examples(), 64))
     base = ClassificationConfig.parse(data="tfds:fashion_mnist", model="lenet5", pool="max", epochs=options.epochs)
-    base, spec = classification.choose(base, splits, sample)
+    choice = choose(base, splits)
+    base, spec = choice.config, choice.spec
     train, validation, test = (decode_split(splits[part], spec, reporter) for part in ("train", "validation", "test"))
     runs = [
         Run(base.model_copy(update={"conv": conv, "pool": pool}), spec, len(splits.classes), train, validation)
@@ -91,7 +94,7 @@ def main() -> None:
     print("| convolution | pooling | parameters | seconds an epoch, relative | test accuracy |")
     print("|---|---|---:|---:|---:|")
     for run, (conv, pool), ratio in zip(runs, KINDS, relative, strict=True):
-        loss, metrics = classification.loss(run.config), classification.metrics(run.config)
+        loss, metrics = network.loss(run.config), network.metrics(run.config)
         training.fit(run.model, loss, metrics, run.plan, run.config, reporter=reporter)
         count = run.model.count_params()
         print(f"| {conv} | {pool} | {count:,} | {ratio:.2f} x | {accuracy(run.model, test):.2%} |", flush=True)

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from pipelines import classification
+from pipelines.classification import network
 from pipelines.classification.config import ClassificationConfig
-from pipelines.training import loop
+from pipelines.training.optimizers import make_optimizer
 
 __all__ = ["step_of"]
 
 
 def step_of(model: keras.Model, config: ClassificationConfig) -> Callable[..., tf.Tensor]:
     """Make one compiled training step of a model: (images, labels, weights) to the loss."""
-    optimizer = loop.make_optimizer(config, 100_000)
+    optimizer = make_optimizer(config, 100_000)
     optimizer.build(model.trainable_variables)
-    loss = classification.loss(config)
+    loss = network.loss(config)
 
     @tf.function
     def step(images: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -29,15 +29,18 @@ import numpy as np  # noqa: E402
 from timing import ratios, seconds  # noqa: E402
 
 from cnnapp.prediction import model_paths  # noqa: E402
-from pipelines import segmentation  # noqa: E402
 from pipelines.artifacts.served_model import ServedModel  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
 from pipelines.data.embedded import scenes  # noqa: E402
 from pipelines.images.windowed_reader import open_raster  # noqa: E402
 from pipelines.segmentation.config import SegmentationConfig  # noqa: E402
 from pipelines.segmentation.dense_prediction import LabelSpec  # noqa: E402
+from pipelines.segmentation.loss import mask_loss, mask_metrics  # noqa: E402
+from pipelines.segmentation.network import build  # noqa: E402
 from pipelines.segmentation.tiled import Mosaic  # noqa: E402
+from pipelines.segmentation.trainer import train  # noqa: E402
 from pipelines.training import loop as training  # noqa: E402
+from pipelines.training.optimizers import make_optimizer  # noqa: E402
 
 SIDE, BATCH, CLASSES, STEPS = 128, 8, 11, 6
 FILTERS, DEPTH = 16, 3
@@ -51,15 +54,15 @@ def ours(precision: str, images: np.ndarray, masks: np.ndarray) -> Callable[[], 
     config = SegmentationConfig.parse(precision=precision, learning_rate=1e-3, loss="cross_entropy")
     keras.config.set_dtype_policy(precision)
     spec = LabelSpec(1.0, 1, 8, 1)
-    network = segmentation.build(config, spec, CLASSES)
+    network = build(config, spec, CLASSES)
     assert 4.5e5 < network.count_params() < 5.5e5
     data = tf.data.Dataset.from_tensors((images, masks, np.ones(BATCH, "float32"))).repeat()
     plan = training.Plan(lambda start: data.prefetch(2), data.take(1), STEPS, BATCH, 1)
-    optimizer = training.make_optimizer(config, 100_000)
+    optimizer = make_optimizer(config, 100_000)
     optimizer.build(network.trainable_variables)
-    loss = segmentation.loss(config, spec, np.ones(CLASSES, "float32"))
+    loss = mask_loss(config.loss, np.ones(CLASSES, "float32"), spec.stride)
     loop = training.Loop(
-        network, optimizer, loss, segmentation.metrics(config, spec, CLASSES), plan, tf.distribute.get_strategy()
+        network, optimizer, loss, mask_metrics(CLASSES, spec.stride), plan, tf.distribute.get_strategy()
     )
     keras.config.set_dtype_policy("float32")
     return lambda: loop.train(STEPS) and None
@@ -199,7 +202,7 @@ def quality(epochs: int) -> None:
         with tempfile.TemporaryDirectory() as root:
             options = {"stride": 2, "filters": 32, "depth": 2, "upsampling": "learned", "optimizer": "muon", "zoom": 1}
             options |= {"class_weights": "none", "light": 0.05, "epochs": epochs, "precision": precision}
-            trained = segmentation.train("quality", root=root, reporter=Reporter(quiet=True), data="scenes", **options)
+            trained = train("quality", root=root, reporter=Reporter(quiet=True), data="scenes", **options)
         found = trained.card.metrics["validation"]["mean_iou"]
         print(f"quality   {precision}: validation mean IoU {found:.4f} in {trained.history.seconds:.0f} s")
 

@@ -21,11 +21,12 @@ tf = import_tensorflow()
 
 import torch  # noqa: E402
 
-from pipelines import classification  # noqa: E402
+from pipelines.classification import network as classifier  # noqa: E402
 from pipelines.classification.config import ClassificationConfig  # noqa: E402
 from pipelines.core.progress import Reporter  # noqa: E402
-from pipelines.models import build_classifier  # noqa: E402
+from pipelines.models import classifier as build_classifier  # noqa: E402
 from pipelines.training import loop as training  # noqa: E402
+from pipelines.training.optimizers import make_optimizer  # noqa: E402
 
 BATCH, SIDE, CLASSES = 128, 28, 10
 DICE = np.random.default_rng(0)
@@ -40,13 +41,13 @@ def data(batches: int) -> tuple[np.ndarray, np.ndarray]:
 def ours(model: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
     """Return one epoch of our loop."""
     config = ClassificationConfig.parse(model=model, learning_rate=1e-3)
-    network = build_classifier(model, (SIDE, SIDE, 1), CLASSES, "standard", "max")
+    network = build_classifier(model, (SIDE, SIDE, 1), CLASSES, "standard", "max", mean=0.0, deviation=1.0)
     steps = len(images) // BATCH
     batches = tf.data.Dataset.from_tensor_slices((images, labels, np.ones(len(images), "float32"))).batch(BATCH, True)
     plan = training.Plan(lambda start: batches.repeat().skip(start).prefetch(2), batches.take(1), steps, BATCH, 1)
-    optimizer = training.make_optimizer(config, 100_000)
+    optimizer = make_optimizer(config, 100_000)
     optimizer.build(network.trainable_variables)
-    loss, metrics = classification.loss(config), classification.metrics(config)
+    loss, metrics = classifier.loss(config), classifier.metrics(config)
     loop = training.Loop(network, optimizer, loss, metrics, plan, tf.distribute.get_strategy())
     meter = Reporter(quiet=True)
 
@@ -59,7 +60,7 @@ def ours(model: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], Non
 
 def keras_fit(model: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], None]:
     """Return one epoch of Keras's own loop with its defaults."""
-    network = build_classifier(model, (SIDE, SIDE, 1), CLASSES, "standard", "max")
+    network = build_classifier(model, (SIDE, SIDE, 1), CLASSES, "standard", "max", mean=0.0, deviation=1.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.AdamW(1e-3), loss, metrics=["accuracy"])
     return lambda: network.fit(images, labels, batch_size=BATCH, epochs=1, verbose=0) and None

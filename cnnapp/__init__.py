@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Classification": "cnnapp.results.detections",
+    "Classification": "cnnapp.results.classification",
     "Detections": "cnnapp.results.detections",
     "Predictor": "cnnapp.prediction.predictor",
     "RemotePredictor": "cnnapp.prediction.remote_predictor",

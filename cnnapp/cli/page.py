@@ -15,16 +15,21 @@ __all__ = ["ui"]
 def ui(
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port of the page.", show_default="the first that is free from 8501 on"),
+        typer.Option(min=1, max=65535, help="Port of the page.", show_default="the first free one from 8501 on"),
     ] = None,
-    address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
+    address: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 admits other machines.")] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Open the page in the browser."""
+    """Start the web page, and open it in a browser."""
     import importlib.util
 
     from cnnapp.service import ports
+    from pipelines.core import device_choice, extras
+    from pipelines.core.tensorflow_import import import_tensorflow
 
+    extras.need("the page", "ui")
+    if device_choice.asks_for_gpu():
+        import_tensorflow()  # that there is no such device is said here, not on the page
     with ports.hold(address, port) as listener:  # that it is taken is said here, with what to do
         port = listener.getsockname()[1]
     # The page imports this package, not the other way round; here it is only a script to start.

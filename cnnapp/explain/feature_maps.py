@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cnnapp.explain.contact_sheet import MOST, contact_sheet
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, unknown
 
 __all__ = ["FeatureMaps"]
@@ -69,6 +70,7 @@ class FeatureMaps(Mapping[str, np.ndarray]):
         """
         if layer not in self.maps:
             raise ConfigError(unknown("layer", layer, self.maps))
+        extras.need("a picture of maps", "ui", "matplotlib")
         from matplotlib import colormaps
 
         maps = self.maps[layer]

@@ -41,7 +41,7 @@ class Filters:
 
     def __len__(self) -> int:
         """Return the number of filters."""
-        return self.kernel.shape[-1]
+        return int(self.kernel.shape[-1])
 
     @property
     def limit(self) -> float:

@@ -105,4 +105,5 @@ def log_odds(logits: tf.Tensor, class_id: int) -> tf.Tensor:
 
 
 def _length(gradient: tf.Tensor) -> np.ndarray:
-    return tf.norm(gradient[0], axis=-1).numpy()
+    lengths: np.ndarray = tf.norm(gradient[0], axis=-1).numpy()
+    return lengths

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cnnapp.explain.network_input import Box
+from pipelines.core import extras
 
 __all__ = ["colours", "draw_heat", "fitted", "stretched"]
 
@@ -80,7 +81,8 @@ def colours(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
         [[0, 114, 178], [240, 240, 240], [213, 94, 0]]
     """
     table, shares = _table(values, limits)
-    return np.rint(_NEUTRAL * (1 - shares[..., None]) + table * shares[..., None]).astype(np.uint8)
+    mixed: np.ndarray = np.rint(_NEUTRAL * (1 - shares[..., None]) + table * shares[..., None])
+    return mixed.astype(np.uint8)
 
 
 def fitted(image: Image.Image, side: int, largest: int | None = None) -> Image.Image:
@@ -133,6 +135,7 @@ def _table(values: np.ndarray, limits: tuple[float, float]) -> tuple[np.ndarray,
         share = np.clip(values / max(high, -low), -1.0, 1.0)
         table = np.where((share < 0)[..., None], np.array(_AGAINST, np.float32), np.array(_FOR, np.float32))
         return table, np.abs(share)
+    extras.need("a heat map", "ui", "matplotlib")
     from matplotlib import colormaps
 
     shares = np.clip((values - low) / max(high - low, 1e-30), 0.0, 1.0)

@@ -70,7 +70,8 @@ def connections(kind: str, inputs: int, kernel_size: int = 3, tile_shape: int = 
     layer.build((None, *[inputs] * rank, 1))
     (kernel,) = layer.get_weights()
     layer.set_weights([np.arange(1, kernel.size + 1, dtype="float32").reshape(kernel.shape)])
-    return convolution_matrix(layer, (*[inputs] * rank, 1), dense=True).round().astype(int)
+    matrix: np.ndarray = convolution_matrix(layer, (*[inputs] * rank, 1), dense=True)
+    return matrix.round().astype(int)
 
 
 def count(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipelines.core import extras
 from pipelines.data.embedded import scenes
 from pipelines.images import image_io
 
@@ -68,9 +69,11 @@ def grey(source: image_io.ImageInput, side: int = SIDE, name: str | None = None)
 
 def _photograph(file: str) -> np.ndarray:
     """Return one of the two photographs that come with scikit-learn."""
+    extras.need("a photograph to begin with", "ui", "scikit-learn")
     from sklearn.datasets import load_sample_image
 
-    return load_sample_image(file)
+    photograph: np.ndarray = load_sample_image(file)
+    return photograph
 
 
 def _shapes() -> np.ndarray:

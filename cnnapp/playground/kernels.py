@@ -96,7 +96,8 @@ def kernel(name: str, size: int) -> np.ndarray:
         placed = FilterInitializer([name])((size, size, 1, 1), dtype="float64")
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return ops.convert_to_numpy(placed)[..., 0, 0]
+    weights: np.ndarray = ops.convert_to_numpy(placed)[..., 0, 0]
+    return weights
 
 
 def normalised(weights: np.ndarray) -> np.ndarray:
@@ -166,7 +167,8 @@ def filtered(image: np.ndarray, weights: np.ndarray, flip_kernel: bool = False) 
         outputs = bank(np.asarray(image, np.float32)[None, ..., None])
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return ops.convert_to_numpy(outputs)[0, ..., 0]
+    answer: np.ndarray = ops.convert_to_numpy(outputs)[0, ..., 0]
+    return answer
 
 
 def pixel_sum(image: np.ndarray, weights: np.ndarray, row: int, column: int, flip_kernel: bool = False) -> PixelSum:

@@ -217,7 +217,8 @@ def draw_matrix(found: MatrixProduct, row: int | None = None) -> str:
 def _numbered(kernel: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return weights of a shape: kernel number q is q times `kernel`."""
     copies = int(np.prod(shape)) // kernel.size
-    return (np.arange(1, copies + 1)[:, None] * kernel.ravel()).reshape(shape).astype("float32")
+    numbered: np.ndarray = np.arange(1, copies + 1)[:, None] * kernel.ravel()
+    return numbered.reshape(shape).astype("float32")
 
 
 def _period(

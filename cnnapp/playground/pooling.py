@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,9 @@ class Pooling:
             ConfigError: if the window is larger than `values`.
         """
         self._check(values.shape)
-        return ops.convert_to_numpy(self._layer()(np.asarray(values, np.float32)[None, ..., None]))[0, ..., 0]
+        outputs = self._layer()(np.asarray(values, np.float32)[None, ..., None])
+        pooled: np.ndarray = ops.convert_to_numpy(outputs)[0, ..., 0]
+        return pooled
 
     def window(self, values: np.ndarray, row: int, column: int) -> np.ndarray:
         """Return which entries one output reads.
@@ -115,12 +118,13 @@ class Pooling:
 
     def _layer(self) -> keras.layers.Layer:
         window: dict[str, Any] = {"strides": self.strides, "padding": self.padding, "data_format": "channels_last"}
-        return {
+        layers: dict[str, Callable[[], keras.layers.Layer]] = {
             "max": lambda: keras.layers.MaxPooling2D(self.pool_size, **window),
             "average": lambda: keras.layers.AveragePooling2D(self.pool_size, **window),
             "L2": lambda: L2Pooling2D(self.pool_size, average=self.mean, **window),
             "Lp": lambda: LpPooling2D(self.pool_size, p=self.p, average=self.mean, **window),
-        }[self.kind]()
+        }
+        return layers[self.kind]()
 
     def _geometry(self) -> ConvGeometry:
         return ConvGeometry((self.pool_size,) * 2, (self.strides,) * 2, padding=self.padding)

@@ -48,7 +48,8 @@ class ShiftTest:
     @property
     def difference(self) -> np.ndarray:
         """The answer for the shifted image less the shifted answer."""
-        return self.of_shifted - self.answer_shifted
+        difference: np.ndarray = self.of_shifted - self.answer_shifted
+        return difference
 
     @property
     def limit(self) -> float:
@@ -193,7 +194,8 @@ def _interior(geometry: ConvGeometry, size: int, moved: int) -> np.ndarray:
     brought = (positions >= moved) & (positions < size + moved)
     # A window that goes on at the other side reads pixels that are no neighbours.
     whole = (sources >= 0).all(1) & (np.diff(sources, axis=1) == 1).all(1)
-    return whole & brought[np.maximum(sources, 0)].all(1)
+    answered: np.ndarray = whole & brought[np.maximum(sources, 0)].all(1)
+    return answered
 
 
 def _reason(kind: str, expected: bool, step: int, tile_shape: int) -> str:

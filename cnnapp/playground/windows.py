@@ -48,7 +48,8 @@ class Windows:
     def padded(self) -> np.ndarray:
         """Return the padded input: int `(padded size, padded size)`, the numbers of cells, 0 where it is zero."""
         numbers = np.arange(1, self.size**2 + 1, dtype=np.int32).reshape(1, self.size, self.size, 1)
-        return ops.convert_to_numpy(pad(ops.convert_to_tensor(numbers), self.geometry))[0, ..., 0]
+        cells: np.ndarray = ops.convert_to_numpy(pad(ops.convert_to_tensor(numbers), self.geometry))[0, ..., 0]
+        return cells
 
     def is_padding(self) -> np.ndarray:
         """Return bool `(padded size, padded size)`: which cells of the padded input are padding."""
@@ -101,7 +102,8 @@ class Windows:
             data_format="channels_last",
         )
         numbers = np.arange(1, self.size**2 + 1, dtype=np.float32).reshape(1, self.size, self.size, 1)
-        return ops.convert_to_numpy(layer(numbers))[0, ..., 0]
+        sums: np.ndarray = ops.convert_to_numpy(layer(numbers))[0, ..., 0]
+        return sums
 
     def formula(self) -> tuple[str, str, str]:
         """Return the size of the output in TeX: with letters, with numbers, and its result."""

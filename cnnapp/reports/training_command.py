@@ -5,24 +5,18 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from pipelines.classification.config import ClassificationConfig
-from pipelines.core.errors import ModelError
-from pipelines.detection.config import DetectionConfig
-from pipelines.segmentation.config import SegmentationConfig
+from pipelines.core.errors import ConfigError, ModelError
+from pipelines.core.options import options_of
+from pipelines.tasks.registry import find_task
 from pipelines.training.config import TrainingConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipelines.artifacts.model_card import ModelCard
 
-__all__ = ["another_command", "configuration", "training_command", "training_options"]
+__all__ = ["another_command", "configuration", "recorded", "training_command", "training_options"]
 
-_CONFIGURATIONS: dict[str, type[TrainingConfig]] = {
-    "classification": ClassificationConfig,
-    "detection": DetectionConfig,
-    "segmentation": SegmentationConfig,
-}
-_JOINTS = {"image_size": "x", "window": "x", "crop": "x", "scales": ",", "loss": "+"}
-"""How a value of several parts is written on the command line."""
 _TESTED_ON = ", tested on "  # of pipelines.data.partition, where --test names another set
 
 
@@ -32,12 +26,20 @@ def configuration(card: ModelCard) -> TrainingConfig:
     Raises:
         ModelError: if the card is of another version of this project, whose options are others.
     """
-    from pipelines.core.errors import ConfigError
-
     try:
-        return _CONFIGURATIONS[card.task].parse(**card.training)
-    except (KeyError, ConfigError) as error:
+        return find_task(card.task).config.parse(**card.training)
+    except ConfigError as error:
         raise ModelError(f"{card.name}/{card.version}: its card is of another version: {error}") from None
+
+
+def recorded(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a card records, with those apart that it records as one: --data and --test.
+
+    Args:
+        training: of the card.
+    """
+    data, _, test = str(training["data"]).partition(_TESTED_ON)
+    return dict(training) | {"data": data} | ({"test": test} if test else {})
 
 
 def training_options(card: ModelCard) -> list[str]:
@@ -49,28 +51,16 @@ def training_options(card: ModelCard) -> list[str]:
     Raises:
         ModelError: as for :func:`configuration`.
     """
-    config = configuration(card)
-    data, _, test = str(card.training["data"]).partition(_TESTED_ON)
-    words = ["--data", data, "--name", card.name, *(["--test", test] if test else [])]
-    for name, field in type(config).model_fields.items():
+    config, apart = configuration(card), recorded(card.training)
+    options = options_of(type(config))
+    words = [*options["data"].words(apart["data"]), "--name", card.name]
+    if "test" in apart:
+        words += options["test"].words(apart["test"])
+    for name in type(config).model_fields:
         value = getattr(config, name)
-        if name != "data" and value != field.get_default(call_default_factory=True):
-            words += _words(name, value)
+        if name != "data" and value != options[name].default:
+            words += options[name].words(value)
     return words
-
-
-def _words(name: str, value: Any) -> list[str]:
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{option}" if value else f"--no-{option}"]
-    if isinstance(value, tuple):
-        parts = list(dict.fromkeys(value)) if _JOINTS[name] == "x" else value
-        return [f"--{option}", _JOINTS[name].join(map(_text, parts))]
-    return [f"--{option}", _text(value)]
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def training_command(card: ModelCard) -> str:
@@ -98,7 +88,7 @@ def another_command(card: ModelCard) -> str:
         command = another_command(read_card(resolve("digits")))
         # cnnapp train classification --data digits --epochs 15 --name digits-other
     """
-    data = str(card.training["data"]).partition(_TESTED_ON)[0]
+    data = recorded(card.training)["data"]
     # Of the same seed, so that the test images of one are those of the other.
     epochs = max(1, int(card.training["epochs"]) // 2)
     seed = configuration(card).seed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from typing import Any
 
 __all__ = ["LARGEST_MESSAGE", "environment", "only_here"]
 
@@ -43,5 +44,6 @@ def only_here() -> None:
     """Have the replica in this process listen on 127.0.0.1 alone. Ray has no option for that address."""
     from ray.serve._private import replica
 
-    bind = replica.add_port_to_grpc_server
-    replica.add_port_to_grpc_server = lambda server, address: bind(server, address.replace("[::]", "127.0.0.1"))
+    names: Any = replica  # not of those that it offers to others
+    bind = names.add_port_to_grpc_server
+    names.add_port_to_grpc_server = lambda server, address: bind(server, address.replace("[::]", "127.0.0.1"))

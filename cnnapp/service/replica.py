@@ -25,7 +25,7 @@ __all__ = ["ModelReplica", "Reply"]
 
 _SMALL = 2**14
 _LARGEST = ray_local.LARGEST_MESSAGE - 2**16  # bytes of an answer, with room for what is around it
-_AT_ONCE: Any = serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
+_AT_ONCE: Callable[[Callable[..., Any]], Any] = serve.batch(max_batch_size=32, batch_wait_timeout_s=0.0)
 """Waits for nobody: those that are to be answered together have gathered before."""
 
 
@@ -128,19 +128,20 @@ class ModelReplica:
         self._free.clear()
         self._inside += 1
         try:
-            found = await self._together(request, until)
+            found: Any = await self._together(request, until)
         finally:
             self._inside -= 1
             if not self._inside:
                 self._free.set()
         if isinstance(found, Refusal):
             raise found
-        return found
+        outputs, batch = found
+        return outputs, batch
 
     @_AT_ONCE
     async def _together(self, requests: list[Request], untils: list[float]) -> list[Any]:
         """Answer requests that came together, those of a kind in one call."""
-        found: list[Any] = [Refusal(504, "the time for the request was over before its turn came")] * len(requests)
+        found: list[Any] = [Refusal(504, "the request timed out in the queue")] * len(requests)
         groups: dict[Any, list[int]] = {}
         for number, (request, until) in enumerate(zip(requests, untils, strict=True)):
             if time.monotonic() < until:

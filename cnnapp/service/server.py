@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cnnapp.service import ports, ray_local
 from cnnapp.service.limits import Limits
 from pipelines.artifacts.model_card import check_files, read_card
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, ModelError, ServiceError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Service:
             if problems:
                 raise ModelError(f"{directory}: {problems[0]}; get it again, or train it again")
             if (card.name, card.version) in found:
-                raise ConfigError(f"{card.name}/{card.version} is asked for twice; name each model once")
+                raise ConfigError(f"{card.name}/{card.version} is listed twice; list each model once")
             found[card.name, card.version] = directory
         return found
 
@@ -77,9 +78,10 @@ def run(service: Service, ready: Callable[[str], None]) -> None:
         ready: called with the service's URL once every model is warm and requests are taken.
 
     Raises:
-        ConfigError: if Ray is not installed, or the address is none of this machine.
+        ConfigError: if what serving needs is not installed, or the address is none of this machine.
         ServiceError: if the port is taken, or a model does not start.
     """
+    extras.need("the service", "ray")
     _stop_on_signals()
     # The port is taken before the models are loaded: that it cannot be should be known at once.
     with contextlib.suppress(_Stopped), ports.hold(service.address, service.port) as listener, _ray():
@@ -107,7 +109,7 @@ def _ray() -> Iterator[None]:
         import ray
         import ray.serve
     except ImportError:
-        raise ConfigError("the service needs Ray; install it with: pip install 'cnnapp[ray]'") from None
+        raise ConfigError(f"the service needs Ray Serve; install it with: {extras.install_command('ray')}") from None
     # Short, for the paths of its sockets may have 107 characters.
     folder = tempfile.mkdtemp(prefix="cnnapp-", dir="/tmp" if os.path.isdir("/tmp") else None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

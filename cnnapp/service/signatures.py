@@ -142,4 +142,5 @@ def _definitions(directory: Path) -> Mapping[str, Any]:
         saved.ParseFromString((directory / "saved_model.pb").read_bytes())
     except (OSError, DecodeError) as error:
         raise ModelError(f"{directory}: its signatures cannot be read: {error}") from None
-    return saved.meta_graphs[0].signature_def
+    definitions: Mapping[str, Any] = saved.meta_graphs[0].signature_def
+    return definitions

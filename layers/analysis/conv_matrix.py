@@ -79,7 +79,7 @@ def convolution_matrix(
     """
     window = (strides, padding, padding_mode, dilation_rate, groups, flip_kernel)
     if _is_layer(layer) and window != (1, "valid", "constant", 1, 1, False):
-        raise ValueError(f"Only a kernel takes further arguments; a layer has its own. Received: {layer!r}, {window}.")
+        raise ValueError(f"Further arguments apply only to a kernel, not to a layer. Received: {layer!r}, {window}.")
     matrix = _linear(layer, input_shape, *window).matrix()
     return matrix.toarray() if dense else matrix
 
@@ -147,7 +147,7 @@ class _Linear:
     def offset(self) -> np.ndarray:
         """Return the outputs `(*sizes, filters)` for zeros."""
         weights = self._weights()
-        offset = weights.sum(3) @ np.zeros(weights.shape[2], weights.dtype)
+        offset: np.ndarray = weights.sum(3) @ np.zeros(weights.shape[2], weights.dtype)
         if self.padding_value:
             padded = np.where(self._sources() < 0, self.padding_value, 0).astype(weights.dtype)
             offset = np.einsum("oftc,ot->of", weights, padded)
@@ -175,8 +175,9 @@ class _Linear:
         rank = self.geometry.rank
         *_, channels, filters = self.kernel.shape
         sites = math.prod(self.kernel.shape[:rank])
-        kernels = self.kernel.reshape(sites, -1, channels, filters).transpose(0, 3, 1, 2)
-        return kernels[self._site()]
+        kernels: np.ndarray = self.kernel.reshape(sites, -1, channels, filters).transpose(0, 3, 1, 2)
+        weights: np.ndarray = kernels[self._site()]
+        return weights
 
 
 def _linear(layer: Any, input_shape: Sequence[int], *window: Any) -> _Linear:
@@ -262,8 +263,9 @@ def _of_layer(layer: Any, input_shape: tuple[int, ...]) -> _Linear:
 def _to_numpy(x: Any) -> np.ndarray:
     # SciPy has no sparse matrices of float16 and bfloat16.
     if isinstance(x, (np.ndarray, list, tuple, int, float)):
-        x = np.asarray(x)
-        return x.astype("float32") if x.dtype == "float16" else x
+        array = np.asarray(x)
+        return array.astype("float32") if array.dtype == "float16" else array
     x = ops.copy(x)  # a Keras variable cannot be read directly without a warning of NumPy 2
     narrow = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
-    return ops.convert_to_numpy(ops.cast(x, "float32") if narrow else x)
+    converted: np.ndarray = ops.convert_to_numpy(ops.cast(x, "float32") if narrow else x)
+    return converted

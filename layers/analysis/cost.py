@@ -12,14 +12,17 @@ import keras
 from ..convolutional.base_conv import BaseConv
 from ..convolutional.deformable_conv import DeformableConv
 from ..convolutional.filter_bank import FilterBank2D
+from ..convolutional.low_rank_conv import LowRankConv2D
 from ..core.data_format import spatial
 from ..pooling.gem_pooling import GeMPooling, GlobalGeMPooling
+from ..pooling.subsampling import Subsampling2D
 from .layer_windows import POINTWISE
 from .model_graph import Call, calls, data_format_of, label
 
 __all__ = ["LayerCost", "ModelCost", "costs"]
 
 Shape = tuple[int | None, ...]
+MultiplyAdds = Callable[[Any, tuple[int, ...], tuple[int, ...]], int]
 _L = keras.layers
 
 # The weights of these act once an output position; of the transposed ones, once an input position.
@@ -84,7 +87,7 @@ def costs(
     model: Any,
     *,
     input_sizes: Sequence[int] | None = None,
-    multiply_adds: Mapping[type, Callable[[Any, tuple[int, ...], tuple[int, ...]], int]] | None = None,
+    multiply_adds: Mapping[type, MultiplyAdds] | None = None,
 ) -> ModelCost:
     """Count parameters, multiply-adds and bytes of every layer of a model, for one example.
 
@@ -144,7 +147,7 @@ def costs(
     return ModelCost(tuple(rows), LayerCost("total", type(model).__name__, rows[-1].output_shape, *sums))
 
 
-def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Callable]) -> int:
+def _multiply_adds(call: Call, data_format: str, further: Mapping[type, MultiplyAdds]) -> int:
     layer = call.operation
     own = next((further[kind] for kind in type(layer).__mro__ if kind in further), None)
     if own is not None:
@@ -152,27 +155,43 @@ def _multiply_adds(call: Call, data_format: str, further: Mapping[type, Callable
     channels_axis = -1 if data_format == "channels_last" else 1
     positions = _positions(call.output_shapes[0], call, data_format)
     if isinstance(layer, FilterBank2D):
-        return positions * layer.geometry.positions * (call.output_shapes[0][channels_axis] or 0)
+        return positions * int(layer.geometry.positions) * (call.output_shapes[0][channels_axis] or 0)
+    if isinstance(layer, LowRankConv2D):
+        return positions * _entries(layer.rows) + _column_products(layer, call, data_format)
+    if isinstance(layer, Subsampling2D):  # its coefficient, once an output
+        return positions * (call.output_shapes[0][channels_axis] or 0)
     if isinstance(layer, BaseConv):
         channels = call.input_shapes[0][channels_axis] or 0
-        offsets = math.prod(layer.offset_kernel.shape) if isinstance(layer, DeformableConv) else 0
-        return positions * (layer.geometry.positions * (channels // layer.groups) * layer.filters + offsets)
+        offsets = _entries(layer.offset_kernel) if isinstance(layer, DeformableConv) else 0
+        return positions * int(layer.geometry.positions * (channels // layer.groups) * layer.filters + offsets)
     if isinstance(layer, (_L.SeparableConv1D, _L.SeparableConv2D)):
-        return positions * (math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape))
+        return positions * _entries(layer.depthwise_kernel, layer.pointwise_kernel)
     if isinstance(layer, _L.Dense):  # on whichever axis is last
-        return math.prod(_known(call.output_shapes[0], call)[:-1]) * math.prod(layer.kernel.shape)
+        return math.prod(_known(call.output_shapes[0], call)[:-1]) * _entries(layer.kernel)
     if isinstance(layer, _AT_INPUTS):
         positions = _positions(call.input_shapes[0], call, data_format)
     if isinstance(layer, (*_AT_OUTPUTS, *_AT_INPUTS)):
-        return positions * math.prod(layer.kernel.shape)
+        return positions * _entries(layer.kernel)
     weightless = not getattr(layer, "weights", None) and type(layer).__name__ not in _PRODUCTS
     if weightless or isinstance(layer, _ELEMENTWISE):
         return 0
     raise ValueError(
-        f"How {label(call)} applies its weights is not known. Pass "
+        f"The multiply-adds of {label(call)} are not known. Pass "
         f"`multiply_adds={{{type(layer).__name__}: function}}`, a function of the layer and the shapes of its input "
         "and its output."
     )
+
+
+def _entries(*weights: Any) -> int:
+    return sum(int(math.prod(weight.shape)) for weight in weights)
+
+
+def _column_products(layer: LowRankConv2D, call: Call, data_format: str) -> int:
+    """Return the products of the columns, which stand at the rows of the output and all columns of the padded input."""
+    rows = spatial((1, *_known(call.output_shapes[0], call)), data_format)[0] or 0
+    sizes = spatial((1, *_known(call.input_shapes[0], call)), data_format)
+    before, after = layer.geometry.pads(sizes)[1] or (0, 0)
+    return rows * ((sizes[1] or 0) + before + after) * _entries(layer.columns)
 
 
 def _positions(shape: Shape, call: Call, data_format: str) -> int:

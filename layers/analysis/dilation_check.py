@@ -70,7 +70,7 @@ def check_dilation_rates(rates: Sequence[int], *, kernel_size: int = 3) -> Dilat
         Wang et al., 2018, "Understanding convolution for semantic segmentation".
     """
     if not isinstance(rates, (list, tuple)) or not rates:
-        raise ValueError(f"`rates` must be a sequence of integers >= 1, one a layer. Received: rates={rates!r}.")
+        raise ValueError(f"`rates` must be a sequence of integers >= 1, one per layer. Received: rates={rates!r}.")
     rates = positive_ints(rates, len(rates), "rates")
     kernel_size = positive_int(kernel_size, "kernel_size")
     seen = 1  # bit j is input j

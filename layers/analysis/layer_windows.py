@@ -164,8 +164,8 @@ def _geometry(layer: Any, rank: int) -> ConvGeometry | None:
     """Return the window of a layer that has one: Keras's, or one of ours, which keep it."""
     if isinstance(layer, DeformableConv):
         return None
-    if isinstance(getattr(layer, "geometry", None), ConvGeometry):
-        return layer.geometry
+    if isinstance(geometry := getattr(layer, "geometry", None), ConvGeometry):
+        return geometry
     if isinstance(layer, _CONVOLUTIONS):
         return ConvGeometry(
             _axes(layer.kernel_size, rank), _axes(layer.strides, rank), _axes(layer.dilation_rate, rank), layer.padding
@@ -261,6 +261,6 @@ def _sees_everything(call: Call) -> bool:
 def _unknown(call: Call) -> ValueError:
     kind = type(call.operation).__name__
     return ValueError(
-        f"What {label(call)} reads is not known. Pass `geometries={{{kind}: ConvGeometry(...)}}` with its window; "
-        "of size 1 if each unit reads its own position alone."
+        f"The window of {label(call)} is not known. Pass `geometries={{{kind}: ConvGeometry(...)}}` with it; "
+        "use size 1 if each unit reads only its own position."
     )

@@ -84,7 +84,7 @@ def data_format_of(found: Sequence[Call]) -> str:
     if len(formats) > 1:
         names = " but ".join(f"{name!r} is {data_format}" for data_format, name in formats.items())
         raise ValueError(f"All layers of a model must have one `data_format`. Received: {names}.")
-    return next(iter(formats), keras.config.image_data_format())
+    return str(next(iter(formats), keras.config.image_data_format()))
 
 
 def label(call: Call) -> str:
@@ -150,7 +150,8 @@ def _specs(inputs: list[Any], tensors: list[Any], specs: list[Any]) -> list[Any]
     if not tensors:
         return []
     try:
-        return keras.Function(inputs, tensors).compute_output_spec(specs)
+        found: list[Any] = keras.Function(inputs, tensors).compute_output_spec(specs)
+        return found
     except ValueError as error:
         sizes = [tuple(spec.shape) for spec in specs]
         raise ValueError(f"The model does not take inputs of these shapes. Received: {sizes}. Keras: {error}") from None
@@ -177,7 +178,7 @@ def _graph(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
         inputs, outputs = list(model.inputs), list(model.outputs)
     except (AttributeError, TypeError, ValueError):
         raise ValueError(
-            "`model` must be a functional model, or a sequential one that is built: no other has a graph to read. "
+            "`model` must be a functional model or a built sequential one; other models have no graph to read. "
             f"Received: model={model!r}."
         ) from None
     given = {id(tensor) for tensor in inputs}

@@ -64,7 +64,7 @@ class BaseConv(keras.layers.Layer):
         groups: int = 1,
         flip_kernel: bool = False,
         data_format: str | None = None,
-        activation: str | Callable | None = None,
+        activation: str | Callable[..., Any] | None = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -200,7 +200,7 @@ def _padding_value(value: Any, mode: str) -> float:
         raise ValueError(f"`padding_value` must be a number. Received: padding_value={value!r}.")
     if value != 0 and mode != "constant":
         raise ValueError(
-            f"`padding_value` is for padding_mode 'constant' alone. Received: padding_value={value!r}, "
+            f"`padding_value` applies only to padding_mode 'constant'. Received: padding_value={value!r}, "
             f"padding_mode={mode!r}."
         )
     return float(value)

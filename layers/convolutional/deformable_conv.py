@@ -201,7 +201,10 @@ def _gradients(x: Any, offsets: Any, mask: Any, first: list[Any], upstream: Any)
     by_y = (low[1] * (values[2] - values[0]) + high[1] * (values[3] - values[1])) * (inside * scale)
     by_x = (low[0] * (values[1] - values[0]) + high[0] * (values[3] - values[2])) * (inside * scale)
     count = shape[0] * shape[1] * shape[2] * groups * shape[4]
-    flat = lambda tensor: ops.reshape(tensor, (count,))  # noqa: E731
+
+    def flat(tensor: Any) -> Any:
+        return ops.reshape(tensor, (count,))
+
     by_table = sum_into_rows(
         ops.reshape(upstream, (count, ops.shape(table)[1])),
         [flat(rows + step) for step, _, _ in corners],

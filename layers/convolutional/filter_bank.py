@@ -44,7 +44,7 @@ _KERNELS: dict[str, np.ndarray] = {
 
 FILTER_NAMES = tuple(_KERNELS)
 
-Filter = str | Sequence | np.ndarray
+Filter = str | Sequence[Any] | np.ndarray
 
 
 def filter_kernel(name: str) -> np.ndarray:
@@ -103,7 +103,8 @@ def gaussian_kernel(size: int | tuple[int, int], *, sigma: float | None = None) 
     """
     squares, sigma = _squared_distances(size, sigma)
     weights = np.exp(-squares / (2 * sigma**2))
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def laplacian_of_gaussian_kernel(size: int | tuple[int, int], *, sigma: float | None = None) -> np.ndarray:
@@ -133,7 +134,8 @@ def laplacian_of_gaussian_kernel(size: int | tuple[int, int], *, sigma: float | 
     gaussian = gaussian_kernel(size, sigma=sigma)
     squares, sigma = _squared_distances(size, sigma)
     weights = (squares / sigma**4 - 2 / sigma**2) * gaussian
-    return weights - weights.mean()
+    centred: np.ndarray = weights - weights.mean()
+    return centred
 
 
 @keras.saving.register_keras_serializable(package="cnnapp")
@@ -310,7 +312,7 @@ def _squared_distances(size: Any, sigma: Any) -> tuple[np.ndarray, float]:
     return np.add.outer(y**2, x**2), float(sigma)
 
 
-def _normalize_filters(filters: Any) -> tuple[str | tuple, ...]:
+def _normalize_filters(filters: Any) -> tuple[str | tuple[Any, ...], ...]:
     """Return names, and arrays as nested tuples, which a config can hold."""
     chosen = [filters] if isinstance(filters, str) else filters
     try:
@@ -336,7 +338,7 @@ def _array(chosen: Any) -> np.ndarray:
     return filter_kernel(chosen) if isinstance(chosen, str) else np.asarray(chosen, "float64")
 
 
-def _stack(filters: tuple[str | tuple, ...], sizes: tuple[int, ...], flip: bool) -> np.ndarray:
+def _stack(filters: tuple[str | tuple[Any, ...], ...], sizes: tuple[int, ...], flip: bool) -> np.ndarray:
     """Return `(*sizes, n)` with every kernel where its "same" padding would put it."""
     stacked = np.zeros((*sizes, len(filters)))
     for index, kernel in enumerate(map(_array, filters)):

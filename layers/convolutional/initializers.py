@@ -13,7 +13,7 @@ from keras import initializers, ops
 __all__ = ["per_site"]
 
 
-def per_site(initializer: Callable, sites: tuple[int, ...], shape: tuple[int, ...]) -> Callable:
+def per_site(initializer: Callable[..., Any], sites: tuple[int, ...], shape: tuple[int, ...]) -> Callable[..., Any]:
     """Return an initializer that fills one kernel a site, each as `initializer` would fill it alone.
 
     Fans are those of one site: taken from the whole weight, Glorot's standard deviation would come out too small by
@@ -57,7 +57,7 @@ _ELEMENTWISE = (
 )
 
 
-def _is_scalar_constant(initializer: Callable) -> bool:
+def _is_scalar_constant(initializer: Callable[..., Any]) -> bool:
     return isinstance(initializer, initializers.Constant) and not np.shape(initializer.value)
 
 

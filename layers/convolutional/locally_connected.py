@@ -82,7 +82,7 @@ class LocallyConnected(UnsharedConv):
         strides: int | tuple[int, ...] = 1,
         padding: str = "valid",
         data_format: str | None = None,
-        activation: str | Callable | None = None,
+        activation: str | Callable[..., Any] | None = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
@@ -249,7 +249,10 @@ def _connections(layer: LocallyConnected) -> tuple[np.ndarray, np.ndarray, np.nd
     inside = [(index >= 0) & (index < size) for index, size in zip(where, sizes, strict=True)]
     where = [np.clip(index, 0, size - 1) for index, size in zip(where, sizes, strict=True)]
     to, channel, filters = grid[:rank], grid[-2], grid[-1]
-    order = lambda places, last: (last, *places) if first else (*places, last)  # noqa: E731
+
+    def order(places: Sequence[Any], last: Any) -> tuple[Any, ...]:
+        return (last, *places) if first else (*places, last)
+
     read = np.ravel_multi_index(np.broadcast_arrays(*order(where, channel)), shape)
     written = np.ravel_multi_index(np.broadcast_arrays(*order(to, filters)), order(outputs, layer.filters))
     whole = np.broadcast_shapes(read.shape, written.shape)

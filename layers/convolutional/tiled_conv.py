@@ -96,7 +96,7 @@ class TiledConv(BaseConv):
         shift, beyond = divmod(self.strides[-1], self.dilation_rate[-1])
         if self.groups > 1 or beyond:
             return 1
-        most = 1 + self.kernel_size[-1] // (2 * shift)
+        most: int = 1 + self.kernel_size[-1] // (2 * shift)
         return -(-t // -(-t // most))  # as even as they come
 
     def _widen(self, kernels: Any) -> Any:

@@ -22,7 +22,7 @@ __all__ = [
 
 
 def _dtype(x: Any) -> str:
-    return keras.backend.standardize_dtype(x.dtype)
+    return str(keras.backend.standardize_dtype(x.dtype))
 
 
 @functools.cache

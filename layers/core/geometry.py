@@ -65,7 +65,7 @@ def positive_ints(value: Any, rank: int, name: str) -> tuple[int, ...]:
     Raises:
         ValueError: if `value` is neither, or holds anything but integers >= 1.
     """
-    rule = f"`{name}` must be an integer >= 1 or a sequence of {rank} of them, one an axis."
+    rule = f"`{name}` must be an integer >= 1 or a sequence of {rank} of them, one per axis."
     values = list(value) if isinstance(value, (list, tuple)) else [value] * rank
     if len(values) != rank:
         raise ValueError(f"{rule} Received: {name}={value!r}.")
@@ -83,7 +83,7 @@ def normalize_padding(value: Any, rank: int) -> str | tuple[Pair, ...]:
     """
     rule = (
         f"`padding` must be one of {', '.join(PADDINGS)}, an integer >= 0, "
-        f"or a sequence of {rank} (before, after) pairs of integers >= 0, one an axis."
+        f"or a sequence of {rank} (before, after) pairs of integers >= 0, one per axis."
     )
     if isinstance(value, str):
         if value.lower() not in PADDINGS:
@@ -261,5 +261,5 @@ class ConvGeometry:
 
 def _outer(function: np.ufunc, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return `(a0 * b0, a1 * b1)` from `(a0, a1)` and `(b0, b1)`: outputs with outputs, positions with positions."""
-    joined = function(a[:, None, :, None], b[None, :, None, :])
+    joined: np.ndarray = function(a[:, None, :, None], b[None, :, None, :])
     return joined.reshape(a.shape[0] * b.shape[0], a.shape[1] * b.shape[1])

@@ -42,7 +42,8 @@ def public(layer_class: _Layer) -> _Layer:
         body = body.replace("$inherited", _arguments(family.__bases__[0]))
         words = {**_words(rank), "name": layer_class.__name__}
         layer_class.__doc__ = f"{summary}\n\n{string.Template(body).substitute(words)}\n"
-    return keras.saving.register_keras_serializable(package="cnnapp")(layer_class)
+    keras.saving.register_keras_serializable(package="cnnapp")(layer_class)
+    return layer_class
 
 
 def _words(rank: int) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The proof that a dense evaluation of a window classifier is the classifier on crops, and how much faster."""
+"""The check that the dense scan of a window classifier equals per-window inference, and how much faster it is."""
 
 from __future__ import annotations
 

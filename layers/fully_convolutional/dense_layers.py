@@ -94,7 +94,7 @@ class DenseLayers:
         feature = self._as_channels(feature)
         if not feature.single:
             raise ValueError(
-                "The classifier must give one vector for a window; end it in flattening or global pooling. "
+                "The classifier must output one vector per window; end it with Flatten or global pooling. "
                 f"Received: an output of height and width {feature.sizes}."
             )
         fragments, step = self._fragments(feature.stride), self._steps(feature.stride, self.shift)
@@ -136,7 +136,7 @@ class DenseLayers:
     def _pool_all(self, call: Call, x: Feature) -> Feature:
         layer = call.operation
         if isinstance(layer, (*ADAPTIVE, BaseAdaptivePooling)) and tuple(layer.output_size) != (1, 1):
-            raise refusal(call, f"it pools to {tuple(layer.output_size)} places, whose windows differ from each other")
+            raise refusal(call, f"it pools to {tuple(layer.output_size)} positions with windows of different sizes")
         y = x.tensor
         if isinstance(layer, GlobalGeMPooling2D):
             config = {**layer.get_config(), "pool_size": x.sizes, "strides": 1}
@@ -158,7 +158,7 @@ class DenseLayers:
         factors = [np.shape(layer.scale), np.shape(layer.offset)] if isinstance(layer, _L.Rescaling) else []
         varies = any(factors)
         if any(math.prod(shape[:-1]) > 1 for shape in factors):
-            raise refusal(call, "it scales each place of the window by a number of its own")
+            raise refusal(call, "it scales each position of the window differently")
         x = self._as_channels(x) if across or varies else x
         changes = {"noise_shape": None} if x.flat and hasattr(layer, "noise_shape") else {}
         return replace(x, tensor=self._clone(call, x.tensor, **changes))
@@ -171,9 +171,7 @@ class DenseLayers:
         if isinstance(layer, _L.Normalization) and not axes:  # one number for all
             return replace(x, tensor=self._clone(call, x.tensor))
         if {a % rank for a in axes} != {rank - 1}:
-            raise refusal(
-                call, f"it works along `axis` {axis}, over positions of the window and not over channels alone"
-            )
+            raise refusal(call, f"it works along `axis` {axis}, over positions of the window instead of channels only")
         changes: dict[str, Any] = {"axis": -1 if axis in axes else (-1,)} if hasattr(layer, "axis") else {}
         return replace(x, tensor=self._clone(call, x.tensor, **changes))
 
@@ -181,7 +179,7 @@ class DenseLayers:
         x, layer = self._as_channels(x), call.operation
         alpha = _array(layer.alpha)
         if any(size > 1 for size in alpha.shape[:-1]):
-            raise refusal(call, "it has a slope of its own at each position; `shared_axes=[1, 2]` gives one a channel")
+            raise refusal(call, "it has a separate slope at each position; `shared_axes=[1, 2]` gives one per channel")
         alpha = alpha.reshape(1, 1, -1)
         return replace(x, tensor=self._clone(call, x.tensor, [alpha], shared_axes=[1, 2]))
 
@@ -206,7 +204,7 @@ class DenseLayers:
         x = self._as_channels(x)
         if x.flat and shape == (1, 1, x.tensor.shape[-1]):
             return replace(x, flat=False)
-        raise refusal(call, "it may flatten, or add and drop axes of size 1, and nothing else")
+        raise refusal(call, "it may only flatten, or add or drop axes of size 1")
 
     def _as_channels(self, x: Feature) -> Feature:
         """Return a vector of all places as one that lies in the channels."""
@@ -223,14 +221,14 @@ class DenseLayers:
         layer, rank = call.operation, len(call.input_shapes[0])
         concatenates = type(layer).__name__ == "Concatenate"
         if concatenates and layer.axis % rank != rank - 1:
-            raise refusal(call, f"it joins along `axis` {layer.axis}, and not channels")
+            raise refusal(call, f"it concatenates along `axis` {layer.axis} instead of channels")
         if concatenates or len({x.sizes for x in features}) > 1:
             features = [self._as_channels(x) for x in features]
         if len({(x.sizes, x.flat) for x in features}) > 1:
-            raise refusal(call, "it spreads the values of one place over several")
+            raise refusal(call, "it spreads the values of one position over several")
         if len({x.stride for x in features}) > 1:
             if not features[0].single:
-                raise refusal(call, "its inputs have strides that differ")
+                raise refusal(call, "its inputs have different strides")
             features = [self._at_windows(x) for x in features]
         tensors = [x.tensor for x in features]
         if len(set(map(id, tensors))) > 1:
@@ -302,7 +300,8 @@ class DenseLayers:
 
 
 def _array(weight: Any) -> np.ndarray:
-    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(weight))
+    array: np.ndarray = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(weight))
+    return array
 
 
 def _output_sizes(call: Call) -> Pair:

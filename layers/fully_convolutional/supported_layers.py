@@ -11,6 +11,7 @@ from ..convolutional.deformable_conv import DeformableConv
 from ..convolutional.dilated_conv import DilatedConv2D
 from ..convolutional.filter_bank import FilterBank2D
 from ..convolutional.fourier_conv import FourierConv2D
+from ..convolutional.low_rank_conv import LowRankConv2D
 from ..convolutional.tiled_conv import TiledConv2D
 from ..convolutional.unshared_conv import UnsharedConv
 from ..core.geometry import ConvGeometry
@@ -22,6 +23,7 @@ from ..pooling.gem_pooling import GeMPooling2D, GlobalGeMPooling2D
 from ..pooling.lp_pooling import L2Pooling2D, LpPooling2D
 from ..pooling.norm_ops import LARGE
 from ..pooling.pyramid_pooling import SpatialPyramidPooling2D
+from ..pooling.subsampling import Subsampling2D
 from ..pooling.weighted_pooling import WeightedAveragePooling2D, WeightedLpPooling2D
 
 __all__ = [
@@ -45,7 +47,7 @@ _L = keras.layers
 WINDOWED = (
     _L.Conv2D, _L.DepthwiseConv2D, _L.SeparableConv2D, _L.AveragePooling2D, _L.MaxPooling2D,
     DilatedConv2D, FourierConv2D, TiledConv2D, FilterBank2D, GeMPooling2D,
-    L2Pooling2D, LpPooling2D, WeightedAveragePooling2D, WeightedLpPooling2D,
+    L2Pooling2D, LowRankConv2D, LpPooling2D, Subsampling2D, WeightedAveragePooling2D, WeightedLpPooling2D,
 )  # fmt: skip
 ADAPTIVE = (
     _L.AdaptiveAveragePooling2D, _L.AdaptiveMaxPooling2D,
@@ -74,21 +76,21 @@ _KNOWN = (
     _L.Cropping2D, _L.Dense, _L.Flatten, _L.PReLU, _L.Reshape,
 )  # fmt: skip
 
-_SEES_ALL = "each position sees all others, of the image and not of the window"
-_RESIZES = "it resizes, and windows that overlap would be resized differently"
+_SEES_ALL = "each position sees the whole image instead of its window"
+_RESIZES = "it resizes, and overlapping windows would be resized differently"
 _REFUSED: tuple[tuple[tuple[Any, ...], str], ...] = (
     (
         (UnsharedConv,),
-        "each position has a kernel of its own, and a place in the image lies at many positions of windows",
+        "each position has its own kernel, and a pixel lies at a different position in each window",
     ),
     ((_L.ZeroPadding2D,), "it pads inside the window, where the image has pixels"),
-    ((_L.GroupNormalization,), "it normalizes over all positions of the image and not of the window"),
-    ((ContrastNormalization,), "it compares with surroundings that end at the window, where the image goes on"),
+    ((_L.GroupNormalization,), "it normalizes over the whole image instead of the window"),
+    ((ContrastNormalization,), "it uses a neighbourhood that ends at the window, where the image continues"),
     ((_L.UpSampling2D, _L.Conv2DTranspose, _L.Resizing), _RESIZES),
     ((_L.Attention, _L.AdditiveAttention, _L.MultiHeadAttention, _L.GroupQueryAttention), _SEES_ALL),
-    ((DeformableConv,), "it may read anywhere, beyond the window as well"),
-    ((SpatialPyramidPooling2D,), "it pools to several places, whose windows differ from each other"),
-    ((_L.Lambda,), "its function may do anything"),
+    ((DeformableConv,), "it may read outside the window"),
+    ((SpatialPyramidPooling2D,), "it pools to several positions with windows of different sizes"),
+    ((_L.Lambda,), "its function is arbitrary"),
 )
 
 _ACTIVATIONS = [f for f in vars(keras.activations).values() if callable(f)]
@@ -114,22 +116,20 @@ def check(call: Call) -> None:
     else:
         known = _is_keras_operation(layer) and type(layer).__name__ in (OPERATIONS if len(call.inputs) == 2 else UNARY)
     if not known:
-        raise refusal(
-            call, "it is not among those whose answers for all windows are known; end the classifier before it"
-        )
+        raise refusal(call, "it is not a supported layer; end the classifier before it")
     if getattr(layer, "data_format", None) == "channels_first":
         raise refusal(call, "its `data_format` is 'channels_first'; the image must have its channels last")
     if getattr(layer, "quantization_mode", None) is not None:
-        raise refusal(call, "it is quantized; convert the classifier before it is quantized")
+        raise refusal(call, "it is quantized; convert the classifier before quantizing it")
     activation = getattr(layer, "activation", None)
     if activation is not None and activation not in _ACTIVATIONS:
-        raise refusal(call, "its activation is not one of Keras's, and may see all positions")
+        raise refusal(call, "its activation is not one of Keras's and may depend on all positions")
     exponent = _exponent(layer)
     if exponent > _LARGEST_EXPONENT:
         raise refusal(
             call,
-            f"its p, {exponent:g}, is over {_LARGEST_EXPONENT}: powers are scaled by the largest value of the image, "
-            "beside which those of a window may be lost",
+            f"its p, {exponent:g}, exceeds {_LARGEST_EXPONENT}: powers are scaled by the largest value of the image, "
+            "next to which those of a window may underflow",
         )
 
 
@@ -146,8 +146,8 @@ def _exponent(layer: Any) -> float:
 
 def window_of(layer: Any) -> ConvGeometry:
     """Return what a layer of `WINDOWED` reads for each output."""
-    if isinstance(getattr(layer, "geometry", None), ConvGeometry):
-        return layer.geometry
+    if isinstance(geometry := getattr(layer, "geometry", None), ConvGeometry):
+        return geometry
     kernel_size = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     return ConvGeometry(
         tuple(kernel_size), tuple(layer.strides), tuple(getattr(layer, "dilation_rate", (1, 1))), layer.padding

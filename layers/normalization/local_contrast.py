@@ -237,12 +237,13 @@ def _sigmas(value: Any, rank: int) -> tuple[float, ...]:
             return tuple(positive_number(number, "sigma") for number in values)
     except ValueError:
         pass
-    raise ValueError(f"`sigma` must be a number > 0, or {rank} of them, one an axis. Received: sigma={value!r}.")
+    raise ValueError(f"`sigma` must be a number > 0, or {rank} of them, one per axis. Received: sigma={value!r}.")
 
 
 def _gaussian(size: int, sigma: float | None) -> np.ndarray:
     weights = np.exp(-0.5 * ((np.arange(size) - size // 2) / (size / 4 if sigma is None else sigma)) ** 2)
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def _mean(x: Any, axes: tuple[int, ...]) -> Any:

@@ -170,7 +170,7 @@ class WeightedLpPooling(WeightedAveragePooling):
         super().__init__(pool_size, window, sigma, strides, padding, data_format, **kwargs)
         self.p = exponent(p)
         if math.isinf(self.p):
-            raise ValueError(f"`p` must be finite: at infinity no weight counts. Received: p={p!r}.")
+            raise ValueError(f"`p` must be finite: at infinity the weights have no effect. Received: p={p!r}.")
 
     def _pool(self, x: Any) -> Any:
         return scaled_norms(x, self.p, lambda x: root(self._means(power(x, self.p)), self.p))
@@ -211,7 +211,7 @@ def _weights(window: Any, pool_size: tuple[int, ...], sigma: Any) -> np.ndarray:
             weights = np.multiply.outer(weights, np.exp(-0.5 * (places / deviation) ** 2))
     else:
         if sigma is not None:
-            raise ValueError(f"`sigma` is for window='gaussian' alone. Received: sigma={sigma!r}.")
+            raise ValueError(f"`sigma` applies only to window='gaussian'. Received: sigma={sigma!r}.")
         weights = np.asarray(window, "float64")
         if weights.shape != pool_size or not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError(
@@ -220,7 +220,8 @@ def _weights(window: Any, pool_size: tuple[int, ...], sigma: Any) -> np.ndarray:
             )
     if not weights.sum() > 0:
         raise ValueError("The weights of `window` must not all be 0. Received: weights that add up to 0.")
-    return weights / weights.sum()
+    shares: np.ndarray = weights / weights.sum()
+    return shares
 
 
 def _deviations(sigma: Any, pool_size: tuple[int, ...]) -> tuple[float, ...]:

@@ -35,13 +35,13 @@ def refuse_other_data(card: ModelCard, splits: Splits[Any], part: str) -> None:
     if not card.metrics.get(part):
         parts = ", ".join(name for name, found in card.metrics.items() if found) or "no part"
         raise ConfigError(
-            f"the card of {card.name}/{card.version} has figures of {parts}, and none of {part} to add to"
+            f"the card of {card.name}/{card.version} has figures for {parts}, but none for {part} to add to"
         )
     if splits.fingerprint != card.data["fingerprint"]:
         raise DataError(
-            f"{splits.source}: is not the data that {card.name}/{card.version} was measured with "
-            f"({card.data['source']}, fingerprint {card.data['fingerprint'][:12]}…; this has "
-            f"{splits.fingerprint[:12]}…); its card takes figures of the same images alone"
+            f"{splits.source}: is not the data that {card.name}/{card.version} was measured on "
+            f"({card.data['source']}, dataset hash {card.data['fingerprint'][:12]}…; this one has "
+            f"{splits.fingerprint[:12]}…); figures are added to a card only for the same images"
         )
 
 
@@ -65,8 +65,8 @@ def add_figures(directory: Path, part: str, measured: dict[str, Any]) -> tuple[s
         figures = completed(recorded, measured)
     except ValueError as error:
         raise ModelError(
-            f"{directory}: measured again on {part} images, {error}; the card was left as it is. Images, or how this "
-            "machine reckons, are not what they were"
+            f"{directory}: measured again on the {part} images, {error}; the card is unchanged. The images or the "
+            "arithmetic of this machine differ from those of the first measurement"
         ) from None
     added = tuple(name for name, value in figures.items() if name not in recorded or value != recorded[name])
     if added:
@@ -92,7 +92,8 @@ def completed(recorded: dict[str, Any], measured: dict[str, Any]) -> dict[str, A
         {'images': 3, 'ap50': 0.75, 'ap': 0.5}
     """
     _refuse_difference("", recorded, measured)
-    return _joined(recorded, measured)
+    figures: dict[str, Any] = _joined(recorded, measured)
+    return figures
 
 
 def _refuse_difference(name: str, recorded: Any, measured: Any) -> None:

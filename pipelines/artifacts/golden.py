@@ -12,16 +12,9 @@ from pipelines.core.errors import ModelError
 
 __all__ = ["GOLDEN", "GOLDEN_TOLERANCE", "Golden", "read_golden"]
 
-
 GOLDEN = "golden"
-
-
 _LARGE = 10_000
-
-
 _TIES = 1e-4
-
-
 GOLDEN_TOLERANCE = 1e-5
 """How far a score may lie from the golden one: processors of another make add up in another order."""
 
@@ -99,7 +92,8 @@ def _nearly_the_same_map(found: np.ndarray, expected: np.ndarray) -> bool:
 
 def _array(folder: Path, dtype: str, values: list[Any] | None = None, file: str = "") -> np.ndarray:
     if file:
-        return np.load(folder / file, allow_pickle=False).astype(dtype)
+        stored: np.ndarray = np.load(folder / file, allow_pickle=False)
+        return stored.astype(dtype)
     if dtype == "string":
         return np.array(values, dtype=object)
     return np.array(values, dtype=dtype)

@@ -13,13 +13,8 @@ from pipelines.core.errors import ModelError
 
 __all__ = ["CARD", "LABELS", "WARMUP", "ModelCard", "check_files", "file_hashes", "read_card", "versions", "write_card"]
 
-
 CARD = "model_card.json"
-
-
 LABELS = "labels.txt"
-
-
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 
 

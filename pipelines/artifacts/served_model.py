@@ -42,7 +42,7 @@ class ServedModel:
         self.card = read_card(directory)
         problems = check_files(directory, self.card)
         if problems:
-            raise ModelError(f"{directory}: {problems[0]}; get it again, or train it again")
+            raise ModelError(f"{directory}: {problems[0]}; download it again or retrain it")
         self._signatures = _load(directory)
 
     def __call__(self, image_bytes: list[bytes], **options: float | tuple[float, ...]) -> dict[str, np.ndarray]:
@@ -66,7 +66,8 @@ class ServedModel:
 
     def run(self, signature: str, **inputs: Any) -> dict[str, Any]:
         """Call a signature by its name, with tensors in and out."""
-        return self._signatures[signature](**inputs)
+        outputs: dict[str, Any] = self._signatures[signature](**inputs)
+        return outputs
 
     def has(self, signature: str) -> bool:
         """Return whether there is a signature of a name: those of models of earlier versions are fewer."""
@@ -74,7 +75,8 @@ class ServedModel:
 
     def weights(self) -> list[np.ndarray]:
         """Return the network's weights, in the order of ``keras.Model.weights``."""
-        return self._signatures.weights()
+        weights: list[np.ndarray] = self._signatures.weights()
+        return weights
 
     def signature(self, name: str) -> Any:
         """Return a signature by its name, as TensorFlow loaded it."""

@@ -72,7 +72,7 @@ class ServingModule(tf.Module):
             known = tf.logical_and(class_ids >= 0, class_ids < count)
             return {"class_names": tf.gather(names, tf.where(known, class_ids, count))}
 
-        self._network = lambda pixels: network(pixels)
+        self._network: Callable[[tf.Tensor], tf.Tensor] = lambda pixels: network(pixels)
         self.class_names = class_names
         # A network without maps has none to show.
         self._looks = {} if maps is None else {"features": features}

@@ -19,6 +19,7 @@ from pipelines.artifacts.golden import GOLDEN, GOLDEN_TOLERANCE, Golden
 from pipelines.artifacts.model_card import LABELS, WARMUP, ModelCard, file_hashes, versions, write_card
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.artifacts.serving_module import ServingModule
+from pipelines.core import extras
 from pipelines.core.errors import ModelError
 
 __all__ = ["choose_golden", "export", "software"]
@@ -59,8 +60,10 @@ def export(
         The model, loaded from its final place.
 
     Raises:
+        ConfigError: if a package that writing needs is not installed.
         ModelError: if what was written does not give the network's own answers, or cannot be written.
     """
+    extras.need("a saved model that is written", "train", "tensorflow-serving-api")
     home = root / card["name"]
     try:
         home.mkdir(parents=True, exist_ok=True)

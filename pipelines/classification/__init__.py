@@ -17,17 +17,17 @@ from pipelines.core.lazy import lazily
 
 if TYPE_CHECKING:
     from pipelines.classification.evaluator import evaluate
-    from pipelines.classification.task import rebuild
+    from pipelines.classification.task import Classification
     from pipelines.classification.trainer import Trained, train
 
-__all__ = ["Trained", "evaluate", "rebuild", "train"]
+__all__ = ["Classification", "Trained", "evaluate", "train"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "Classification": "pipelines.classification.task",
         "Trained": "pipelines.classification.trainer",
         "evaluate": "pipelines.classification.evaluator",
-        "rebuild": "pipelines.classification.task",
         "train": "pipelines.classification.trainer",
     },
 )

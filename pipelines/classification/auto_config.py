@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 
-from pipelines import models
 from pipelines.classification.config import ClassificationConfig
 from pipelines.data import Example, Splits
 from pipelines.images import image_io
 from pipelines.images.preprocessing import ImageSpec
+from pipelines.models.backbones import find_backbone
+from pipelines.training.task import Choice
 
-__all__ = ["choose"]
+__all__ = ["choose", "standardisation"]
 
-
-SAMPLE = 64
-
-
+_SAMPLE = 64
 _STEPS = 5000
 
 
-def choose(
-    config: ClassificationConfig, splits: Splits, sample: list[Example]
-) -> tuple[ClassificationConfig, ImageSpec]:
+def choose(config: ClassificationConfig, splits: Splits[int]) -> Choice:
     """Fill in what the user left open, from the data.
 
     Args:
         config: as the user gave it.
         splits: the data.
-        sample: some training examples.
 
     Returns:
-        The configuration with nothing left open, and what the network sees: grey if all of the sample is; the median
-        size of the sample, as far as the model's own default goes.
+        The configuration with nothing left open, and what the network sees: grey if all of some training
+        images are; their median size, as far as the model's own default goes.
     """
+    sample = list(islice(splits.train.examples(), _SAMPLE))
     heights, widths, grey = _look_at(sample)
     native = (int(np.median(heights)), int(np.median(widths)))
-    size = config.image_size or models.default_size(config.model, native)
+    backbone = find_backbone(config.model)
+    size = config.image_size or backbone.default_size(native)
     channels = config.channels or (1 if grey else 3)
     batch_size = min(config.batch_size or (128 if splits.train.size >= 10_000 else 32), splits.train.size)
     steps = splits.train.size // batch_size
@@ -44,14 +43,14 @@ def choose(
         "channels": channels,
         "batch_size": batch_size,
         "epochs": config.epochs or int(np.clip(round(_STEPS / steps), 12, 60)),
-        "pool": config.pool or models.default_pool(config.model),
+        "pool": config.pool or backbone.pool,
         "flip": splits.mirrored if config.flip is None else config.flip,
     }
     spec = ImageSpec(*size, channels=channels, resize=config.resize)
-    return config.model_copy(update=chosen), spec
+    return Choice(config.model_copy(update=chosen), spec)
 
 
-def _look_at(sample: list[Example]) -> tuple[list[int], list[int], bool]:
+def _look_at(sample: list[Example[int]]) -> tuple[list[int], list[int], bool]:
     pictures = [image_io.open_rgb(example.image, name=example.id) for example in sample]
     arrays = [np.asarray(picture) for picture in pictures]
     grey = all(np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])

@@ -11,6 +11,7 @@ from pipelines.artifacts.served_model import ServedModel
 from pipelines.classification.metrics import classification_figures
 from pipelines.classification.plots import Mistake, confusion_picture, mistakes_picture
 from pipelines.core.errors import DataError
+from pipelines.core.percent import percent
 from pipelines.core.progress import Reporter
 from pipelines.data import Example, Split
 from pipelines.reporting.report import Report, reliability_picture
@@ -18,11 +19,10 @@ from pipelines.reporting.statistics import calibration
 
 __all__ = ["evaluate"]
 
-
 _WORST = 24
 
 
-def evaluate(served: ServedModel, split: Split, reporter: Reporter | None = None) -> Report:
+def evaluate(served: ServedModel, split: Split[int], reporter: Reporter | None = None) -> Report:
     """Measure a saved model on a split, through its own signature, from the encoded bytes on.
 
     Args:
@@ -44,7 +44,7 @@ def evaluate(served: ServedModel, split: Split, reporter: Reporter | None = None
     overview = [
         ["figure", "value"],
         ["images", f"{len(labels):,}"],
-        ["accuracy", f"{figures['accuracy']:.2%} (95 % interval {low:.2%} to {high:.2%})"],
+        ["accuracy", f"{percent(figures['accuracy'])} (95 % interval {percent(low)} to {percent(high)})"],
         ["macro F1", f"{figures['macro_f1']:.4f}"],
         ["log loss", f"{figures['log_loss']:.4f}"],
         ["expected calibration error", f"{figures['expected_calibration_error']:.4f}"],
@@ -64,14 +64,16 @@ def evaluate(served: ServedModel, split: Split, reporter: Reporter | None = None
     return Report(title, figures, {"Overview": overview, "Classes": per_class}, pictures)
 
 
-def _answers(served: ServedModel, split: Split, reporter: Reporter) -> tuple[np.ndarray, np.ndarray, list[Mistake]]:
+def _answers(
+    served: ServedModel, split: Split[int], reporter: Reporter
+) -> tuple[np.ndarray, np.ndarray, list[Mistake]]:
     if not split.size:
         raise DataError(f"the {split.name} part holds no image")
     classes = served.card.classes
     labels: list[int] = []
     scores: list[np.ndarray] = []
     wrong: list[tuple[float, Mistake]] = []
-    with reporter.meter(f"answering {split.name} images", split.size) as meter:
+    with reporter.meter(f"Analysing {split.name} images", split.size) as meter:
         examples = split.examples()
         while chunk := list(islice(examples, 128)):
             found = served_scores(served, chunk)
@@ -80,14 +82,14 @@ def _answers(served: ServedModel, split: Split, reporter: Reporter) -> tuple[np.
             for example, row in zip(chunk, found, strict=True):
                 answer = int(row.argmax())
                 if answer != example.label:
-                    text = f"{classes[example.label]}\ntaken for {classes[answer]} ({row[answer]:.0%})"
+                    text = f"{classes[example.label]}\nclassified as {classes[answer]} ({percent(row[answer], 0)})"
                     wrong.append((float(row[answer]), Mistake(example.image, text)))
             wrong = sorted(wrong, key=lambda pair: -pair[0])[:_WORST]
             meter.advance(len(chunk))
     return np.array(labels), np.concatenate(scores), [mistake for _, mistake in wrong]
 
 
-def served_scores(served: ServedModel, examples: list[Example]) -> np.ndarray:
+def served_scores(served: ServedModel, examples: list[Example[int]]) -> np.ndarray:
     """Return the scores of a saved model for examples; a ``DataError`` names the one that is no image."""
     try:
         return served([example.image for example in examples])["scores"]

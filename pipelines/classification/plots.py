@@ -44,10 +44,10 @@ def confusion_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> Pictur
         for row, column in zip(*np.nonzero(confusion), strict=True):
             ink = "white" if shares[row, column] > 0.5 else INK
             axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=ink, fontsize=8)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("truth")
-    return Picture("Confusion matrix", "Rows are the truth, columns the answer; all else than the diagonal is wrong.",
-                   png(figure))  # fmt: skip
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    caption = "Rows: true class; columns: predicted class. All entries off the diagonal are errors."
+    return Picture("Confusion matrix", caption, png(figure))
 
 
 def mistakes_picture(mistakes: list[Mistake]) -> Picture:
@@ -68,4 +68,4 @@ def mistakes_picture(mistakes: list[Mistake]) -> Picture:
         axes.imshow(np.asarray(image_io.open_rgb(mistake.image, max_side=160)))
         axes.set_title(mistake.text, fontsize=7, color=INK)
     figure.tight_layout()
-    return Picture("Worst mistakes", "The wrong answers that were given with the highest score.", png(figure))
+    return Picture("Worst mistakes", "The misclassified images with the highest scores.", png(figure))

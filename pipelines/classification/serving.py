@@ -15,7 +15,6 @@ from pipelines.images.preprocessing import ImageSpec
 
 __all__ = ["Decode", "ImageServing"]
 
-
 Decode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 

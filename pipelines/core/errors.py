@@ -4,7 +4,7 @@
 
     CnnAppError
     ├── DataError     a data set or an image: names the file and the field
-    │   └── ImageTooLargeError   an image that is only answered for piece by piece
+    │   └── ImageTooLargeError   an image that can only be processed in tiles
     ├── ModelError    a saved model that cannot be trusted or read
     ├── ConfigError   an option that does not exist or does not fit
     └── ServiceError  a service that does not answer, or not as it should
@@ -38,7 +38,7 @@ class DataError(CnnAppError):
 
 
 class ImageTooLargeError(DataError):
-    """An image that is too large to be answered for at once, but can be piece by piece."""
+    """An image that is too large to be processed at once, but can be processed in tiles."""
 
 
 class ModelError(CnnAppError):
@@ -66,10 +66,10 @@ def unknown(what: str, received: str, options: Iterable[str]) -> str:
 
     Example:
         >>> unknown("model", "lenet", ["convnet", "lenet5"])
-        "unknown model 'lenet'; there is: convnet, lenet5. Did you mean 'lenet5'?"
+        "unknown model 'lenet'; available: convnet, lenet5. Did you mean 'lenet5'?"
     """
     names = sorted(str(option) for option in options)
     listed = ", ".join(names) if names else "none"
     near = difflib.get_close_matches(received, names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"unknown {what} {received!r}; there is: {listed}.{hint}"
+    return f"unknown {what} {received!r}; available: {listed}.{hint}"

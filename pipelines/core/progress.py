@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
@@ -35,12 +36,17 @@ class Reporter:
 
     Args:
         console: a rich console; standard error by default.
-        quiet: say nothing at all.
+        quiet: say nothing at all; :attr:`quiet_by_default` by default.
+
+    Attributes:
+        quiet_by_default: of every reporter that is not told otherwise; the command line sets it for ``--quiet``.
     """
 
-    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+    quiet_by_default: ClassVar[bool] = False
+
+    def __init__(self, console: Console | None = None, quiet: bool | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
-        self.quiet = quiet
+        self.quiet = self.quiet_by_default if quiet is None else quiet
 
     def say(self, message: str) -> None:
         """Print one line."""

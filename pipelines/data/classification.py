@@ -13,7 +13,7 @@ from pipelines.data.tfds import builder
 __all__ = ["load"]
 
 
-def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits:
+def load(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits[int]:
     """Load the labelled images that a name stands for.
 
     Args:

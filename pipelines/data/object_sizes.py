@@ -103,4 +103,5 @@ def too_small(sizes: np.ndarray, scales: Scales) -> np.ndarray:
         >>> too_small(sizes, choose_scales(sizes, np.array([0, 0, 1, 1]))).tolist()
         [False, False, False, True]
     """
-    return np.sqrt(sizes.prod(axis=1)) * scales.scale < LEGIBLE
+    small: np.ndarray = np.sqrt(sizes.prod(axis=1)) * scales.scale < LEGIBLE
+    return small

@@ -144,7 +144,7 @@ def refuse_shared(parts: Mapping[str, Sequence[Listed]], others: Iterable[Listed
     for part in ("train", "validation"):
         for one in parts[part]:
             if one.path.resolve() in tested:
-                raise DataError(f"{one.path}: is in the {part} part and in {test}, which is to be the test part")
+                raise DataError(f"{one.path}: is in the {part} part and in {test}, which is the test part")
 
 
 # === Parts ===
@@ -230,7 +230,7 @@ def tested_on(
     strange = [name for name in other.classes if name not in splits.classes]
     if strange:
         raise DataError(
-            f"{other.source}: class {strange[0]!r} is none of those of {splits.source}: {', '.join(splits.classes)}"
+            f"{other.source}: class {strange[0]!r} is not a class of {splits.source}: {', '.join(splits.classes)}"
         )
     place = np.array([splits.classes.index(name) for name in other.classes], np.int32)
 
@@ -266,8 +266,8 @@ def refuse_gaps(source: str, classes: Sequence[str], parts: Mapping[str, Sequenc
     for part, images in parts.items():
         if not any((~objects.ignored).any() for objects in images):
             raise DataError(
-                f"{source}: the {part} part has {len(images):,} images and no object to find; "
-                "add annotated images, or where no parts are stated choose another --seed"
+                f"{source}: the {part} part has {len(images):,} images but no object; "
+                "add annotated images, or change --seed if the set has no fixed parts"
             )
     seen = {int(label) for objects in parts.get("train", []) for label in objects.class_ids[~objects.ignored]}
     for label, name in enumerate(classes):

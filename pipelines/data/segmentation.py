@@ -43,8 +43,8 @@ from pipelines.images.masks import IGNORED
 __all__ = ["FEW", "is_segmentation", "load", "load_drawn", "load_whole", "read"]
 
 FEW = (
-    "a single class; at least two are needed. Of pixels of the value 255 nothing is said: where that is a class, as in "
-    "masks of 0 and 255, name both in classes.csv (name,r,g,b)"
+    "a single class; at least two are needed. The value 255 marks unlabelled pixels: if it is a class, as in masks of "
+    "0 and 255, name both in classes.csv (name,r,g,b)"
 )
 """What is said of a set of which nothing can be learned."""
 
@@ -137,7 +137,7 @@ def load_drawn(data: str, data_dir: Path | None, seed: int, ignore: int | None) 
 
     if data == "scenes":
         if ignore is not None:
-            raise ConfigError(f"ignore: received {ignore}; expected none, since every pixel of the scenes is known")
+            raise ConfigError(f"ignore: received {ignore}; expected none, since every pixel of the scenes is labelled")
         return scenes.load_masks(seed)
     return masks.load(data.removeprefix("tfds:"), data_dir, seed, ignore)
 
@@ -155,7 +155,8 @@ def _tested_on(
 def _relabel(mask: np.ndarray, place: np.ndarray) -> np.ndarray:
     table = np.full(IGNORED + 1, IGNORED, np.uint8)
     table[: len(place)] = place
-    return table[mask]
+    relabelled: np.ndarray = table[mask]
+    return relabelled
 
 
 def is_segmentation(data: str, data_dir: Path | None = None) -> bool:
@@ -214,8 +215,8 @@ def _refuse_gaps(source: str, table: ClassTable, sizes: Mapping[str, int]) -> No
     for part, size in sizes.items():
         if not size:
             raise DataError(
-                f"{source}: no image falls into the {part} part; add images with masks, or where no parts are stated "
-                "choose another --seed"
+                f"{source}: the {part} part has no image; add images with masks, or change --seed if the set "
+                "has no fixed parts"
             )
     if len(table.names) < 2:
         raise DataError(f"{source}: {FEW}")

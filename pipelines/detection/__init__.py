@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 from pipelines.core.lazy import lazily
 
 if TYPE_CHECKING:
-    from pipelines.detection.evaluator import evaluate
-    from pipelines.detection.task import rebuild
+    from pipelines.detection.evaluation.evaluator import evaluate
+    from pipelines.detection.task import Detection
     from pipelines.detection.trainer import Trained, train
 
-__all__ = ["Trained", "evaluate", "rebuild", "train"]
+__all__ = ["Detection", "Trained", "evaluate", "train"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "Detection": "pipelines.detection.task",
         "Trained": "pipelines.detection.trainer",
-        "evaluate": "pipelines.detection.evaluator",
-        "rebuild": "pipelines.detection.task",
+        "evaluate": "pipelines.detection.evaluation.evaluator",
         "train": "pipelines.detection.trainer",
     },
 )

@@ -15,6 +15,7 @@ from pipelines.detection.sliding_window import ScanSpec
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
 from pipelines.models.detectors.window_detector import window_for
+from pipelines.training.task import Choice
 
 __all__ = ["choose"]
 
@@ -25,7 +26,7 @@ _LEARNING_RATE = 8e-3  # of AdamW; the normalised network stands it, and learns 
 _PYRAMID_OF_WINDOWS = tuple(1.25**k for k in range(1, -6, -1))
 
 
-def choose(config: DetectionConfig, splits: Splits[Objects]) -> tuple[DetectionConfig, ScanSpec, CropSpec]:
+def choose(config: DetectionConfig, splits: Splits[Objects]) -> Choice:
     """Fill in what the user left open, from the training boxes.
 
     Scales and stride are those of :func:`pipelines.data.object_sizes.choose_scales`. The window holds 95 of 100 objects
@@ -45,7 +46,8 @@ def choose(config: DetectionConfig, splits: Splits[Objects]) -> tuple[DetectionC
     )
     scale, stride = scales.scale, scales.stride
     around = 1.0 if seen.are_windows else 1.1
-    window = window_for(config.window or (around * scales.largest[0], around * scales.largest[1]), stride, config.conv)
+    wanted = config.window or (around * scales.largest[0], around * scales.largest[1])
+    window = window_for(wanted, stride, config.conv, config.pool, config.norm, config.backbone)
     factors = _PYRAMID_OF_WINDOWS if seen.are_windows else scales.levels
     pyramid = config.scales or tuple(round(scale * factor, 4) for factor in factors)
     channels = config.channels or (1 if seen.grey else 3)
@@ -77,7 +79,7 @@ def choose(config: DetectionConfig, splits: Splits[Objects]) -> tuple[DetectionC
         "learning_rate": config.learning_rate or (_LEARNING_RATE if config.optimizer != "sgd" else None),
         "epochs": config.epochs or int(np.clip(round(_STEPS * batch_size / splits.train.size), 8, 150)),
     }
-    return config.model_copy(update=chosen), spec, crop
+    return Choice(config.model_copy(update=chosen), spec, crop)
 
 
 @dataclass(frozen=True)

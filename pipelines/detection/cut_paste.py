@@ -7,15 +7,15 @@ over a few pixels, backgrounds as well as objects, so that no edge of a piece te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
-from pipelines.detection.crops import Scene
+from pipelines.detection.crops import CropSpec, Scene
 from pipelines.images.boxes import Objects
 
-__all__ = ["Montage"]
+__all__ = ["Montage", "composer"]
 
 _ZOOM = (0.6, 2.5)
 """What backgrounds are scaled by: pyramids look at streets and trees from near and from far."""
@@ -161,3 +161,11 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     scaled = np.array(picture.resize((width, height), Image.Resampling.BILINEAR), np.float32)
     return scaled.reshape(height, width, pixels.shape[2])
+
+
+def composer(scenes: list[Scene], crop: CropSpec) -> Callable[[Scene, np.random.Generator], Scene] | None:
+    """Return what puts windows that were cut out on grounds together; None for whole images."""
+    if not crop.montage:
+        return None
+    height, width = (round(side * 1.2) for side in crop.size)
+    return Montage(scenes, (height, width), flip=crop.flip).draw

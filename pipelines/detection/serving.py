@@ -14,7 +14,6 @@ from pipelines.images import preprocessing as images
 
 __all__ = ["ScanServing"]
 
-
 _OPTIONS = [
     tf.TensorSpec([], tf.float32, name="score_threshold"),
     tf.TensorSpec([], tf.float32, name="overlap_threshold"),

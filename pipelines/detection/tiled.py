@@ -1,4 +1,4 @@
-"""Detection in an image piece by piece: every window of every level is looked at once, as in the whole image."""
+"""Detection in tiles: every window of every level is evaluated once, as in the whole image."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 
 class ScanByPieces:
-    """How a detector looks over an image piece by piece.
+    """How a detector processes an image in tiles.
 
     Args:
         served: the saved model.

@@ -36,7 +36,7 @@ def write_litert(served: ServedModel, path: Path, weights: str = "float16") -> E
     Args:
         served: the saved model.
         path: of the file.
-        weights: what they are stored as, one of :data:`WEIGHTS`; reckoned is in float32.
+        weights: the type they are stored as, one of :data:`WEIGHTS`; computation is in float32.
 
     Returns:
         What was written.
@@ -116,9 +116,9 @@ def _convert(served: ServedModel, weights: str) -> bytes:
         if weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            return converter.convert()
+            return bytes(converter.convert())
         except ConverterError as error:
-            raise ModelError(f"{served.directory}: LiteRT lacks what it needs: {_reason(error)}") from None
+            raise ModelError(f"{served.directory}: LiteRT does not support: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:

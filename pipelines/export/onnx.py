@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import re
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.artifacts.served_model import ServedModel
-from pipelines.core.errors import ConfigError, ModelError
+from pipelines.core import extras
+from pipelines.core.errors import ModelError
 from pipelines.export.exported_file import ExportedFile, describe, publish
 from pipelines.export.parity import Agreement, Answer
 
@@ -49,7 +49,7 @@ def write_onnx(served: ServedModel, path: Path) -> ExportedFile:
         >>> write_onnx(served, Path(scratch) / "digits.onnx").agreement.score < 1e-5
         True
     """
-    _require()
+    extras.need("--format onnx", "onnx")
     proto = _convert(served)
 
     def finish(found: Agreement | None) -> bytes:
@@ -58,7 +58,7 @@ def write_onnx(served: ServedModel, path: Path) -> ExportedFile:
         texts = describe(served.card, "float32", found)
         plain = {key: value if isinstance(value, str) else json.dumps(value) for key, value in texts.items()}
         onnx.helper.set_model_props(proto, plain)
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
 
     return publish(served, path, "float32", finish, open_onnx)
 
@@ -94,12 +94,6 @@ def open_onnx(data: bytes) -> Answer:
     return answer
 
 
-def _require() -> None:
-    for name in ("onnx", "onnxruntime", "tf2onnx"):
-        if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"--format onnx: {name} is not installed; pip install 'cnnapp[onnx]'")
-
-
 def _convert(served: ServedModel) -> Any:
     import tf2onnx
 
@@ -117,7 +111,7 @@ def _convert(served: ServedModel) -> Any:
         )
     missing = sorted({match["kind"] for line in said if (match := _MISSING.search(line))})
     if missing:
-        raise ModelError(f"{served.directory}: ONNX has nothing for: {', '.join(missing)}; nothing was written")
+        raise ModelError(f"{served.directory}: ONNX does not support: {', '.join(missing)}; nothing was written")
     proto.producer_name, proto.producer_version = "cnnapp", served.card.software.get("cnnapp", "")
     proto.model_version, proto.doc_string = served.card.version, served.card.description
     return proto

@@ -204,7 +204,7 @@ def _stays(body: Any, number: int) -> bool:
     text = body.ret[body.signature.output_arg[number].name]
     while (node := named.get(text.partition(":")[0])) is not None and node.op == "Identity":
         text = node.input[0]
-    return text.partition(":")[0] == body.signature.input_arg[number].name
+    return bool(text.partition(":")[0] == body.signature.input_arg[number].name)
 
 
 def _place(function: Any, number: int, constant: Any) -> None:

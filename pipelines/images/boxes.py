@@ -75,7 +75,9 @@ class Detected:
 
 def areas(boxes: np.ndarray) -> np.ndarray:
     """Return the area of boxes (..., 4) in square pixels, 0 where a side is not positive."""
-    return np.clip(boxes[..., 2] - boxes[..., 0], 0, None) * np.clip(boxes[..., 3] - boxes[..., 1], 0, None)
+    widths = np.clip(boxes[..., 2] - boxes[..., 0], 0, None)
+    found: np.ndarray = widths * np.clip(boxes[..., 3] - boxes[..., 1], 0, None)
+    return found
 
 
 def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -97,4 +99,5 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     )
     shared = areas(corners)
     union = areas(first)[:, None] + areas(second) - shared
-    return shared / np.maximum(union, np.finfo(np.float32).tiny)
+    shares: np.ndarray = shared / np.maximum(union, np.finfo(np.float32).tiny)
+    return shares

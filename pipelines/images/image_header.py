@@ -13,13 +13,8 @@ from pipelines.core.errors import DataError
 
 __all__ = ["Header", "read_header", "upright_size"]
 
-
 _ORIENTATION = 0x0112
-
-
 _SIDEWAYS = (5, 6, 7, 8)
-
-
 _READ_BY_GRAPH = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB")
 
 

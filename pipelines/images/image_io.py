@@ -31,7 +31,7 @@ __all__ = [
     "size_of",
 ]
 
-ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
+ImageInput = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
 MAX_PIXELS = 178_956_970
 """The largest image that is decoded whole: 512 MiB of RGB. A larger one is refused before anything is decoded."""
@@ -45,7 +45,7 @@ EXTENSIONS = frozenset(
 """What a folder is searched for. A file given by name is judged by its content alone."""
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "TGA", "JPEG2000", "ICO")
-_BY_PIECES = "detection and segmentation answer larger ones piece by piece: --tile 1024 (predict_by_pieces in Python)"
+_BY_PIECES = "detection and segmentation process larger images in tiles: --tile 1024 (predict_by_pieces in Python)"
 _DECODED = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 

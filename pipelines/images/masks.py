@@ -10,7 +10,7 @@ from PIL import Image
 __all__ = ["IGNORED", "MOST_CLASSES", "colours", "to_png"]
 
 IGNORED = 255
-"""The value of pixels of which nothing is said: they are neither learned nor measured."""
+"""The value of unlabelled pixels: they are neither learned nor measured."""
 MOST_CLASSES = 255
 
 

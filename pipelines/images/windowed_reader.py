@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from pipelines.core import extras
 from pipelines.core.errors import DataError
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.images import image_io
@@ -84,6 +85,7 @@ def open_raster(source: ImageInput, name: str | None = None) -> Iterator[Raster]
         The image.
 
     Raises:
+        ConfigError: if it needs a package that is not installed.
         DataError: if it is no image, or of a kind that cannot be read by windows and too large to be decoded.
     """
     name = name or image_io.name_of(source)
@@ -119,6 +121,9 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     count = 0 if is_tiff else _pixels(source)
     if not is_tiff and count <= at_once:
         return None
+    if not extras.has("geo", "rasterio") and 0 < _pixels(source) <= image_io.MAX_PIXELS:
+        return None  # decoded whole, to the same pixels
+    extras.need(f"{name}, which is read by windows,", "geo", "rasterio")
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
@@ -148,7 +153,7 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     if reason:
         raise DataError(
             f"{name}: {dataset.width} x {dataset.height} pixels with {reason}; images of more than "
-            f"{image_io.MAX_PIXELS:,} pixels are read where they have 8 or 16 bits, in grey, RGB, or a palette, and no "
+            f"{image_io.MAX_PIXELS:,} pixels must have 8 or 16 bits, be grey, RGB or palette images, and have no "
             "transparent colour"
         )
     return _dataset(dataset, name, orientation)
@@ -164,7 +169,7 @@ def _head(path: Path, name: str, count: int = 4) -> bytes:
         raise DataError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def _pixels(source: str | os.PathLike | bytes) -> int:
+def _pixels(source: str | os.PathLike[str] | bytes) -> int:
     """Return how many pixels the header says, 0 where Pillow cannot tell."""
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
@@ -193,7 +198,7 @@ def is_too_large(source: ImageInput) -> bool:
     return count > image_io.MAX_PIXELS
 
 
-def _tags(source: str | os.PathLike | bytes) -> tuple[int, str, bool]:
+def _tags(source: str | os.PathLike[str] | bytes) -> tuple[int, str, bool]:
     """Return the orientation of a TIFF, what in its header speaks against reading it by windows, and whether a window
     has the pixels of the whole only nearly.
     """
@@ -216,7 +221,7 @@ def _tags(source: str | os.PathLike | bytes) -> tuple[int, str, bool]:
     return orientation if orientation in range(1, 9) else 1, "", photometric == _YCBCR
 
 
-def _orientation(source: str | os.PathLike | bytes) -> int:
+def _orientation(source: str | os.PathLike[str] | bytes) -> int:
     tf = import_tensorflow()
     from pipelines.images import preprocessing
 
@@ -224,7 +229,7 @@ def _orientation(source: str | os.PathLike | bytes) -> int:
     return int(preprocessing.exif_orientation(tf.constant(head)))
 
 
-def _bmp(source: str | os.PathLike | bytes, name: str) -> str:
+def _bmp(source: str | os.PathLike[str] | bytes, name: str) -> str:
     """Return what in the header of a BMP speaks against reading it by windows; nothing of other formats."""
     head = source[:54] if isinstance(source, bytes) else _head(Path(source), name, 54)
     if not head.startswith(b"BM"):
@@ -267,10 +272,11 @@ def _over_white(values: np.ndarray) -> np.ndarray:
     """Composite the last channel over white, as the whole image is: from uint8 (..., n + 1) to (..., n)."""
     share = values[..., -1:].astype(np.float32) / 255.0
     over = values[..., :-1].astype(np.float32) * share + 255.0 * (1.0 - share)
-    return np.rint(over).astype(np.uint8)
+    composite: np.ndarray = np.rint(over).astype(np.uint8)
+    return composite
 
 
-def _jpeg(source: str | os.PathLike | bytes, name: str, height: int, width: int) -> Raster:
+def _jpeg(source: str | os.PathLike[str] | bytes, name: str, height: int, width: int) -> Raster:
     """Open a JPEG by the decoder that serves whole ones, which reads some rows as it reads them all."""
     tf = import_tensorflow()
 
@@ -303,11 +309,11 @@ def _dataset(dataset: Any, name: str, orientation: int) -> Raster:
     step = 255 // (2 ** min(_bits(dataset), 8) - 1)
 
     def stored(top: int, bottom: int, left: int, right: int) -> np.ndarray:
-        values = np.moveaxis(dataset.read(window=Window(left, top, right - left, bottom - top)), 0, -1)
+        values: np.ndarray = np.moveaxis(dataset.read(window=Window(left, top, right - left, bottom - top)), 0, -1)
         if values.dtype == np.uint16:
             values = (values >> 8).astype(np.uint8)
         if palette is not None:
-            return palette[values[..., 0]]
+            return np.asarray(palette[values[..., 0]])
         if values.shape[-1] in (2, 4):
             values = _over_white(values)
         return np.repeat(values * np.uint8(step), 3, axis=-1) if values.shape[-1] == 1 else values

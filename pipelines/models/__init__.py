@@ -1,36 +1,33 @@
-"""The networks by name. A model is a plain function from an input shape to a ``keras.Model`` that gives logits."""
+"""The networks by name: backbones, and what is built on them for a task.
+
+Importing this package imports neither TensorFlow nor Keras; the first use of one of its functions does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import keras
+from pipelines.core.lazy import lazily
+from pipelines.models.backbones import BACKBONES, backbone_names, find_backbone
+from pipelines.models.segmenters import SEGMENTERS, find_segmenter, own_options, segmenter_names
 
-from pipelines.models.backbones import convnet, lenet5
-from pipelines.models.segmenters import dilated_context, fcn, unet
+if TYPE_CHECKING:
+    from pipelines.models.classifiers import classifier
+    from pipelines.models.detectors.window_detector import detector
 
-__all__ = ["CLASSIFIERS", "SEGMENTERS", "build_classifier", "default_pool", "default_size"]
+__all__ = [
+    "BACKBONES",
+    "SEGMENTERS",
+    "backbone_names",
+    "classifier",
+    "detector",
+    "find_backbone",
+    "find_segmenter",
+    "own_options",
+    "segmenter_names",
+]
 
-CLASSIFIERS: dict[str, Callable[..., keras.Model]] = {"convnet": convnet.convnet, "lenet5": lenet5.lenet5}
-SEGMENTERS: dict[str, Callable[..., keras.Model]] = {
-    "unet": unet.unet,
-    "fcn": fcn.fcn,
-    "dilated": dilated_context.dilated,
-    "aspp": dilated_context.aspp,
-}
-_MODULES = {"convnet": convnet, "lenet5": lenet5}
-
-
-def build_classifier(model: str, input_shape: tuple[int, int, int], classes: int, conv: str, pool: str) -> keras.Model:
-    """Build a classifier by name; arguments as of the function of that name."""
-    return CLASSIFIERS[model](input_shape, classes, conv=conv, pool=pool)
-
-
-def default_pool(model: str) -> str:
-    """Return the pooling that a model is meant for."""
-    return _MODULES[model].POOL
-
-
-def default_size(model: str, native: tuple[int, int]) -> tuple[int, int]:
-    """Return the (height, width) a model sees by default, given the images' own."""
-    return _MODULES[model].default_size(native)
+__getattr__ = lazily(
+    __name__,
+    {"classifier": "pipelines.models.classifiers", "detector": "pipelines.models.detectors.window_detector"},
+)

@@ -2,86 +2,115 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
-from layers import DilatedConv2D, FusedBatchNormalization, L2Pooling2D, TiledConv2D, UnsharedConv2D
+from pipelines.models.names import named_kind
 
-__all__ = ["CONVOLUTIONS", "PLAIN", "POOLINGS", "BilinearDoubling", "convolution", "normalized", "pooling"]
+__all__ = ["activated", "block", "convolution", "normalized", "plain", "pooling", "standardised"]
 
-CONVOLUTIONS: dict[str, Callable[..., keras.Layer]] = {
-    "standard": keras.layers.Conv2D,
-    "dilated": functools.partial(DilatedConv2D, dilation_rate=2),
-    "tiled": functools.partial(TiledConv2D, tile_shape=2),
-    "unshared": UnsharedConv2D,
-}
-"""The kinds of convolution by name: dilation 2, tiles of 2 x 2 kernels, a kernel of its own at every position."""
-
-POOLINGS: dict[str, Callable[..., keras.Layer]] = {
-    "max": keras.layers.MaxPooling2D,
-    "average": keras.layers.AveragePooling2D,
-    "l2": L2Pooling2D,
-}
-"""The kinds of pooling by name."""
-
-PLAIN: dict[str, Any] = {"use_bias": False, "kernel_initializer": "he_normal"}
-"""Arguments of a convolution that normalization follows."""
+Activation = Callable[[str], keras.layers.Layer]
 
 
-def convolution(kind: str, filters: int, kernel_size: int, **arguments: object) -> keras.Layer:
+def standardised(pixels: keras.KerasTensor, mean: float, deviation: float) -> keras.KerasTensor:
+    """Bring pixels to mean 0 and deviation 1: the layer "standardise", from which a card tells both."""
+    return keras.layers.Rescaling(1.0 / deviation, -mean / deviation, name="standardise")(pixels)
+
+
+def plain(norm: str = "batch") -> dict[str, Any]:
+    """Return the arguments of a convolution that the rectifier follows: a bias where the normalization has none."""
+    return {"use_bias": not named_kind("norm", norm).offset, "kernel_initializer": "he_normal"}
+
+
+def convolution(kind: str, filters: int, kernel_size: int | tuple[int, int], **arguments: Any) -> keras.layers.Layer:
     """Make a convolution of a kind.
 
     Args:
-        kind: "standard", "dilated", "tiled" or "unshared".
-        filters: number of output channels.
+        kind: as in :data:`layers.kinds.CONVOLUTIONS`.
+        filters: number of output channels; "maxout" and its like make several for each, for :func:`activated`.
         kernel_size: height and width of the kernel.
         **arguments: further arguments that all kinds share, as of ``keras.layers.Conv2D``.
 
     Returns:
         A layer from (batch, height, width, channels) to (batch, new height, new width, filters).
+
+    Raises:
+        ConfigError: if there is no such kind.
     """
-    return CONVOLUTIONS[kind](filters, kernel_size, **arguments)
+    found = named_kind("conv", kind)
+    return found.make(found.pieces * filters, kernel_size, **arguments)
 
 
-def pooling(kind: str, **arguments: object) -> keras.Layer:
-    """Make a 2 x 2 pooling with stride 2 of a kind: "max", "average" or "l2"."""
-    return POOLINGS[kind](pool_size=2, **arguments)
-
-
-def normalized(x: keras.KerasTensor, layer: keras.layers.Layer) -> keras.KerasTensor:
-    """Apply a convolution, batch normalization and the rectifier."""
-    x = FusedBatchNormalization(momentum=0.9, name=f"{layer.name}_norm")(layer(x))
-    return keras.layers.ReLU(name=f"{layer.name}_relu")(x)
-
-
-@keras.saving.register_keras_serializable(package="cnnapp")
-class BilinearDoubling(keras.layers.UpSampling2D):
-    """Maps of twice the height and width, linear between positions, whose sizes a graph need not know.
-
-    Keras's own bilinear upsampling cannot be traced for maps of unknown size.
+def pooling(kind: str, same: bool = False, **arguments: Any) -> keras.layers.Layer:
+    """Make a pooling with stride 2 of a kind.
 
     Args:
-        **arguments: of a layer, such as ``name``.
+        kind: as in :data:`layers.kinds.POOLINGS`.
+        same: pad what looks at more than 2 x 2, so that a map of even sides has half of them as after the others.
+        **arguments: further arguments that all kinds share, such as ``name``.
 
-    Example:
-        >>> keras.ops.squeeze(BilinearDoubling()(keras.ops.reshape([0.0, 4.0], (1, 1, 2, 1)))).tolist()[0]
-        [0.0, 1.0, 3.0, 4.0]
+    Returns:
+        A layer from (batch, height, width, channels) to (batch, height // 2, width // 2, channels), or less where it
+        looks further.
+
+    Raises:
+        ConfigError: if there is no such kind.
     """
+    found = named_kind("pool", kind)
+    padding = {"padding": "same"} if same and found.arguments.get("pool_size", 2) != 2 else {}
+    return found.make(**padding, **arguments)
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(2, data_format="channels_last", interpolation="bilinear", **arguments)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments, without those of Keras's own layer that are always the same here."""
-        fixed = ("size", "data_format", "interpolation")
-        return {name: value for name, value in super().get_config().items() if name not in fixed}
+def activated(x: keras.KerasTensor, conv: str, name: str, activation: Activation) -> keras.KerasTensor:
+    """Apply the activation that follows a convolution: its kind's own, such as Maxout, or that of the network.
 
-    def call(self, inputs: Any) -> Any:
-        """Map (batch, height, width, channels) to (batch, 2 height, 2 width, channels)."""
-        # At twice the size every sample lies at a quarter between positions, which float32 holds exactly: a piece of a
-        # map is doubled as it is within the whole.
-        return tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3])
+    Args:
+        x: what the convolution gave.
+        conv: its kind.
+        name: of the layer.
+        activation: makes the network's own.
+    """
+    own = named_kind("conv", conv).activation
+    return activation(name)(x) if own is None else own.make(name=name)(x)
+
+
+def normalized(
+    x: keras.KerasTensor,
+    layer: keras.layers.Layer,
+    norm: str = "batch",
+    conv: str = "standard",
+    activation: Activation | None = None,
+    suffix: str = "relu",
+) -> keras.KerasTensor:
+    """Apply a convolution, normalization and the activation; some kinds of normalization come last.
+
+    Args:
+        x: of shape (batch, height, width, channels).
+        layer: the convolution.
+        norm: as in :data:`layers.kinds.NORMALIZATIONS`.
+        conv: kind of the convolution.
+        activation: makes the layer of that name; the rectifier by default.
+        suffix: of that name, behind the convolution's.
+    """
+    kind = named_kind("norm", norm)
+    x = layer(x)
+    steps = [
+        lambda x: x if norm == "none" else kind.make(name=f"{layer.name}_norm")(x),
+        lambda x: activated(x, conv, f"{layer.name}_{suffix}", activation or _rectifier),
+    ]
+    for step in reversed(steps) if kind.after_activation else steps:
+        x = step(x)
+    return x
+
+
+def block(
+    x: keras.KerasTensor, conv: str, filters: int, norm: str, name: str, padding: str = "same"
+) -> keras.KerasTensor:
+    """Apply a convolution of 3 x 3 of a kind, normalization and the rectifier, or what the kind has in its place."""
+    return normalized(x, convolution(conv, filters, 3, padding=padding, **plain(norm), name=name), norm, conv)
+
+
+def _rectifier(name: str) -> keras.layers.Layer:
+    return keras.layers.ReLU(name=name)

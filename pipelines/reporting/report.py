@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from pipelines.reporting.statistics import Calibration
 
-__all__ = ["BLUE", "INK", "RED", "Picture", "Report", "png", "reliability_picture", "shortened"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["BLUE", "INK", "RED", "Picture", "Report", "png", "recorded_reliability", "reliability_picture", "shortened"]
 
 INK, BLUE, RED = "#222222", "#3567b0", "#c0392b"
 """The colours of lines and bars, which all pictures share."""
@@ -72,22 +75,43 @@ def reliability_picture(found: Calibration) -> Picture:
     Returns:
         Bars of accuracy a bin with the diagonal of a perfectly calibrated model, and the number of answers below.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5, 5.5))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     middles = (found.edges[:-1] + found.edges[1:]) / 2
     width = float(found.edges[1] - found.edges[0]) * 0.92
-    above.bar(middles, np.nan_to_num(found.accuracy), width, color=BLUE, label="share right")
+    above.bar(middles, np.nan_to_num(found.accuracy), width, color=BLUE, label="accuracy")
     above.plot([0, 1], [0, 1], "--", color=INK, linewidth=1, label="perfectly calibrated")
     above.plot(found.confidence, found.accuracy, "o", color=RED, markersize=4, label="mean score of the bin")
-    above.set_ylabel("share right")
+    above.set_ylabel("accuracy")
     above.set_ylim(0, 1)
     above.legend(loc="upper left", fontsize=8)
     below.bar(middles, found.count, width, color="#9aa5b1")
-    below.set_ylabel("answers")
-    below.set_xlabel("score of the chosen class")
+    below.set_ylabel("predictions")
+    below.set_xlabel("score of the predicted class")
     below.set_xlim(0, 1)
-    caption = f"Expected calibration error {found.error:.3f}: 0 means that scores can be taken for probabilities."
+    caption = f"Expected calibration error {found.error:.3f}: 0 means that scores equal probabilities."
     return Picture("Reliability", caption, png(figure))
+
+
+def recorded_reliability(found: Mapping[str, Any]) -> list[Picture]:
+    """Draw the reliability that a card records; nothing where it records none.
+
+    Args:
+        found: ``expected_calibration_error``, and ``calibration`` with ``confidence``, ``accuracy`` and a count (of
+            images or pixels, for example) for each bin.
+    """
+    bins = found.get("calibration")
+    if not bins or found["expected_calibration_error"] is None:
+        return []
+    counted = next(key for key in bins if key not in ("confidence", "accuracy"))
+    count = np.array(bins[counted])
+    confidence, accuracy = (
+        np.array([np.nan if one is None else one for one in bins[key]]) for key in ("confidence", "accuracy")
+    )
+    edges = np.linspace(0.0, 1.0, len(count) + 1)
+    return [reliability_picture(Calibration(found["expected_calibration_error"], edges, confidence, accuracy, count))]
 
 
 def shortened(name: str, longest: int = 22) -> str:

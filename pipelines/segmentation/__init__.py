@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 from pipelines.core.lazy import lazily
 
 if TYPE_CHECKING:
-    from pipelines.segmentation.evaluator import evaluate
-    from pipelines.segmentation.task import rebuild
+    from pipelines.segmentation.evaluation.evaluator import evaluate
+    from pipelines.segmentation.task import Segmentation
     from pipelines.segmentation.trainer import Trained, train
 
-__all__ = ["Trained", "evaluate", "rebuild", "train"]
+__all__ = ["Segmentation", "Trained", "evaluate", "train"]
 
 __getattr__ = lazily(
     __name__,
     {
+        "Segmentation": "pipelines.segmentation.task",
         "Trained": "pipelines.segmentation.trainer",
-        "evaluate": "pipelines.segmentation.evaluator",
-        "rebuild": "pipelines.segmentation.task",
+        "evaluate": "pipelines.segmentation.evaluation.evaluator",
         "train": "pipelines.segmentation.trainer",
     },
 )

@@ -13,40 +13,24 @@ from pipelines.images import image_io
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.segmentation.crops import MaskCropSpec
 from pipelines.segmentation.dense_prediction import LabelSpec
-from pipelines.segmentation.task import build
+from pipelines.segmentation.network import build
+from pipelines.training.task import Choice
 
 __all__ = ["choose"]
 
-
 _LOOKED_AT = 2000
-
-
 _SAMPLE = 200
-
-
 _STEPS = 4000
-
-
 _STEP_PIXELS = 1.0e5
-
-
 _LEARNING_RATE = 5e-3  # of AdamW
-
-
 _LONGEST = 512
 """The longer side that images are scaled down to, where they are larger: they are cut into crops of half that."""
-
-
 _CROP = 256
-
-
 _EVEN = 1024
 """A size that all strides divide, where the padding of a strided convolution is the same as for any such size."""
 
 
-def choose(
-    config: SegmentationConfig, splits: Splits[np.ndarray]
-) -> tuple[SegmentationConfig, LabelSpec, MaskCropSpec]:
+def choose(config: SegmentationConfig, splits: Splits[np.ndarray]) -> Choice:
     """Fill in what the user left open, from the training images.
 
     Images of more than 512 pixels on their longer side are scaled down to that. A crop is an image, or 256 x 256 pixels
@@ -86,7 +70,7 @@ def choose(
         "learning_rate": config.learning_rate or (_LEARNING_RATE if config.optimizer != "sgd" else None),
         "epochs": config.epochs or int(np.clip(round(_STEPS * batch_size / splits.train.size), 8, 150)),
     }
-    return config.model_copy(update=chosen), spec, crop
+    return Choice(config.model_copy(update=chosen), spec, crop)
 
 
 def _geometry(model: keras.Model) -> tuple[int, int]:

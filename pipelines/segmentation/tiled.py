@@ -1,4 +1,4 @@
-"""Segmentation of an image piece by piece: the bands of an answer that need not fit into memory."""
+"""Segmentation of an image in tiles: bands of a result that need not fit into memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Band:
 
 
 class Mosaic:
-    """How a segmentation network answers for an image piece by piece.
+    """How a segmentation network processes an image in tiles.
 
     Where it blends, the probabilities of a row of pieces are held in memory over all of the image's width: for a row
     (side + overlap) x width x classes x 4 bytes, an overlap being a quarter of the side, and less than half as much
@@ -62,13 +62,13 @@ class Mosaic:
         if side < _SMALLEST:
             raise ConfigError(f"tile: received {side}; expected at least {_SMALLEST} pixels")
         if "halo" not in card.input:
-            raise ModelError(f"{served.directory}: does not say how far its network sees; export it again")
+            raise ModelError(f"{served.directory}: its card lacks the receptive field of the network; export it again")
         halo = Halo.from_json(card.input["halo"])
         if halo.blockers and not blend:
             names = ", ".join(halo.blockers)
             raise ConfigError(
-                f"tile: {card.name} cannot be exact piece by piece: {names} sees the whole image; blend the pieces "
-                "instead with --blend (blend=True in Python)"
+                f"tile: {card.name} cannot be exact in tiles: {names} sees the whole image; blend the tiles "
+                "with --blend (blend=True in Python)"
             )
         self._served, self._raster, self._spec = served, raster, LabelSpec.from_json(card.input)
         size = np.array([raster.height, raster.width], np.int32)
@@ -96,7 +96,8 @@ class Mosaic:
 
     def piece(self, row: Piece, column: Piece) -> np.ndarray:
         """Return the probabilities of what is kept of one piece: float32 of shape (rows, columns, classes)."""
-        return self._scores(*self._inputs(row, column)).numpy()[0]
+        scores: np.ndarray = self._scores(*self._inputs(row, column)).numpy()[0]
+        return scores
 
     def _inputs(self, row: Piece, column: Piece) -> list[tf.Tensor]:
         parts = [row, column]
@@ -129,7 +130,8 @@ class Mosaic:
             size, offset, start, window, first, count = numbers
             return last(piece_scores(piece, size, offset, start, window, first, count, network, self._spec))
 
-        return tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
+        graph: Callable[..., Any] = tf.function(answer, input_signature=[pixels, *[two] * 6], autograph=False)
+        return graph
 
     def bands(self, start: int = 0, advance: Callable[[], Any] = lambda: None) -> Iterator[Band]:
         """Answer row of pieces by row of pieces.

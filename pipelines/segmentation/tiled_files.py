@@ -1,4 +1,4 @@
-"""The answer for an image too large for memory, written band by band; a run that was stopped goes on."""
+"""The class map of an image too large for memory, written band by band; an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.images.masks import colours
 
@@ -51,8 +52,9 @@ def write_mask(
     Raises:
         DataError: if it cannot be written, a part of the image cannot be read, or what is left of a run before is
             damaged.
-        ConfigError: if what is left of a run before is another run's.
+        ConfigError: if what is left of a run before is another run's, or rasterio is not installed.
     """
+    extras.need("a mask that is written piece by piece", "geo", "rasterio")
     parts = path.with_name(f".{path.name}.parts")
     identity = json.loads(json.dumps(identity))
     try:
@@ -104,7 +106,7 @@ def _begin(parts: Path, identity: dict[str, Any]) -> int:
         _put(_record_path(parts), json.dumps(identity).encode())
     elif before != identity:
         raise ConfigError(
-            f"{parts}: is left of a run with another image, model or tile; remove the folder, or repeat that run"
+            f"{parts}: is left over from a run with another image, model or tile; remove the folder, or repeat that run"
         )
     done = 0
     while _part(parts, done).exists():
@@ -139,13 +141,13 @@ def _read(parts: Path, number: int) -> np.ndarray:
     try:
         # Opened here: where the content is no archive, NumPy leaves the file open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as band:
-            return band["class_map"]
+            return np.asarray(band["class_map"])
     except _DAMAGED as error:
         raise _damaged(parts, path, error) from None
 
 
 def _damaged(parts: Path, path: Path, reason: object) -> DataError:
-    return DataError(f"{path}: is damaged ({reason}); remove the folder {parts} to begin anew")
+    return DataError(f"{path}: is damaged ({reason}); remove the folder {parts} to start again")
 
 
 def _put(path: Path, content: bytes | memoryview) -> None:
@@ -200,6 +202,7 @@ def _created(path: Path, height: int, width: int) -> Iterator[Any]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    extras.need(str(path), "geo", "rasterio")
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
@@ -224,6 +227,7 @@ def open_mask(path: Path) -> Iterator[Callable[[int, int], np.ndarray]]:
     with _opened(path) as file:
 
         def rows(first: int, end: int) -> np.ndarray:
-            return file.read(1, window=Window(0, first, file.width, end - first))
+            pixels: np.ndarray = file.read(1, window=Window(0, first, file.width, end - first))
+            return pixels
 
         yield rows

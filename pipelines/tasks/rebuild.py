@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
-from pipelines import classification, detection, segmentation
 from pipelines.artifacts import writer
 from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, ModelError
+from pipelines.tasks.registry import find_task, task_names
 
 __all__ = ["network", "renew", "unweighted"]
-
-_TASKS = {"classification": classification, "detection": detection, "segmentation": segmentation}
 
 
 def unweighted(card: ModelCard) -> keras.Model:
@@ -31,10 +30,10 @@ def unweighted(card: ModelCard) -> keras.Model:
         ModelError: if this version does not know the task or an option, or builds another network for it.
     """
     called = f"{card.name}/{card.version}"
-    if card.task not in _TASKS:
-        raise ModelError(f"{called}: is for {card.task}; this version knows {', '.join(_TASKS)}")
+    if card.task not in task_names():
+        raise ModelError(f"{called}: is for {card.task}; this version knows {', '.join(task_names())}")
     try:
-        model = _TASKS[card.task].rebuild(card)
+        model = find_task(card.task).rebuild(card)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{called}: its card is of another version: {error}") from None
     if model.count_params() != card.parameters:
@@ -88,7 +87,7 @@ def renew(served: ServedModel, root: Path) -> ServedModel:
     kept = ("task", "name", "description", "input", "training", "history", "data")
     fields = {name: value for name, value in card.model_dump().items() if name in kept}
 
-    def measured(new: ServedModel) -> dict:
+    def measured(new: ServedModel) -> dict[str, Any]:
         difference = golden.difference(new(golden.inputs))
         if not difference <= GOLDEN_TOLERANCE:
             raise ModelError(
@@ -96,7 +95,5 @@ def renew(served: ServedModel, root: Path) -> ServedModel:
             )
         return card.metrics
 
-    module = _TASKS[card.task]
-    return writer.export(
-        module.serving(model, card.classes, fields), model, card.classes, golden.inputs, fields, root, measured
-    )
+    serving = find_task(card.task).serving(model, card.classes, fields)
+    return writer.export(serving, model, card.classes, golden.inputs, fields, root, measured)

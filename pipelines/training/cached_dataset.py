@@ -43,7 +43,7 @@ class Pixels:
         return len(self.labels)
 
 
-def preparer(spec: ImageSpec) -> Callable[[list[Example]], np.ndarray]:
+def preparer(spec: ImageSpec) -> Callable[[list[Example[int]]], np.ndarray]:
     """Make the function that decodes and prepares examples: the graph of the saved model, compiled once.
 
     Args:
@@ -58,14 +58,15 @@ def preparer(spec: ImageSpec) -> Callable[[list[Example]], np.ndarray]:
         input_signature=[tf.TensorSpec([None], tf.string)],
     )
 
-    def run(examples: list[Example]) -> np.ndarray:
+    def run(examples: list[Example[int]]) -> np.ndarray:
         try:
-            return prepare([example.image for example in examples]).numpy()
+            pixels: np.ndarray = prepare([example.image for example in examples]).numpy()
         except tf.errors.InvalidArgumentError as error:
             # The error of a batch does not say which image is at fault; one at a time, it does.
             if len(examples) == 1:
                 raise DataError(f"{examples[0].id}: is not an image that can be decoded") from error
             return np.concatenate([run([example]) for example in examples])
+        return pixels
 
     return run
 
@@ -118,7 +119,7 @@ def mean_and_deviation(pictures: Sequence[np.ndarray]) -> tuple[float, float]:
     return mean, max(math.sqrt(max(squares / count - mean**2, 0.0)), 1.0)
 
 
-def decode_split(split: Split, spec: ImageSpec, reporter: Reporter) -> Pixels:
+def decode_split(split: Split[int], spec: ImageSpec, reporter: Reporter) -> Pixels:
     """Decode all images of a split.
 
     Args:
@@ -150,8 +151,8 @@ def decode_split(split: Split, spec: ImageSpec, reporter: Reporter) -> Pixels:
     return Pixels(store, labels)
 
 
-def _chunks(examples: Iterator[Example], size: int) -> Iterator[list[Example]]:
-    chunk: list[Example] = []
+def _chunks(examples: Iterator[Example[int]], size: int) -> Iterator[list[Example[int]]]:
+    chunk: list[Example[int]] = []
     for example in examples:
         chunk.append(example)
         if len(chunk) == size:

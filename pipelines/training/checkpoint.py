@@ -1,4 +1,4 @@
-"""The state of a training run in one file, so that it can go on where it was stopped."""
+"""The state of a training run in one file, from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ import numpy as np
 
 from pipelines.core.errors import ConfigError
 
-__all__ = ["Keeper", "State", "check_same_run", "read", "write"]
+__all__ = ["FILE", "Keeper", "State", "check_same_run", "read", "read_record", "write"]
+
+FILE = "state.npz"
+"""The name of the file in the log folder of a run."""
 
 _RECORD = "record"
 
@@ -67,28 +70,45 @@ def read(path: Path) -> State:
     Raises:
         ConfigError: if there is none, or it is damaged.
     """
+    record, arrays = _read(path, with_arrays=True)
+    return State(record, arrays)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a state alone, without its arrays.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ConfigError: as :func:`read`.
+    """
+    return _read(path, with_arrays=False)[0]
+
+
+def _read(path: Path, with_arrays: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         # Opened here: where the content is no archive, NumPy leaves the file open.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             record = json.loads(file[_RECORD].tobytes())
-            arrays = {name.removeprefix("array:"): file[name] for name in file.files if name != _RECORD}
+            names = [name for name in file.files if name != _RECORD] if with_arrays else []
+            return record, {name.removeprefix("array:"): file[name] for name in names}
     except FileNotFoundError:
         raise ConfigError(
-            f"resume: there is no interrupted run in {path.parent}; leave out --resume to begin"
+            f"resume: there is no interrupted run in {path.parent}; omit --resume to start a new run"
         ) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"resume: {path} cannot be read ({error}); remove it and leave out --resume to begin anew"
+            f"resume: {path} cannot be read ({error}); remove it and omit --resume to start again"
         ) from None
-    return State(record, arrays)
 
 
 def check_same_run(state: State, identity: dict[str, Any]) -> None:
-    """Refuse to go on with a run of other options or other data.
+    """Refuse to resume a run with other options or other data.
 
     Args:
         state: as it was read; its record has an "identity".
-        identity: of the run that is to go on.
+        identity: of the run that is to be resumed.
 
     Raises:
         ConfigError: naming what differs.
@@ -96,8 +116,8 @@ def check_same_run(state: State, identity: dict[str, Any]) -> None:
     before = state.record["identity"]
     differing = [name for name in sorted(before.keys() | identity.keys()) if before.get(name) != identity.get(name)]
     if differing:
-        told = ", ".join(f"{name} was {before.get(name)!r} and is {identity.get(name)!r}" for name in differing[:5])
-        raise ConfigError(f"resume: the interrupted run was another: {told}; leave out --resume to begin anew")
+        told = ", ".join(f"{name} was {before.get(name)!r} and is now {identity.get(name)!r}" for name in differing[:5])
+        raise ConfigError(f"resume: the interrupted run differs: {told}; omit --resume to start again")
 
 
 class Keeper:
@@ -110,7 +130,7 @@ class Keeper:
     """
 
     def __init__(self, folder: Path | None, identity: dict[str, Any], variables: Sequence[Any]) -> None:
-        self._path = None if folder is None else folder / "state.npz"
+        self._path = None if folder is None else folder / FILE
         self._identity, self._variables = identity, list(variables)
 
     def keep(self, state: State) -> None:
@@ -126,7 +146,7 @@ class Keeper:
             ConfigError: if there is none, or it is another run's.
         """
         if self._path is None:
-            raise ConfigError("resume: there is no log folder that a state could be in; give --log-dir")
+            raise ConfigError("resume: requires --log-dir, the folder with the state of the interrupted run")
         state = read(self._path)
         check_same_run(state, self._identity)
         for i, variable in enumerate(self._variables):

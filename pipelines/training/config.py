@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pipelines.core.choices import Choices
 from pipelines.core.errors import ConfigError, unknown
+from pipelines.core.options import Joined, option
 
 __all__ = ["TrainingConfig"]
 
@@ -25,7 +27,7 @@ def _size(value: object) -> object:
 
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
-Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_size)]
+Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_size), Joined("x", "SIZE")]
 
 
 class TrainingConfig(BaseModel):
@@ -33,25 +35,85 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str = Field("digits", description="Where the labelled images are.")
-    data_dir: Path | None = Field(None, description="The folder that holds prepared tensorflow-datasets.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Seed of the split, the weights, the order and the augmentation.")
-    deterministic: bool = Field(False, description="Slower operations that give the same bits every time.")
-    epochs: int | None = Field(None, ge=1, description="Passes over the training images.")
-    batch_size: int | None = Field(None, ge=1, description="Images a step, over all devices together.")
-    optimizer: Literal["adamw", "muon", "sgd"] = Field(
-        "adamw", description="AdamW, Muon (fewer steps, each a little slower), or SGD with Nesterov momentum 0.9."
+    data: str = option("digits", "Data set: a name, `tfds:NAME`, or a path.", group="data", common=True, required=True)
+    data_dir: Path | None = option(
+        None, "Folder that holds prepared tensorflow-datasets.", group="data", otherwise="that of tensorflow-datasets"
     )
-    learning_rate: float | None = Field(None, gt=0, description="Peak of the schedule.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps spent rising to the learning rate.")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="What follows the warm-up.")
-    weight_decay: float | None = Field(None, ge=0, description="Decoupled decay of kernels (not of biases and norms).")
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        "float32", description="Arithmetic in training; the saved model is always float32."
+    seed: int = option(
+        0,
+        "Random seed of the split, the initial weights, the order of images and the augmentation.",
+        group="run",
+        common=True,
+        ge=0,
+        lt=2**31,
     )
-    patience: int = Field(20, ge=1, description="Epochs without a better validation result before stopping.")
-    log_dir: Path | None = Field(None, description="Where TensorBoard logs go, and the state that --resume needs.")
-    resume: bool = Field(False, description="Go on with a run that was stopped, from its last whole epoch.")
+    deterministic: bool = option(
+        False, "Use deterministic operations: slower, and bit-identical from run to run.", group="run"
+    )
+    epochs: int | None = option(
+        None,
+        "Maximum number of passes over the training images.",
+        group="training",
+        common=True,
+        otherwise="by the number of images",
+        ge=1,
+    )
+    batch_size: int | None = option(
+        None,
+        "Global batch size: images in a training step, over all devices together.",
+        group="training",
+        common=True,
+        otherwise="by the number of images",
+        ge=1,
+    )
+    optimizer: Literal["adamw", "muon", "sgd"] = option(
+        "adamw",
+        "AdamW, Muon (fewer, slightly slower steps), or SGD with Nesterov momentum 0.9.",
+        group="training",
+    )
+    learning_rate: float | None = option(
+        None,
+        "Peak learning rate.",
+        group="training",
+        common=True,
+        otherwise="0.002, or 0.1 with sgd",
+        gt=0,
+    )
+    warmup: float = option(
+        0.05,
+        "Fraction of the training steps over which the learning rate rises linearly to its peak.",
+        group="training",
+        ge=0,
+        lt=1,
+    )
+    schedule: Literal["cosine", "constant"] = option(
+        "cosine",
+        "Learning rate after the warm-up: a cosine decay to a hundredth of the peak, or constant.",
+        group="training",
+    )
+    weight_decay: float | None = option(
+        None,
+        "Decoupled weight decay; it applies to kernels, not to biases and normalisation.",
+        group="training",
+        otherwise="0.05, or 0.0005 with sgd",
+        ge=0,
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = option(
+        "float32", "Numeric precision of the training; the saved model is always float32.", group="training"
+    )
+    patience: int = option(
+        20,
+        "Early stopping: end after this many epochs without a better validation result.",
+        group="training",
+        ge=1,
+    )
+    log_dir: Path | None = option(
+        None,
+        "Folder of the run: its TensorBoard logs, and the state that --resume needs.",
+        group="run",
+        otherwise="runs/NAME",
+    )
+    resume: bool = option(False, "Resume an interrupted run from its last complete epoch.", group="run", common=True)
 
     def identity(self) -> dict[str, Any]:
         """Return the options that tell a run from others, as plain values: not where things lie."""
@@ -75,20 +137,25 @@ class TrainingConfig(BaseModel):
         received = error["input"]
         if error["type"] == "extra_forbidden":
             return unknown("option", name, cls.model_fields)
-        if error["type"] == "literal_error":
+        if error["type"] in ("literal_error", "unknown_name"):
             return unknown(name.replace("_", " "), str(received), cls.choices(name))
+        if error["type"] == "unfit_name":
+            return str(error["msg"])
         message = error["msg"].removeprefix("Value error, ")
         return f"{name.replace('_', '-')}: received {received!r}; {message[0].lower()}{message[1:]}"
 
     @classmethod
     def choices(cls, name: str) -> tuple[str, ...]:
         """Return the values that a field of fixed choices can take, e.g. ``choices("conv")``."""
-        return _literals(cls.model_fields[name].annotation)
+        field = cls.model_fields[name]
+        return _literals(field.annotation) + tuple(value for part in field.metadata for value in _literals(part))
 
 
 def _literals(annotation: object) -> tuple[str, ...]:
     if typing.get_origin(annotation) is Literal:
         return tuple(str(value) for value in typing.get_args(annotation))
+    if isinstance(annotation, Choices):
+        return annotation.names()
     return tuple(value for part in typing.get_args(annotation) for value in _literals(part))
 
 
@@ -103,4 +170,6 @@ def _numbers(value: object) -> object:
 
 
 Scale = Annotated[float, Field(gt=0, le=16)]
-Scales = Annotated[tuple[Scale, ...], BeforeValidator(_numbers), Field(min_length=1, max_length=32)]
+Scales = Annotated[
+    tuple[Scale, ...], BeforeValidator(_numbers), Joined(",", "NUMBERS"), Field(min_length=1, max_length=32)
+]

@@ -224,7 +224,7 @@ def fit(
     started = time.monotonic() - before
     total = plan.epochs * plan.steps_per_epoch * plan.batch_size
     if done:
-        reporter.say(f"going on behind epoch {done}")
+        reporter.say(f"resuming after epoch {done}")
     try:
         with reporter.meter("training", total) as meter:
             meter.advance(done * plan.steps_per_epoch * plan.batch_size)
@@ -243,7 +243,7 @@ def fit(
                 keeper.keep(checkpoint.State(so_far | best.record(), best.arrays()))
     except KeyboardInterrupt:
         history.stopped = "interrupted"
-        reporter.say("interrupted; what was learned is kept (press Ctrl-C again to drop it)")
+        reporter.say("interrupted; keeping what was learned (press Ctrl-C again to discard it)")
     finally:
         log.close()
     best.restore(model)

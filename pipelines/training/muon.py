@@ -57,7 +57,7 @@ class KernelMuon(keras.optimizers.Muon):
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
         if len(variable.shape) == 4:
             return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
-        return super()._should_use_adamw(variable)
+        return bool(super()._should_use_adamw(variable))
 
     def _apply_weight_decay(self, variables: Any) -> None:
         # Keras's own of Muon assigns to variables one by one, which several devices must not.

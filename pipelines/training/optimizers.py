@@ -9,7 +9,6 @@ from pipelines.training.muon import KernelMuon
 
 __all__ = ["make_optimizer"]
 
-
 LEARNING_RATES = {"adamw": 2e-3, "muon": 2e-3, "sgd": 0.1}
 
 

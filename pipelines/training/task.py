@@ -1,8 +1,8 @@
 """What a task is: the hooks that everything which varies by task is asked of, whatever is looked for in the image.
 
-A task is an object of a class that fills these hooks, and a row in :data:`pipelines.tasks.registry.TASKS`. Importing the
-module that holds it must not import TensorFlow: the command line asks every task for its name and its options. What
-computes is imported inside the hooks.
+A task is a class that fills these hooks, and a row in :data:`pipelines.tasks.registry.TASKS`. Importing the module that
+holds it must not import TensorFlow: the command line asks every task for its name and its options. What computes is
+imported inside the hooks.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ __all__ = ["choose", "choose_card", "load", "offered"]
 _WIDGET, _CHOSEN, _ADDRESS = "model choice", "chosen model", "model of the address"
 
 
-@st.cache_resource(show_spinner="loading the model", max_entries=4)
+@st.cache_resource(show_spinner="Loading the model", max_entries=4)
 def _load(directory: str, changed: float) -> cnnapp.Predictor:
     """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
     return cnnapp.load(directory)
@@ -65,7 +65,7 @@ def _fits(name: str, fits: Callable[[ModelCard], bool]) -> bool:
 def _choose() -> str | None:
     names = model_paths.listed()
     if not names:
-        st.warning("There is no saved model yet. Run `make demo`, or `cnnapp train`.")
+        st.warning(f"{model_paths.none_in()}, and open the page again.")
         return None
     asked = st.query_params.get("model")
     # Set in every run: what was chosen on another page is not this page's choice by itself.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from cnnapp.playground import shifts
 from cnnapp.playground.grids import number
 from cnnapp.playground.pictures import draw_levels, draw_signed
+from pipelines.core.percent import percent
 from ui.topics import figure, own_image
 
 __all__ = ["show"]
@@ -72,7 +74,7 @@ def _show_pictures(image: np.ndarray, found: shifts.ShiftTest, kind: str) -> Non
     figure.show(draw_levels(found.shifted), "the image, shifted", second, stretch=True)
     moved = f"{found.moved[1]} to the right and {found.moved[0]} down"
 
-    def draw(values: np.ndarray):
+    def draw(values: np.ndarray) -> Image.Image:
         return draw_levels(values) if kind == "pooling" else draw_signed(values, limit=found.limit)
 
     first, second = st.columns(2)
@@ -80,5 +82,5 @@ def _show_pictures(image: np.ndarray, found: shifts.ShiftTest, kind: str) -> Non
     figure.show(draw(found.answer_shifted), f"first the layer, then the shift: {moved}", second, stretch=True)
     figure.show(
         draw_signed(found.difference, limit=found.limit),
-        f"the difference, in the same colours; {found.interior.mean():.0%} of the outputs are inside",
+        f"the difference, in the same colours; {percent(found.interior.mean(), 0)} of the outputs are inside",
     )

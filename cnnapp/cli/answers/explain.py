@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from cnnapp.cli.answers.batch_predict import find_images, write_file
-from cnnapp.cli.console import err, out
+from cnnapp.cli.console import Model, err, out
 from cnnapp.results.writers import numbered_stem
 from pipelines.core.errors import ConfigError, DataError, unknown
 
@@ -26,28 +26,31 @@ _PART = 0.8
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="A name under saved_models/, name/version, or a path.", metavar="MODEL")],
+    model: Model,
     paths: Annotated[list[str], typer.Argument(help="Image files, folders, or globs such as 'photos/**/*.jpg'.")],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="Name of the class.", show_default="that of the answer")
+        str | None, typer.Option("--class", help="Class to explain.", show_default="the predicted class")
     ] = None,
-    draw: Annotated[Path | None, typer.Option(help="Draw the evidence over each image into this folder.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Draw the evidence over each image, into this folder.")] = None,
     features: Annotated[
-        str | None, typer.Option(metavar="LAYER", help="With --draw: the maps of this layer as well.")
+        str | None, typer.Option(metavar="LAYER", help="With --draw: the feature maps of this layer as well.")
     ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the evidence to this file, as numbers.")
-    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the evidence to this file, as JSON.")] = None,
 ) -> None:
-    """Show why: where in an image the evidence for a class is. `cnnapp inspect MODEL` names the layers.
+    """Explain predictions: show where in an image the evidence for a class is.
 
     A file that cannot be read is reported with its reason; the exit status is then 1. An image that would not fit into
-    memory is made smaller first, which is said.
+    memory is reduced first, with a note. `cnnapp inspect MODEL` lists the layers for --features.
+
+    Example: `cnnapp explain digits photos/ --draw why/`
     """
     if features is not None and draw is None:
-        raise ConfigError("--features: is a picture; give a folder for it too, such as --draw why/")
+        raise ConfigError("--features requires --draw, the folder for its pictures, such as --draw why/")
     from cnnapp.prediction import predictor
+    from pipelines.core import extras
 
+    if draw is not None:
+        extras.need("--draw", "ui", "matplotlib")
     files = list(find_images(paths))
     loaded = predictor.load(model)
     if features is not None and features not in loaded.inside.layers:
@@ -69,7 +72,7 @@ def explain(
         content = {"model": f"{card.name}/{card.version}", "explanations": records, "failed": failures}
         write_file(json_file, json.dumps(content, indent=1))
     if failures:
-        err.print(f"{len(failures)} of {len(files)} could not be explained")
+        err.print(f"{len(failures)} of {len(files)} images could not be explained")
         raise typer.Exit(1)
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from cnnapp.cli.answers.batch_predict import find_images, write_file
-from cnnapp.cli.console import Model, ScalesOption, err, out
+from cnnapp.cli.console import Model, ScalesOption, err, out, settings
 from cnnapp.results.writers import coco_text, csv_text, json_text
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.detection.config import DetectionConfig
@@ -29,27 +29,27 @@ def model_options(**given: Any) -> dict[str, Any]:
 def predict(
     model: Model,
     paths: Annotated[list[str], typer.Argument(help="Image files, folders, or globs such as 'photos/**/*.jpg'.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all scores to this file.")] = None,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a table to this file.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to print for an image.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images answered in one call.")] = 32,
-    draw: Annotated[Path | None, typer.Option(help="Draw each answer into a picture in this folder.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all results to this file, as JSON.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write a table to this file, as CSV.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to print for an image, best first.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Batch size: images in one call of the model.")] = 32,
+    draw: Annotated[Path | None, typer.Option(help="Draw the result over each image, into this folder.")] = None,
     score: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="For detection: the smallest score.", show_default="the model's own"),
+        typer.Option(min=0, max=1, help="For detection: minimum confidence.", show_default="the model's own"),
     ] = None,
     overlap: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="For detection: how far boxes of a class may overlap (IoU).",
+            help="For detection: maximum overlap (IoU) of boxes of a class.",
             show_default="the model's own",
         ),
     ] = None,
     scales: ScalesOption = None,
     coco: Annotated[
-        Path | None, typer.Option(help="For detection and segmentation: write COCO's results format to this file.")
+        Path | None, typer.Option(help="For detection and segmentation: write results in COCO format to this file.")
     ] = None,
     masks: Annotated[
         Path | None,
@@ -59,20 +59,27 @@ def predict(
         int | None,
         typer.Option(
             min=64,
-            help="For large images: answer in pieces of so many pixels, such as 1024; it is the answer for the whole.",
+            help="For large images: process in tiles of this side in pixels, such as 1024; the result is the same.",
         ),
     ] = None,
     blend: Annotated[
-        bool, typer.Option("--blend", help="With --tile, where the network sees the whole image: fade between pieces.")
+        bool,
+        typer.Option("--blend", help="With --tile, for networks that see the whole image: blend the tiles."),
     ] = False,
     server: Annotated[
         str | None,
-        typer.Option(help="Ask a service at this URL: `cnnapp serve`, or TensorFlow Serving.", metavar="URL"),
+        typer.Option(
+            help="Send images to the service at this URL (`cnnapp serve`, TensorFlow Serving).", metavar="URL"
+        ),
     ] = None,
 ) -> None:
-    """Answer for images. A file that cannot be read is reported with its reason; the exit status is then 1.
+    """Run prediction on images. A file that cannot be read is reported with its reason; the exit status is then 1.
 
-    With --tile, masks are written piece by piece; the same command goes on where one before was stopped.
+    With --tile, masks are written tile by tile; the same command resumes one that was stopped.
+
+    With --quiet, the paths of the files that were written are printed alone; predictions where no file is asked for.
+
+    Example: `cnnapp predict digits photos/ --csv digits.csv`
     """
     import cnnapp
     from cnnapp.cli.answers.batch_predict import Answering
@@ -80,19 +87,20 @@ def predict(
 
     files = list(find_images(paths))
     if server is not None and tile is not None:
-        raise ConfigError("--tile: pieces are cut by whoever has the network; a service answers for whole images alone")
+        raise ConfigError("--tile: does not go with --server; a service takes whole images only")
     loaded = cnnapp.load(model) if server is None else cnnapp.connect(server, model)
-    task = loaded.card.task
-    if coco is not None and task == "classification":
+    task, kind = loaded.card.task, loaded.answer_type
+    if coco is not None and not kind.coco:
         raise ConfigError(f"--coco: {loaded.card.name} is for {task}; COCO's results are boxes and masks")
-    if masks is not None and task != "segmentation":
+    if masks is not None and not kind.masks:
         raise ConfigError(f"--masks: {loaded.card.name} is for {task}; only segmentation gives masks")
     options = model_options(score_threshold=score, overlap_threshold=overlap, scales=scales)
     if blend and tile is None:
-        raise ConfigError("--blend: is of pieces; give --tile too, such as --tile 1024")
+        raise ConfigError("--blend requires --tile, such as --tile 1024")
     answers: list[Any] = []
     failures = []
     answering = Answering(loaded, files, masks, draw, Reporter(err))
+    written = [path for path in (json_file, csv_file, coco, masks, draw) if path is not None]
     with contextlib.ExitStack() as stack:
         if tile is None:
             found = answering.whole(batch_size, options)
@@ -106,7 +114,8 @@ def predict(
                 err.print(f"[red]failed[/red] {escape(str(answer))}", soft_wrap=True)
             else:
                 answers.append(answer)
-                out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
+                if not (settings.quiet and written):
+                    out.print(answer.line(top), markup=False, soft_wrap=True)
         if json_file is not None:
             # Where masks went to no folder of the user's, they are about to be removed.
             write_file(json_file, json_text(answers, failures, loaded.card, mask_paths=masks is not None))
@@ -114,16 +123,13 @@ def predict(
             write_file(csv_file, csv_text(answers, failures, loaded.card).removesuffix("\n"))
         if coco is not None:
             write_file(coco, coco_text(answers))
+    if settings.quiet:
+        for path in written:
+            out.print(path, markup=False, soft_wrap=True)
     if answering.undrawn:
         more = f" (and {len(answering.undrawn) - 1} more)" if len(answering.undrawn) > 1 else ""
         err.print(f"[red]failed[/red] {escape(answering.undrawn[0] + more)}", soft_wrap=True)
     if failures:
-        err.print(f"{len(failures)} of {len(files)} could not be read")
+        err.print(f"{len(failures)} of {len(files)} images could not be read")
     if failures or answering.undrawn:
         raise typer.Exit(1)
-
-
-def _in_a_line(answer: Any, top: int) -> str:
-    if hasattr(answer, "top"):
-        return f"{answer.source}: " + ", ".join(f"{label} ({score:.1%})" for label, score in answer.top(top))
-    return str(answer)

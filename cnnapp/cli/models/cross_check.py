@@ -19,6 +19,7 @@ import numpy as np
 
 from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
 from pipelines.artifacts.served_model import ServedModel
+from pipelines.core import extras
 from pipelines.core.errors import ConfigError, ModelError
 
 __all__ = [
@@ -50,7 +51,6 @@ np.savez(folder / "answer.npz", **{name: np.char.decode(value.astype(bytes)) if 
                                    for name, value in found.items()})
 """
 
-
 _PAGE = """
 import pathlib, sys
 import numpy as np
@@ -64,7 +64,7 @@ page.file_uploader[0].set_value(
 wrong = [*page.exception, *page.error]
 if wrong:
     sys.exit(f"the page says: {wrong[0].value}")
-from cnnapp.outputs import from_answers
+from cnnapp.prediction.output_parsing import from_answers
 found = {one.name: one.answer for one in page.session_state["answers"]}
 outputs = from_answers([found[name] for name in sorted(found)])
 np.savez(folder / "answer.npz", **{name: value.astype(str) if value.dtype == object else value
@@ -151,11 +151,10 @@ def by_service(served: ServedModel, images: Sequence[bytes]) -> Outputs:
     """Answer by ``cnnapp serve``, started for that on a port that is free, over HTTP; as :func:`by_python`.
 
     Raises:
-        ConfigError: if Ray is not installed.
+        ConfigError: if what serving needs is not installed.
         ModelError: if the service does not start.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError("the service needs Ray; install it with: pip install 'cnnapp[ray]'")
+    extras.need("the service", "ray")
     from cnnapp.prediction.remote_predictor import connect
 
     with _service(served) as url:
@@ -192,8 +191,10 @@ def by_the_page(served: ServedModel, images: Sequence[bytes]) -> Outputs:
     """Answer by the page, run without a browser in a fresh process, given the images as uploads; as :func:`by_python`.
 
     Raises:
+        ConfigError: if what the page needs is not installed.
         ModelError: if it fails, with the last line it said.
     """
+    extras.need("the page", "ui", "streamlit")
     # The page imports this package, not the other way round; here it is only a script to run.
     spec = importlib.util.find_spec("ui")
     assert spec is not None
@@ -231,11 +232,12 @@ def _run(arguments: list[str], folder: Path, served: ServedModel, **variables: s
 
 
 def _environment(ours: bool) -> dict[str, str]:
-    """Return the variables for another process, in which the project is to be found, or need not be."""
+    """Return the variables for another process, which finds what this one finds, plug-ins too, or need not."""
     found = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     found["TF_CPP_MIN_LOG_LEVEL"] = "3"
     if ours:
-        found["PYTHONPATH"] = str(Path(__file__).resolve().parents[3])
+        # Made absolute: the other one stands in another folder.
+        found["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))
     return found
 
 

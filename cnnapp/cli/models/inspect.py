@@ -19,21 +19,28 @@ __all__ = ["inspect"]
 
 def inspect(
     model: Annotated[
-        str, typer.Argument(help="A name under saved_models/, name/version, a path, or a .keras file.", metavar="MODEL")
+        str, typer.Argument(help="A saved model (name, name/version or path), or a .keras file.", metavar="MODEL")
     ],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all of it to this file; - prints it.")] = None,
-    input_size: Annotated[
-        str | None, typer.Option(help="Reckon with images of height x width.", show_default="the model's own")
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write it to this file as JSON; - prints it.")
     ] = None,
-    picture: Annotated[Path | None, typer.Option("--draw", help="Draw it into this PNG file.")] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="Assume this input size (HxW).", show_default="the model's own")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option("--draw", help="Draw the network into this PNG file.")] = None,
 ) -> None:
-    """Show what a network is made of: for each layer its shape, its costs for one image, and what its units see.
+    """Show the layers of a network: shape, parameters, cost for one image, and receptive field of each.
 
-    *Sees* is the side of the receptive field in pixels of the input, *jump* the pixels between neighbouring units,
-    *centre* the pixel that the first unit looks at.
+    *Sees* is the side of the receptive field in pixels of the input, *jump* the distance of neighbouring units in those
+    pixels, *centre* the pixel at the centre of the first unit's receptive field.
+
+    Example: `cnnapp inspect digits --draw digits.png`
     """
+    from pipelines.core import extras
     from pipelines.core.tensorflow_import import import_tensorflow
 
+    if picture is not None:
+        extras.need("--draw", "train", "matplotlib")
     import_tensorflow()
     from cnnapp.reports import inspection
 
@@ -72,4 +79,4 @@ def _print_layers(title: str, columns: tuple[str, ...], rows: list[list[str]], o
     table.add_row(*(escape(rows[-1][index]) for index in shown), style="bold")
     out.print(table)
     if len(shown) < len(columns):
-        err.print("the window is too narrow for every column; a wider one, or --json, shows all")
+        err.print("The terminal is too narrow for every column; a wider one, or --json, shows all.")

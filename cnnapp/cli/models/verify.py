@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cnnapp.cli.console import Model, out
+from cnnapp.cli.console import Model, say
 
 __all__ = ["verify"]
 
@@ -14,31 +14,33 @@ __all__ = ["verify"]
 def verify(
     model: Model,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Answer here alone, and not by every way in: seconds instead of a minute.")
+        bool, typer.Option("--quick", help="Run in-process only; skip cross-checks: seconds instead of a minute.")
     ] = False,
     tiling: Annotated[
-        bool, typer.Option("--tiling", help="Answer for an image piece by piece, too, and compare with the whole.")
+        bool, typer.Option("--tiling", help="Also process an image in tiles, and compare with the whole.")
     ] = False,
-    tile: Annotated[int, typer.Option(min=64, help="Side of those pieces, in pixels.")] = 128,
+    tile: Annotated[int, typer.Option(min=64, help="Side of those tiles in pixels.")] = 128,
 ) -> None:
-    """Check a saved model: its files have their hashes, golden inputs golden outputs; a detector's scan is exact.
+    """Verify a saved model: file hashes, golden examples, and for a detector that its dense scan is exact.
 
-    The golden examples are answered by every way in: Python, TensorFlow alone in a fresh process, TensorFlow's own
-    saved_model_cli, the page, and the service over HTTP.
+    The golden examples, kept with the model, are run through every interface: Python, TensorFlow alone in a fresh
+    process, TensorFlow's own saved_model_cli, the page, and the service over HTTP. All must give the same results.
+
+    Example: `cnnapp verify digits --quick`
     """
     from cnnapp.cli.models import cross_check
     from cnnapp.prediction import predictor
 
     loaded = predictor.load(model)
-    out.print(f"{len(loaded.card.files)} files have the hashes on the card")
+    say(f"{len(loaded.card.files)} files match the hashes on the card")
     if quick:
-        out.print(f"golden examples: largest difference {loaded.verify():.3g}")
+        say(f"golden examples: largest difference {loaded.verify():.3g}")
     else:
-        out.print("golden examples, by every way in:")
+        say("golden examples, through every interface:")
         for found in cross_check.replay(loaded.served):
-            out.print(f"  {found}", markup=False, soft_wrap=True)
-    if loaded.card.task == "detection":
-        out.print("all windows of an image at once, against each window alone:")
-        out.print(str(loaded.certify()), markup=False, soft_wrap=True)
+            say(f"  {found}", markup=False, soft_wrap=True)
+    if loaded.answer_type.unit == "window":
+        say("dense scan against per-window inference:")
+        say(str(loaded.certify()), markup=False, soft_wrap=True)
     if tiling:
-        out.print(str(loaded.verify_tiling(tile)), markup=False, soft_wrap=True)
+        say(str(loaded.verify_tiling(tile)), markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The command that looks a data set over."""
+"""The command that validates a data set."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from cnnapp.cli.console import DataDir, err, out
-from pipelines.core.errors import ConfigError, DataError, unknown
+from cnnapp.cli.console import DataDir, err, out, say
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.tasks.registry import find_task, task_names
+from pipelines.training.task import Task
 
 __all__ = ["check"]
 
-_CHECKS = {"classification": "classes", "detection": "boxes", "segmentation": "masks"}
-"""What is looked over, by task."""
-
 
 def check(
-    data: Annotated[str, typer.Argument(help="As for --data: `digits`, `scenes`, `tfds:NAME`, or a path.")],
+    data: Annotated[str, typer.Argument(help="As for --data of `cnnapp train`: a name, `tfds:NAME`, or a path.")],
     data_dir: DataDir = None,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
-    ignore: Annotated[int | None, typer.Option(help="For masks: a value that is no class, besides 255.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the split.")] = 0,
+    ignore: Annotated[int | None, typer.Option(help="For masks: a value to ignore, besides 255.")] = None,
     task: Annotated[
         str | None,
-        typer.Option(help="classification, detection or segmentation.", show_default="what the data is for"),
+        typer.Option(
+            help="Check it for this task alone, by its name in `cnnapp train`.",
+            show_default="every task it has labels for",
+        ),
     ] = None,
 ) -> None:
-    """Look a data set over and list all that is wrong with it; the exit status is 1 if anything must be mended.
+    """Validate a data set and list every problem; the exit status is 1 if there are errors.
 
-    Of a set with boxes and masks both are looked over, unless `--task` is given; `--ignore` stands for
-    `--task segmentation`.
+    A set with boxes and masks is checked for both, unless `--task` is given.
+
+    Example: `cnnapp check photos/`
     """
-    if task is not None and task not in _CHECKS:
-        raise ConfigError(unknown("task", task, _CHECKS))
-    if ignore is not None and task not in (None, "segmentation"):
-        raise ConfigError(f"--ignore: is a value of masks; it does not go with --task {task}")
+    further = {} if ignore is None else {"ignore": ignore}
+    chosen = _named(task, further) if task is not None else None
     from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
-    task = task if ignore is None else "segmentation"
-    tasks = _tasks(data, data_dir) if task is None else [task]
+    tasks = [chosen] if chosen is not None else _recognised(data, data_dir, further)
     serious = False
     for each in tasks:
         if len(tasks) > 1:
-            out.print(f"{_CHECKS[each]}:")
+            say(f"{each.labels}:")
         try:
-            serious |= _print_checked(_look_over(each, data, data_dir, seed, ignore))
+            serious |= _print_checked(_checked(each, data, data_dir, seed, further))
         except DataError as error:
             if len(tasks) == 1:
                 raise
@@ -57,36 +57,39 @@ def check(
         raise typer.Exit(1)
 
 
-def _tasks(data: str, data_dir: Path | None) -> list[str]:
-    """Return what a data set is for."""
-    from pipelines.data import detection, segmentation
-
-    known = {
-        "detection": detection.is_detection(data, data_dir),
-        "segmentation": segmentation.is_segmentation(data, data_dir),
-    }
-    return [task for task, found in known.items() if found] or ["classification"]
+def _named(name: str, further: dict[str, Any]) -> Task:
+    """Return the task of that name, which must take the further options."""
+    task = find_task(name)
+    for option in further:
+        if option not in task.config.model_fields:
+            raise ConfigError(f"--{option}: cannot be combined with --task {name}, which has no such option")
+    return task
 
 
-def _look_over(task: str, data: str, data_dir: Path | None, seed: int, ignore: int | None) -> Any:
+def _recognised(data: str, data_dir: Path | None, further: dict[str, Any]) -> list[Task]:
+    """Return the tasks that a data set has labels for: of those that take the further options, if there are any.
+
+    Where no task recognises it, it is checked for the first of the table, which takes any folder of images.
+    """
+    known = [find_task(name) for name in task_names()]
+    able = [task for task in known if all(option in task.config.model_fields for option in further)]
+    return [task for task in able if task.recognises(data, data_dir)] or able[:1]
+
+
+def _checked(task: Task, data: str, data_dir: Path | None, seed: int, further: dict[str, Any]) -> Any:
     from pipelines.core.progress import Reporter
-    from pipelines.data.checks import classification
-    from pipelines.data.checks import detection as object_checks
-    from pipelines.data.checks import segmentation as mask_checks
 
-    if task == "segmentation":
-        return mask_checks.check(data, data_dir, seed, Reporter(err), ignore)
-    return (object_checks if task == "detection" else classification).check(data, data_dir, seed, Reporter(err))
+    return task.check(data, data_dir, seed, Reporter(err), **further)
 
 
 def _print_checked(found: Any) -> bool:
     """Print what a check found; return whether anything must be mended."""
     for line in found.summary:
-        out.print(line, markup=False, soft_wrap=True)
+        say(line, markup=False, soft_wrap=True)
     for problem in found.problems:
         colour = "red" if problem.serious else "yellow"
         word = "error" if problem.serious else "note"
         out.print(f"[{colour}]{word}[/{colour}] {escape(str(problem))}", soft_wrap=True)
     if not found.problems:
-        out.print("nothing is wrong")
+        say("No problems found.")
     return any(problem.serious for problem in found.problems)

@@ -121,7 +121,7 @@ def _check_listing(listing: class_folders.Listing, found: Checked) -> None:
 def _check_parts(listing: class_folders.Listing, parts: dict[str, list[tuple[str, Path]]], found: Checked) -> None:
     for part in SPLIT_NAMES:
         if not parts[part]:
-            found.problems.append(Problem(str(listing.root), f"no image falls into the {part} part"))
+            found.problems.append(Problem(str(listing.root), f"the {part} part has no image"))
             continue
         missing = set(listing.classes) - {class_name for class_name, _ in parts[part]}
         for class_name in sorted(missing):
@@ -148,7 +148,7 @@ def _read_files(parts: dict[str, list[tuple[str, Path]]], root: Path) -> Iterato
             yield from pool.map(look, chunk)
 
 
-def _read_splits(splits: Splits) -> Iterator[Seen]:
+def _read_splits(splits: Splits[int]) -> Iterator[Seen]:
     for part in SPLIT_NAMES:
         for example in splits[part].examples():
             digest = hashlib.sha256(example.image).hexdigest()
@@ -158,7 +158,7 @@ def _read_splits(splits: Splits) -> Iterator[Seen]:
 def look(examples: Iterator[Looked], total: int, reporter: Reporter) -> list[Looked]:
     """Collect what an iterator finds out, and show how far it has come."""
     seen = []
-    with reporter.meter("looking at images", total) as meter:
+    with reporter.meter("checking images", total) as meter:
         for one in examples:
             seen.append(one)
             meter.advance()
@@ -185,7 +185,7 @@ def check_duplicates(seen: Iterable[Seen], found: Checked, otherwise: str = "und
             if other.class_name != first.class_name:
                 what = f"has the same content as {first.name}, {otherwise}"
             elif other.part != first.part:
-                what = f"({other.part}) has the same content as {first.name} ({first.part}): it is in two parts"
+                what = f"({other.part}) has the same content as {first.name} ({first.part}): duplicate across parts"
             else:
                 what = f"has the same content as {first.name}"
             serious = other.class_name != first.class_name or other.part != first.part

@@ -24,6 +24,7 @@ from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.data.tfds import boxes as tfds_objects
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
+from pipelines.images.image_header import upright_size
 
 __all__ = ["check"]
 
@@ -103,7 +104,7 @@ def _read_splits(splits: Splits[Objects], found: Checked) -> Iterator[_Looked]:
         try:
             for example in splits[part].examples():
                 seen = Seen(part, _told(example.label), example.id, hashlib.sha256(example.image).hexdigest(), None)
-                yield _Looked(seen, example.label, formats.upright_size(example.image, example.id))
+                yield _Looked(seen, example.label, upright_size(example.image, example.id))
         except DataError as error:  # A stream cannot be read on behind an example that it did not give.
             found.problems.append(_problem(error))
 
@@ -139,7 +140,7 @@ def _told(objects: Objects) -> str:
 def _check_pairs(annotations: formats.Annotations, data: str, found: Checked) -> None:
     found.problems += [Problem(str(path), "is an annotation without an image") for path in annotations.orphans]
     used = {one.path for one in annotations.images}
-    for taken, what in ((True, "taken for background"), (False, "not used")):
+    for taken, what in ((True, "treated as background"), (False, "not used")):
         images = [path for path in annotations.unlabelled if (path in used) == taken]
         if images:
             text = f"{len(images):,} images have no annotation and are {what}: {_some(path.name for path in images)}"
@@ -153,18 +154,18 @@ def _check_boxes(looked: Sequence[_Looked], classes: Sequence[str], data: str, f
             left, top, right, bottom = box.tolist()
             name = f"{classes[label]} at " + ", ".join(f"{edge:g}" for edge in (left, top, right, bottom))
             if not (right > left and bottom > top):
-                what = f"the box of {name} has no area; it is left out"
+                what = f"the box of {name} has no area; it is skipped"
                 found.problems.append(Problem(one.seen.name, what, serious=False))
             elif one.size is not None:
                 height, width = one.size
                 if right <= 0 or bottom <= 0 or left >= width or top >= height:
-                    what = f"the box of {name} lies wholly outside the image of {width} x {height} pixels"
+                    what = f"the box of {name} lies entirely outside the image of {width} x {height} pixels"
                     found.problems.append(Problem(one.seen.name, what))
                 elif min(left, top) < -_SLACK or right > width + _SLACK or bottom > height + _SLACK:
                     reaching.append(one.seen.name)
     if reaching:
         images = _some(dict.fromkeys(Path(name).name for name in reaching))
-        what = f"{len(reaching):,} boxes reach outside their image and are kept as they are: {images}"
+        what = f"{len(reaching):,} boxes extend beyond their image and are kept unclipped: {images}"
         found.problems.append(Problem(data, what, serious=False))
 
 
@@ -189,8 +190,8 @@ def _check_legibility(looked: Sequence[_Looked], classes: Sequence[str], data: s
         kinds = ", ".join(f"{name} {count:,}" for name, count in small.most_common())
         what = (
             f"{small.total():,} objects ({kinds}) are smaller than {side:.3g} x {side:.3g} pixels: at the scale of "
-            f"{scales.scale:.3g} that training chooses they are mostly missed: {_some(files)}; "
-            + ("a larger --scale shows them better" if scales.scale < 1 else "enlarging them with --scale 2 may help")
+            f"{scales.scale:.3g} that training chooses, most of them are missed: {_some(files)}; "
+            + ("try a larger --scale" if scales.scale < 1 else "try enlarging them with --scale 2")
         )
         found.problems.append(Problem(data, what, serious=False))
 
@@ -247,7 +248,7 @@ def _summary(looked: Sequence[_Looked], classes: Sequence[str]) -> list[str]:
     ]
     ignored = sum(int(formats.with_area(one.objects).ignored.sum()) for one in looked)
     if ignored:
-        lines.append(f"{ignored:,} more are to be ignored (difficult, or crowds)")
+        lines.append(f"{ignored:,} more are ignored (difficult, or crowds)")
     counts = _per_class(looked)
     per_class = ", ".join(f"{name} {counts[label]:,}" for label, name in enumerate(classes))
     lines.append(f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}: {per_class}")

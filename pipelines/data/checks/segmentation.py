@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.core.errors import DataError
+from pipelines.core.percent import percent
 from pipelines.core.progress import Reporter
 from pipelines.data import segmentation
 from pipelines.data.checks.classification import Checked, Problem, Seen, check_duplicates, check_images, look
@@ -170,19 +171,19 @@ def _check_values(looked: Sequence[_Looked], table: ClassTable, data: str, found
         )
         found.problems.append(Problem(data, what))
     if len(pixels) > _MOST_VALUES:
-        found.problems.append(Problem(data, f"{len(pixels) - _MOST_VALUES:,} more values in the masks are no class"))
+        found.problems.append(Problem(data, f"{len(pixels) - _MOST_VALUES:,} more values in the masks are not classes"))
 
 
 def _check_masks(looked: Sequence[_Looked], data: str, found: Checked) -> None:
     silent = [Path(one.seen.name).name for one in looked if one.counts is not None and not _labelled(one.counts).any()]
     if silent:
-        what = f"{len(silent):,} masks say nothing of any pixel: {_some(silent)}"
+        what = f"{len(silent):,} masks label no pixel: {_some(silent)}"
         found.problems.append(Problem(data, what, serious=False))
     turned = [Path(one.seen.name).name for one in looked if one.turned]
     if turned:
         what = (
-            f"{len(turned):,} images are turned upright as EXIF says, and with them those masks that have the size in "
-            f"which the image is stored; see that they are right: {_some(turned)}"
+            f"{len(turned):,} images are rotated upright according to EXIF, together with masks of the size in which "
+            f"the image is stored; check that they match: {_some(turned)}"
         )
         found.problems.append(Problem(data, what, serious=False))
 
@@ -227,8 +228,11 @@ def _summary(looked: Sequence[_Looked], classes: Sequence[str]) -> list[str]:
     lines.append(f"{len(classes)} {'class' if len(classes) == 1 else 'classes'}, by share of labelled pixels:")
     for number in np.argsort(-pixels[: len(classes)], kind="stable"):
         share = pixels[number] / max(1, pixels.sum())
-        lines.append(f"  {classes[number]:<{wide}}  {share:8.3%} of the pixels, in {shown[number]:6.1%} of the images")
-    lines.append(f"{counts[:, IGNORED].sum() / counts.sum():.3%} of all pixels are ignored")
+        lines.append(
+            f"  {classes[number]:<{wide}}  {percent(share, 3):>9} of the pixels, "
+            f"in {percent(shown[number], 1):>7} of the images"
+        )
+    lines.append(f"{percent(counts[:, IGNORED].sum() / counts.sum(), 3)} of all pixels are ignored")
     return lines
 
 
@@ -238,7 +242,7 @@ def _sizes(sizes: Sequence[tuple[int, int]]) -> list[str]:
     counted = Counter(sizes)
     (height, width), often = counted.most_common(1)[0]
     if len(counted) == 1:
-        return [f"all of {width} x {height} pixels (width x height)"]
+        return [f"all {width} x {height} pixels (width x height)"]
     (least_height, least_width), (most_height, most_width) = (
         choose(counted, key=lambda size: (size[0] * size[1], size)) for choose in (min, max)
     )

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipelines.core import extras
 from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
 from pipelines.images import image_io
 
 __all__ = ["load"]
 
 
-def load(seed: int) -> Splits:
+def load(seed: int) -> Splits[int]:
     """Load the digits, split by a seeded hash of their numbers.
 
     Args:
@@ -25,7 +26,11 @@ def load(seed: int) -> Splits:
 
     Returns:
         Grey PNG images of 8 x 8 pixels, white strokes on black, ten classes "0" to "9".
+
+    Raises:
+        ConfigError: if scikit-learn is not installed.
     """
+    extras.need("the data set digits", "train", "scikit-learn")
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -34,10 +39,10 @@ def load(seed: int) -> Splits:
     for number in range(len(pixels)):
         parts[split_of(f"digits/{number}", seed)].append(number)
 
-    def part(name: str) -> Split:
+    def part(name: str) -> Split[int]:
         numbers = parts[name]
 
-        def examples() -> Iterator[Example]:
+        def examples() -> Iterator[Example[int]]:
             for number in numbers:
                 yield Example(f"digits/{number}", image_io.read(pixels[number]), int(digits.target[number]))
 

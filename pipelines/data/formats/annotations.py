@@ -11,7 +11,6 @@ from pipelines.images.boxes import Objects
 
 __all__ = ["NO_OBJECTS", "Annotated", "Annotations", "to_pixels", "with_area"]
 
-
 NO_OBJECTS = Objects.of([], [])
 """What is to be found in an image of background."""
 

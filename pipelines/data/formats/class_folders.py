@@ -113,7 +113,7 @@ def _images(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def load(root: Path, seed: int) -> Splits:
+def load(root: Path, seed: int) -> Splits[int]:
     """Load a directory of class folders.
 
     Args:
@@ -134,7 +134,7 @@ def load(root: Path, seed: int) -> Splits:
     if listing.empty:
         raise DataError(
             f"{listing.empty[0]}: the class folder holds no image; put some there or remove the folder "
-            "('cnnapp check' lists everything that is wrong)"
+            "('cnnapp check' lists every problem)"
         )
     if len(listing.classes) < 2:
         found = f"the single class {listing.classes[0]!r}" if listing.classes else "no folders"
@@ -142,7 +142,7 @@ def load(root: Path, seed: int) -> Splits:
     parts = assign(listing, seed)
     for name in SPLIT_NAMES:
         if not parts[name]:
-            raise DataError(f"{root}: no image falls into the {name} part; {_more_images(listing, name)}")
+            raise DataError(f"{root}: the {name} part has no image; {_more_images(listing, name)}")
     missing = set(listing.classes) - {class_name for class_name, _ in parts["train"]}
     if missing:
         raise DataError(f"{root}: class {min(missing)!r} has no training image")
@@ -160,7 +160,7 @@ def load(root: Path, seed: int) -> Splits:
 def _more_images(listing: Listing, part: str) -> str:
     if listing.has_parts:
         return f"add a folder '{part}' with a folder per class"
-    return f"there are {len(listing.files)} images in all; add more, or choose another --seed"
+    return f"there are {len(listing.files)} images in all; add more, or change --seed"
 
 
 def assign(listing: Listing, seed: int) -> dict[str, list[tuple[str, Path]]]:
@@ -179,14 +179,14 @@ def assign(listing: Listing, seed: int) -> dict[str, list[tuple[str, Path]]]:
     return parts
 
 
-def _split(name: str, files: list[tuple[str, Path]], listing: Listing) -> Split:
+def _split(name: str, files: list[tuple[str, Path]], listing: Listing) -> Split[int]:
     labels = {class_name: label for label, class_name in enumerate(listing.classes)}
 
-    def read(file: tuple[str, Path]) -> Example:
+    def read(file: tuple[str, Path]) -> Example[int]:
         class_name, path = file
         return Example(path.relative_to(listing.root).as_posix(), image_io.read(path), labels[class_name])
 
-    def examples() -> Iterator[Example]:
+    def examples() -> Iterator[Example[int]]:
         # Disks answer several requests at once; a bounded window keeps what is read ahead small.
         with ThreadPoolExecutor(max_workers=4) as pool:
             rest = iter(files)

@@ -130,7 +130,7 @@ def _read_names(file: Path, known: set[str], suffix: str, fault: Fault) -> list[
         if name and name not in known:
             fault(
                 DataError(
-                    f"{file}: line {line}: there is no annotation {short(name + suffix)}; add it or the line goes"
+                    f"{file}: line {line}: there is no annotation {short(name + suffix)}; add it or remove the line"
                 )
             )
         elif name:
@@ -145,7 +145,7 @@ class _NoDoctype(ElementTree.TreeBuilder):
     """Refuses what may define entities, which can grow without end or name other files."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise DataError("has a DOCTYPE, which no annotation needs; remove it")
+        raise DataError("has a DOCTYPE, which annotations must not have; remove it")
 
 
 class _File:
@@ -158,7 +158,7 @@ class _File:
             # The name inside may be an old one; it is asked only where no image is called like the annotation.
             image = inside(root, folder, _text(tree, "filename", file), file, "filename")
             if not os.path.isfile(image):  # Unlike pathlib it also answers for a name that is too long.
-                raise DataError(f"{file}: filename: there is no image {image}, nor one called {file.stem} beside it")
+                raise DataError(f"{file}: filename: there is no image {image}, nor one named {file.stem} next to it")
         self.image = image
         self.size = _size(tree, file)
         self.names: list[str] = []

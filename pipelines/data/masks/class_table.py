@@ -87,7 +87,7 @@ class ClassTable:
         if len(learned) > MOST_CLASSES or (IGNORED in learned and not colours):
             raise DataError(
                 f"{where}: names {len(learned):,} classes; expected at most {MOST_CLASSES}, of the indices 0 to "
-                f"{MOST_CLASSES - 1}, since {IGNORED} stands for nothing is said"
+                f"{MOST_CLASSES - 1}, since {IGNORED} marks unlabelled pixels"
             )
         ids = dict.fromkeys([*names, *(value for value in none if value is not None)], IGNORED)
         ids |= {value: number for number, value in enumerate(learned)}
@@ -143,9 +143,10 @@ class ClassTable:
         """Say what to do about a value that is no class."""
         table = f" of {self.source}" if self.source else ""
         if coloured:
-            return f"none of the {len(self.colours)} colours{table}; add a row for it, named void if nothing is said"
+            what = f"none of the {len(self.colours)} colours{table}"
+            return f"{what}; add a row for it, named void if it marks unlabelled pixels"
         mend = "name it there, or if" if self.source else "if"
-        return f"none of the {len(self.names)} classes{table}; {mend} nothing is said there, pass --ignore {value}"
+        return f"none of the {len(self.names)} classes{table}; {mend} it marks unlabelled pixels, pass --ignore {value}"
 
     @staticmethod
     def call(value: int, coloured: bool) -> str:
@@ -162,8 +163,8 @@ def as_indices(pixels: Pixels, name: str) -> Pixels:
     grey = (pixels.values & 255).astype(np.uint8)
     if (pixels.values != grey * np.int32(colour_code(1, 1, 1))).any():
         raise DataError(
-            f"{name}: holds colours, of which nothing says what they stand for; name them in {_CSV[0]} beside the "
-            "images, with the columns name,r,g,b"
+            f"{name}: holds colours that no class table names; list them in {_CSV[0]} next to the images, with the "
+            "columns name,r,g,b"
         )
     return replace(pixels, values=grey, coloured=False)
 

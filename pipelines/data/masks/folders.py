@@ -64,7 +64,7 @@ def read(path: Path, fault: Fault, ignore: int | None) -> MaskSet:
         for stem, image in pictures.items():
             mask = masks.get(stem)
             if mask is None:
-                fault(DataError(f"{image}: has no mask; expected {masks_at / stem}.png, or the image goes"))
+                fault(DataError(f"{image}: has no mask; expected {masks_at / stem}.png; add it or remove the image"))
             else:
                 files.append(mask)
                 images.append(Masked(image.relative_to(path).as_posix(), image, part, MaskFile(mask)))
@@ -84,5 +84,5 @@ def _by_stem(folder: Path, fault: Fault) -> Mapping[str, Path]:
         stem = image.relative_to(folder).with_suffix("").as_posix()
         other = found.setdefault(stem, image)
         if other is not image:
-            fault(DataError(f"{image}: is called like {other.name}, so that its mask cannot be told; rename both"))
+            fault(DataError(f"{image}: has the same name as {other.name}, so its mask is ambiguous; rename one"))
     return found

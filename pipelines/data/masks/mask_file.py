@@ -69,7 +69,7 @@ def decode(data: bytes, name: str) -> Pixels:
         raise DataError(f"{name}: the file is empty")
     image = image_io.open_stored(data, name)
     if image.format in _LOSSY:
-        raise DataError(f"{name}: is a JPEG, whose compression changes the values of a mask; save masks as PNG")
+        raise DataError(f"{name}: is a JPEG, whose lossy compression changes the values of a mask; save masks as PNG")
     pixels = _pixels(image, data, name)
     # Pillow turns a TIFF as it decodes it.
     orientation = 1 if image.format == "TIFF" else read_header(data, name).orientation
@@ -89,7 +89,7 @@ def _pixels(image: Image.Image, data: bytes, name: str) -> Pixels:
     if image.mode in _COLOURS:
         red, green, blue = (values[..., channel].astype(np.int32) for channel in range(3))
         return Pixels(red << 16 | green << 8 | blue, coloured=True)
-    raise DataError(f"{name}: is a picture of mode {image.mode}; expected a grey, palette or RGB mask, saved as PNG")
+    raise DataError(f"{name}: is an image of mode {image.mode}; expected a grey, palette or RGB mask, saved as PNG")
 
 
 def _widening(image: Image.Image, data: bytes) -> int:

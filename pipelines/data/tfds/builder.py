@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from pipelines.core import extras
 from pipelines.core.errors import DataError
 from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits, split_of
 from pipelines.images import image_io
@@ -86,6 +87,7 @@ def fingerprint(builder: Any, seed: int) -> str:
 
 def find_builder(name: str, data_dir: Path | None) -> Any:
     """Find a set, prepared or not; ``DataError`` if there is none of that name."""
+    extras.need(f"tfds:{name}", "train", "tensorflow-datasets", "importlib_resources")
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()

@@ -68,8 +68,8 @@ def cases_picture(cases: Sequence[Case], classes: Sequence[str]) -> Picture:
     beside = 4 if columns > 1 else 2
     figure.legend(handles=_legend(), loc="upper center", ncols=beside, fontsize=9, frameon=False, handlelength=3.5)
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.4 / height))
-    caption = "The images with the most errors, the worst first: what was found rightly, wrongly, and not at all."
-    return Picture("Hits, misses and false alarms", caption, png(figure))
+    caption = "The images with the most errors, worst first: correct detections, false positives and missed objects."
+    return Picture("True positives, false positives and misses", caption, png(figure))
 
 
 def _steepness(axes: Axes) -> float:
@@ -79,10 +79,10 @@ def _steepness(axes: Axes) -> float:
 
 def _legend() -> list[Line2D]:
     styles: list[tuple[str, str, Any, float]] = [
-        ("found", _HIT, "-", 2.2),
-        ("false alarm", _FALSE, (0, (1, 1)), 2.2),
+        ("true positive", _HIT, "-", 2.2),
+        ("false positive", _FALSE, (0, (1, 1)), 2.2),
         ("missed", _TRUTH, (0, (4, 2)), 2.2),
-        ("object, as labelled", _TRUTH, (0, (4, 2)), 0.9),
+        ("labelled object", _TRUTH, (0, (4, 2)), 0.9),
     ]
     return [
         Line2D([], [], color=colour, linestyle=line, linewidth=width, label=label, path_effects=_outlined(width))
@@ -100,7 +100,7 @@ def _draw_case(axes: Axes, case: Case, classes: Sequence[str]) -> None:
     try:
         image = image_io.open_rgb(case.image)
     except DataError:
-        axes.text(0.5, 0.5, "cannot be shown", ha="center", va="center", transform=axes.transAxes, fontsize=8)
+        axes.text(0.5, 0.5, "cannot be displayed", ha="center", va="center", transform=axes.transAxes, fontsize=8)
         return
     width, height = image.size
     image.thumbnail((_SIDE, _SIDE))

@@ -221,12 +221,14 @@ class Curve:
     @property
     def precision(self) -> np.ndarray:
         """The share of the detections that are right, of shape (k,)."""
-        return self.right / (self.right + self.wrong)
+        shares: np.ndarray = self.right / (self.right + self.wrong)
+        return shares
 
     @property
     def f1(self) -> np.ndarray:
         """The harmonic mean of recall and precision, of shape (k,)."""
-        return 2 * self.right / (self.right + self.wrong + self.objects)
+        means: np.ndarray = 2 * self.right / (self.right + self.wrong + self.objects)
+        return means
 
     @property
     def wrong_per_image(self) -> np.ndarray:

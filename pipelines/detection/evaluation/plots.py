@@ -62,13 +62,13 @@ def precision_recall_picture(figures: dict[str, Any]) -> Picture:
         _frame(axes, (0, 1))
         axes.tick_params(labelsize=7, labelleft=place % _COLUMNS == 0, labelbottom=place // _COLUMNS == lines - 1)
     caption = (
-        "The precision at a recall is the best at that recall or any higher one: the area below a curve is its average "
-        "precision (AP, by COCO's rule)."
+        "Precision is interpolated: at each recall, the highest precision at that recall or above. The area under a "
+        "curve is its average precision (AP, as COCO defines it)."
     )
     if drawn:
-        caption += " Below, each class with its AP at IoU 0.5, over the mean of all in grey."
+        caption += " Below: each class with its AP at IoU 0.5; the mean of all classes in grey."
     if len(drawn) < len(sizes) and drawn:
-        caption += f" The {len(drawn)} classes with the most objects; {len(sizes) - len(drawn)} more have no panel."
+        caption += f" The {len(drawn)} classes with the most objects; {len(sizes) - len(drawn)} more are omitted."
     return Picture("Precision and recall", caption, png(figure), _in_words(figures, list(sizes)))
 
 
@@ -85,7 +85,7 @@ def _draw_mean(axes: Axes, figures: dict[str, Any]) -> None:
         label = f"best F1: {best['f1']:.3f} (score {best['threshold']:.3f})"
         axes.plot([best["recall"] or 0], [best["precision"]], "*", color=INK, markersize=9, label=label)
     if curves["mean50"] is None:
-        _say_nothing_is(axes, "to be found")
+        _say_none(axes, "no objects")
     _frame(axes, np.linspace(0, 1, 6))
     axes.set(xlabel="recall", ylabel="precision")
     if axes.get_legend_handles_labels()[0]:
@@ -114,7 +114,7 @@ def _in_words(figures: dict[str, Any], classes: list[str]) -> str:
     """Say what the curves show to those who do not see them."""
     mean = figures["precision_recall"]["mean50"]
     if mean is None:
-        return "There is no curve: nothing is to be found."
+        return "No curve: there are no objects."
     points = [f"{mean[round(recall * (len(mean) - 1))]:.3f} at recall {recall:g}" for recall in _SPOKEN]
     said = f"At IoU 0.5 the mean precision of the classes is {', '.join(points)}."
     if len(classes) > 1:
@@ -128,8 +128,8 @@ def _largest(sizes: dict[str, int], most: int) -> list[str]:
     return [name for name in sorted(sizes, key=lambda name: -sizes[name])[:most] if sizes[name]]
 
 
-def _say_nothing_is(axes: Axes, what: str) -> None:
-    axes.text(0.5, 0.5, f"nothing is {what}", ha="center", va="center", transform=axes.transAxes, color=INK)
+def _say_none(axes: Axes, what: str) -> None:
+    axes.text(0.5, 0.5, what, ha="center", va="center", transform=axes.transAxes, color=INK)
 
 
 def froc_picture(shown: Curve) -> Picture:
@@ -150,7 +150,7 @@ def froc_picture(shown: Curve) -> Picture:
     reached = np.concatenate([[0.0], shown.recall, shown.recall[-1:] if len(shown.recall) else [0.0]])
     mean = "not defined without objects"
     if summary["sensitivity"] is None:
-        _say_nothing_is(axes, "to be found")
+        _say_none(axes, "no objects")
     else:
         axes.step(rates, reached, where="post", color=BLUE, linewidth=1.6)
         axes.plot(summary["rates"], summary["sensitivity"], "o", color=INK, markersize=5)
@@ -161,10 +161,10 @@ def froc_picture(shown: Curve) -> Picture:
     axes.set_xscale("log")
     axes.set_xticks(FROC_RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
     axes.minorticks_off()
-    axes.set(xlabel="false alarms per image", ylabel="share of objects found", xlim=(least, 16), ylim=(0, 1.03))
+    axes.set(xlabel="false positives per image", ylabel="sensitivity (recall)", xlim=(least, 16), ylim=(0, 1.03))
     axes.grid(color="#dddddd", linewidth=0.6)
     caption = f"All classes together. The mean of the seven points is {mean}."
-    return Picture("Found objects against false alarms", caption, png(figure))
+    return Picture("Free-response ROC (FROC)", caption, png(figure))
 
 
 def kinds_picture(kinds: dict[str, dict[str, int]], threshold: float) -> Picture:
@@ -190,18 +190,18 @@ def kinds_picture(kinds: dict[str, dict[str, int]], threshold: float) -> Picture
         start += shares
     names = [f"{shortened(name)} ({total:,.0f})" for name, total in zip(drawn, totals, strict=True)]
     axes.set_yticks(range(len(drawn)), names)
-    axes.set(xlabel="share of the detections and of the objects that were missed", xlim=(0, 1))
+    axes.set(xlabel="share of detections and missed objects", xlim=(0, 1))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     if drawn:
         axes.set_ylim(len(drawn) - 0.4, -0.6)
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=8, frameon=False, handleheight=1.4)
     else:
-        _say_nothing_is(axes, "found or missed")
-    caption = f"Detections with a score of at least {threshold:.3f}, under the class that they were taken for."
+        _say_none(axes, "no detections and no objects")
+    caption = f"Detections with a score of at least {threshold:.3f}, by predicted class."
     if sum(any(counts.values()) for counts in kinds.values()) > len(drawn):
-        caption += f" The {len(drawn)} classes with the most of them; the table has the others."
-    return Picture("Kinds of errors", caption, png(figure))
+        caption += f" Shown are the {len(drawn)} classes with the most; the table has all of them."
+    return Picture("Error types", caption, png(figure))
 
 
 def sizes_picture(ranking: Ranking, threshold: float) -> Picture:
@@ -220,7 +220,7 @@ def sizes_picture(ranking: Ranking, threshold: float) -> Picture:
     axes = figure.subplots()
     if not len(sizes):
         axes.set_xticks([])
-        _say_nothing_is(axes, "to be found")
+        _say_none(axes, "no objects")
     else:
         inner = np.round(np.quantile(sizes, np.linspace(0, 1, min(_MOST_BINS, len(sizes)) + 1)[1:-1]))
         edges = np.unique([np.floor(sizes.min()), *inner, np.floor(sizes.max()) + 1])
@@ -235,8 +235,8 @@ def sizes_picture(ranking: Ranking, threshold: float) -> Picture:
                 axes.text(number, share - 0.02 if high else share + 0.02, text, ha="center", fontsize=8,
                           va="top" if high else "bottom", color="white" if high else INK)  # fmt: skip
         axes.set_xticks(range(len(count)), [f"{low:.0f}–{high:.0f}" for low, high in pairwise(edges)], fontsize=8)
-    axes.set(xlabel="size of the object: square root of its area, in pixels", ylabel="share found", ylim=(0, 1.02))
+    axes.set(xlabel="object size: square root of the area, in pixels", ylabel="recall", ylim=(0, 1.02))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    caption = f"At a score of at least {threshold:.3f}; in each bar its share and the number of objects."
-    return Picture("Size of the objects", caption, png(figure))
+    caption = f"At a score of at least {threshold:.3f}; each bar shows the recall and the number of objects."
+    return Picture("Recall by object size", caption, png(figure))

@@ -61,7 +61,7 @@ def report(title: str, answered: Iterable[Answered], classes: Sequence[str], pro
     tables = {
         "Overview": _overview(figures),
         "Classes": _class_table(figures["classes"]),
-        "Kinds of errors": _kinds_table(figures["error_kinds"]),
+        "Error types": _kinds_table(figures["error_kinds"]),
     }
     return Report(title, figures, tables, _pictures(figures, truths, found, worst, classes))
 
@@ -138,7 +138,7 @@ def _overview(figures: dict[str, Any]) -> list[list[str]]:
         ["COCO recall with 1, 10, 100 detections", ", ".join(_show(figures[f"ar{most}"]) for most in (1, 10, 100))],
         ["Pascal VOC AP (all points; eleven points)", f"{_show(figures['voc_ap'])}; {_show(figures['voc_ap_11'])}"],
         ["log-average miss rate", _show(figures["log_average_miss_rate"])],
-        ["mean sensitivity at 1/8 to 8 false alarms an image", _show(figures["froc"]["mean"])],
+        ["mean sensitivity at 1/8 to 8 false positives per image", _show(figures["froc"]["mean"])],
         ["threshold of the best F1", _show(figures["best"]["threshold"])],
         ["at that threshold", _point(figures["best"])],
     ]

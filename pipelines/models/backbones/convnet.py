@@ -1,4 +1,4 @@
-"""A small modern network: 3 x 3 convolutions, batch normalisation, global average pooling."""
+"""A small modern network: 3 x 3 convolutions, batch normalisation, as many stages as the image asks for."""
 
 from __future__ import annotations
 
@@ -6,24 +6,15 @@ import math
 
 import keras
 
-from layers import FusedBatchNormalization
 from pipelines.core.errors import ConfigError
-from pipelines.models.blocks import POOLINGS, convolution, pooling
+from pipelines.models.backbones.backbone import Backbone, Features
+from pipelines.models.blocks import block, pooling, standardised
 
-__all__ = ["POOL", "convnet", "default_size", "stages_for"]
-
-POOL = "max"
-"""The pooling the network is meant for."""
+__all__ = ["CONVNET", "convnet", "stages_for"]
 
 _WIDEST = 128
 _SMALLEST_MAP = 7
-_LARGEST_SIDE = 96
-
-
-def default_size(native: tuple[int, int]) -> tuple[int, int]:
-    """Return the (height, width) the network sees by default: the images' own, at most 96 on the longer side."""
-    scale = min(1.0, _LARGEST_SIDE / max(native))
-    return max(4, round(native[0] * scale)), max(4, round(native[1] * scale))
+_DROPPED = 0.2
 
 
 def stages_for(height: int, width: int) -> int:
@@ -37,57 +28,71 @@ def stages_for(height: int, width: int) -> int:
 
 
 def convnet(
-    input_shape: tuple[int, int, int],
-    classes: int,
+    pixels: keras.KerasTensor,
+    mean: float,
+    deviation: float,
+    *,
     conv: str = "standard",
-    pool: str = POOL,
-) -> keras.Model:
-    """Build a network of stages of two 3 x 3 convolutions each, with pooling between them.
+    pool: str = "max",
+    norm: str = "batch",
+    padding: str = "same",
+    deepest: int | None = None,
+) -> Features:
+    """Build stages of two 3 x 3 convolutions each, with pooling between them.
 
     The widths double from stage to stage up to 128. The convolutions of the last stage are of the kind ``conv``:
     kernels that are not shared belong behind ones that are (Taigman 2014), and dilation belongs where maps are small
     (Yu 2017).
 
     Args:
-        input_shape: (height, width, channels), each side at least 4.
-        classes: number of classes.
-        conv: "standard", "dilated", "tiled" or "unshared".
-        pool: "max", "average" or "l2".
+        pixels: images, 0 to 255.
+        mean: of the training pixels.
+        deviation: their standard deviation.
+        conv: kind of the last stage's convolutions.
+        pool: kind of the poolings.
+        norm: kind of the normalization behind each convolution.
+        padding: "same" or "valid".
+        deepest: the stride of the last stage; None for as many stages as the image's size asks for.
 
     Returns:
-        A model from standardised float images of shape (batch, height, width, channels) to logits (batch, classes).
+        What each stage ends with, by its stride.
 
     Raises:
-        ConfigError: if the pooling is none of these.
-
-    Example:
-        >>> convnet((28, 28, 1), 10).count_params()
-        288554
+        ConfigError: if neither the stride of the last stage nor the image's size is known.
 
     Reference:
         Simonyan, Zisserman (2015), "Very Deep Convolutional Networks for Large-Scale Image Recognition";
         Ioffe, Szegedy (2015), "Batch Normalization"; Lin, Chen, Yan (2014), "Network In Network";
         Taigman, Yang, Ranzato, Wolf (2014), "DeepFace"; Yu, Koltun, Funkhouser (2017), "Dilated Residual Networks".
     """
-    if pool not in POOLINGS:
-        raise ConfigError(f"pooling {pool!r} belongs to lenet5; convnet takes: {', '.join(POOLINGS)}")
-    images = keras.Input(input_shape, name="images")
-    x: keras.KerasTensor = images
-    stages = stages_for(*input_shape[:2])
+    height, width = pixels.shape[1:3]
+    if deepest is None and (height is None or width is None):
+        raise ConfigError("backbone 'convnet' needs to know the image's size, or the stride to go down to")
+    stages = stages_for(height, width) if deepest is None else 1 + round(math.log2(deepest))
+    x = standardised(pixels, mean, deviation)
+    found = {}
     for stage in range(stages):
-        last = stage == stages - 1
         filters = max(16, _WIDEST >> (stages - 1 - stage))
         if stage:
-            x = pooling(pool, name=f"pool{stage}")(x)
+            x = pooling(pool, same=padding == "same", name=f"pool{stage}")(x)
         for number in (1, 2):
-            x = _block(conv if last else "standard", filters, f"stage{stage + 1}_conv{number}", x)
-    x = keras.layers.GlobalAveragePooling2D(name="global_pool")(x)
-    x = keras.layers.Dropout(0.2, name="dropout")(x)
-    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name="convnet")
+            kind = conv if stage == stages - 1 else "standard"
+            x = block(x, kind, filters, norm, f"stage{stage + 1}_conv{number}", padding)
+        found[2**stage] = x
+    return found
 
 
-def _block(kind: str, filters: int, name: str, x: keras.KerasTensor) -> keras.KerasTensor:
-    layer = convolution(kind, filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=name)
-    x = FusedBatchNormalization(momentum=0.9, name=f"{name}_norm")(layer(x))
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+def _dropout(x: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.layers.Dropout(_DROPPED, name="dropout")(x)
+
+
+CONVNET = Backbone(
+    name="convnet",
+    function=convnet,
+    strides=(1, 2, 4, 8, 16, 32),
+    padding=("same", "valid"),
+    exact=True,
+    smallest=4,
+    head="average",
+    top=_dropout,
+)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
-from layers.pooling.subsampling import Subsampling2D
-from pipelines.models.blocks import convolution, pooling
+from pipelines.core.errors import ConfigError
+from pipelines.models.backbones.backbone import Backbone, Features, Size
+from pipelines.models.blocks import convolution, normalized, pooling, standardised
+from pipelines.models.names import named_kind
 
-__all__ = ["CONNECTIONS", "POOL", "ConnectionTable", "default_size", "lenet5", "scaled_tanh"]
-
-POOL = "subsampling"
-"""The pooling the network was published with."""
+__all__ = ["CONNECTIONS", "LENET5", "ConnectionTable", "lenet5", "scaled_tanh"]
 
 # Table I: which of the six maps of S2 each of the sixteen maps of C3 sees.
 CONNECTIONS: tuple[tuple[int, ...], ...] = (
@@ -57,59 +58,56 @@ class ConnectionTable(keras.constraints.Constraint):
         return {"table": self.table, "inputs": self.inputs}
 
 
-def default_size(native: tuple[int, int]) -> tuple[int, int]:
-    """Return the (height, width) the network sees by default: 32 x 32, or 28 x 28 with a border of two around it."""
-    return native if native == (28, 28) else (32, 32)
-
-
 def lenet5(
-    input_shape: tuple[int, int, int],
-    classes: int,
+    pixels: keras.KerasTensor,
+    mean: float,
+    deviation: float,
+    *,
     conv: str = "standard",
-    pool: str = POOL,
-) -> keras.Model:
-    """Build LeNet-5: C1 6@5x5, S2, C3 16@5x5 by the connection table, S4, C5 120@5x5, F6 84, and the output.
+    pool: str = "subsampling",
+    norm: str = "none",
+) -> Features:
+    """Build the convolutions of LeNet-5: C1 6@5x5, S2, C3 16@5x5 by the connection table, S4, C5 120@5x5.
 
-    Its own pooling is the trainable subsampling followed by the squashing function; "max", "average" and "l2" are the
-    modern ones. With standard convolutions on 32 x 32 x 1 the layers have the published numbers of free parameters:
-    156, 12, 1,516, 32, 48,120 and 10,164. The published output compares F6 with drawn bitmaps of the ten characters;
-    here it is a dense layer, so that any classes can be learned.
+    Its own pooling is the trainable subsampling followed by the squashing function. With standard convolutions on
+    32 x 32 x 1 the layers have the published numbers of free parameters: 156, 12, 1,516, 32, 48,120 and, of F6 behind
+    them, 10,164. The published output compares F6 with drawn bitmaps of the ten characters; a classifier of this
+    project has a dense layer there, so that any classes can be learned.
 
     Args:
-        input_shape: (height, width, channels). Sides of 28 to 31 get the border that makes them 32.
-        classes: number of classes.
-        conv: "standard", "dilated", "tiled" or "unshared"; all three convolutions are of that kind.
-        pool: "subsampling" (its own), "max", "average" or "l2".
+        pixels: images, 0 to 255. Sides of 28 to 31 get the border that makes them 32.
+        mean: of the training pixels.
+        deviation: their standard deviation.
+        conv: kind of all three convolutions.
+        pool: kind of the poolings; "subsampling" is its own.
+        norm: kind of the normalization behind each convolution; the published network has none.
 
     Returns:
-        A model from standardised float images of shape (batch, height, width, channels) to logits (batch, classes).
-
-    Raises:
-        ValueError: if a side is shorter than 28.
-
-    Example:
-        >>> lenet5((32, 32, 1), 10).output_shape
-        (None, 10)
+        What C1, C3 and C5 give, at strides of 1, 2 and 4.
 
     Reference:
         LeCun, Bottou, Bengio, Haffner (1998), "Gradient-Based Learning Applied to Document Recognition".
     """
-    height, width, _ = input_shape
-    if min(height, width) < 28:
-        raise ValueError(f"lenet5 needs sides of at least 28 pixels; received input_shape={input_shape}")
-    images = keras.Input(input_shape, name="images")
-    x: keras.KerasTensor = images
-    if min(height, width) < 32:
-        x = keras.layers.ZeroPadding2D((_border(height), _border(width)), name="border")(x)
-    x = _squashed(_convolution(conv, 6, name="c1"), x)
-    x = _subsample(pool, x, "s2")
-    x = _squashed(_table_convolution(conv, x.shape[1:], "c3"), x)
-    x = _subsample(pool, x, "s4")
-    x = _squashed(_convolution(conv, 120, name="c5"), x)
-    x = keras.layers.Flatten(name="flatten")(x)
-    x = keras.layers.Activation(scaled_tanh, name="f6_activation")(keras.layers.Dense(84, name="f6")(x))
-    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
-    return keras.Model(images, logits, name="lenet5")
+    sizes = tuple(pixels.shape[1:3])
+    x = standardised(pixels, mean, deviation)
+    if None not in sizes and min(sizes) < 32:
+        x = keras.layers.ZeroPadding2D((_border(sizes[0]), _border(sizes[1])), name="border")(x)
+    open_sizes = None in sizes
+    c1 = _squashed(x, conv, _convolution(conv, 6, open_sizes, name="c1"), norm)
+    s2 = _subsample(pool, c1, "s2")
+    c3 = _squashed(s2, conv, _table_convolution(conv, s2.shape[1:], open_sizes, "c3"), norm)
+    s4 = _subsample(pool, c3, "s4")
+    c5 = _squashed(s4, conv, _convolution(conv, 120, open_sizes, name="c5"), norm)
+    return {1: c1, 2: c3, 4: c5}
+
+
+def _f6(x: keras.KerasTensor) -> keras.KerasTensor:
+    return keras.layers.Activation(scaled_tanh, name="f6_activation")(keras.layers.Dense(84, name="f6")(x))
+
+
+def _default_size(native: Size) -> Size:
+    """Return 32 x 32, or 28 x 28 with a border of two around it."""
+    return native if native == (28, 28) else (32, 32)
 
 
 def _border(side: int) -> tuple[int, int]:
@@ -117,19 +115,35 @@ def _border(side: int) -> tuple[int, int]:
     return missing // 2, missing - missing // 2
 
 
-def _squashed(layer: keras.Layer, x: keras.KerasTensor) -> keras.KerasTensor:
-    return keras.layers.Activation(scaled_tanh, name=f"{layer.name}_activation")(layer(x))
+def _squash(name: str) -> keras.layers.Layer:
+    return keras.layers.Activation(scaled_tanh, name=name)
 
 
-def _convolution(conv: str, filters: int, **arguments: object) -> keras.Layer:
-    # With dilation 2 a kernel of 5 spans nine positions; a border of two keeps every map at its published size.
-    padding = 2 if conv == "dilated" else "valid"
+def _squashed(x: keras.KerasTensor, conv: str, layer: keras.layers.Layer, norm: str) -> keras.KerasTensor:
+    return normalized(x, layer, norm, conv, _squash, "activation")
+
+
+def _convolution(conv: str, filters: int, open_sizes: bool, **arguments: Any) -> keras.layers.Layer:
+    # With dilation 2 a kernel of 5 spans nine positions; a border of two keeps every map at its published size. What
+    # is to look the same wherever a window lies must not have it.
+    rate = named_kind("conv", conv).arguments.get("dilation_rate", 1)
+    padding = "valid" if open_sizes or rate == 1 else 2 * (rate - 1)
     return convolution(conv, filters, 5, padding=padding, **arguments)
 
 
-def _table_convolution(conv: str, input_shape: tuple[int, ...], name: str) -> keras.Layer:
-    table = ConnectionTable(CONNECTIONS, inputs=6)
-    layer = _convolution(conv, 16, kernel_constraint=table, name=name)
+def _table_convolution(
+    conv: str, input_shape: tuple[int | None, ...], open_sizes: bool, name: str
+) -> keras.layers.Layer:
+    kind = named_kind("conv", conv)
+    if not kind.dense_kernel:
+        raise ConfigError(
+            f"conv {conv!r} does not fit backbone 'lenet5': its connection table leaves weights out of a kernel, and "
+            "this kind has none"
+        )
+    # Of a kind that makes several channels for a filter, all of them see what the filter sees.
+    rows = tuple(row for row in CONNECTIONS for _ in range(kind.pieces))
+    table = ConnectionTable(rows, inputs=6)
+    layer = _convolution(conv, 16, open_sizes, kernel_constraint=table, name=name)
     layer.build((None, *input_shape))
     # A constraint acts after an update only; the weights must keep to the table before the first one too.
     layer.kernel.assign(table(layer.kernel))
@@ -137,6 +151,18 @@ def _table_convolution(conv: str, input_shape: tuple[int, ...], name: str) -> ke
 
 
 def _subsample(pool: str, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    if pool == "subsampling":
-        return keras.layers.Activation(scaled_tanh, name=f"{name}_activation")(Subsampling2D(name=name)(x))
-    return pooling(pool, name=name)(x)
+    x = pooling(pool, name=name)(x)
+    return _squash(f"{name}_activation")(x) if pool == "subsampling" else x
+
+
+LENET5 = Backbone(
+    name="lenet5",
+    function=lenet5,
+    strides=(1, 2, 4),
+    padding=("valid",),
+    exact=True,
+    smallest=28,
+    head="flatten",
+    top=_f6,
+    default_size=_default_size,
+)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import keras
 
-from pipelines.models.blocks import PLAIN, BilinearDoubling, convolution, normalized, pooling
+from pipelines.models.backbones import find_backbone
+from pipelines.models.blocks import normalized, plain
+from pipelines.models.segmenters.doubling import BilinearDoubling
 
 __all__ = ["HEADS", "fcn"]
 
 HEADS = (32, 16, 8)
 
-_FILTERS = (16, 32, 64, 96, 128)
+_HIDDEN = 256
 
 
 def fcn(
@@ -21,21 +23,29 @@ def fcn(
     mean: float = 127.5,
     deviation: float = 64.0,
     head: int = 8,
+    *,
+    norm: str = "batch",
+    backbone: str = "fcn",
 ) -> keras.Model:
-    """Build a fully convolutional network: five stages of two convolutions and a pooling, and scores of the last maps.
+    """Build a fully convolutional network: a backbone, and scores of its coarsest features.
 
     Args:
         channels: 1 or 3.
         classes: number of classes.
-        conv: kind of the two convolutions of each stage.
-        pool: kind of the poolings: "max", "average" or "l2".
+        conv: kind of the backbone's convolutions.
+        pool: kind of its poolings.
         mean: of the training pixels, 0 to 255.
         deviation: standard deviation of the training pixels.
-        head: 32 for the scores of the last pooling alone; 16 adds those of the one before, 8 those before that.
+        head: 32 for the scores of the features of that stride alone; 16 adds those of half of it, 8 those of a quarter.
+        norm: kind of the normalizations.
+        backbone: name of a network from images to features, of strides of 32 and down to ``head``.
 
     Returns:
         A model from float32 images (batch, height, width, channels), 0 to 255, with height and width multiples of 32,
         to float32 logits (batch, height / head, width / head, classes).
+
+    Raises:
+        ConfigError: if the backbone or a kind does not fit.
 
     Example:
         >>> fcn(3, 5)(keras.ops.zeros((1, 32, 64, 3))).shape == (1, 4, 8, 5)
@@ -47,15 +57,10 @@ def fcn(
     if head not in HEADS:
         raise ValueError(f"`head` must be 32, 16 or 8. Received: head={head}.")
     pixels = keras.Input((None, None, channels), name="pixels")
-    x = keras.layers.Rescaling(1.0 / deviation, -mean / deviation, name="standardise")(pixels)
-    maps = {}
-    for stage, filters in enumerate(_FILTERS, start=1):
-        for number in (1, 2):
-            layer = convolution(conv, filters, 3, padding="same", **PLAIN, name=f"stage{stage}_conv{number}")
-            x = normalized(x, layer)
-        x = pooling(pool, name=f"pool{stage}")(x)
-        maps[2**stage] = x
-    x = normalized(x, keras.layers.Conv2D(2 * _FILTERS[-1], 1, **PLAIN, name="hidden"))
+    needs = tuple(stride for stride in HEADS if stride >= head)
+    kinds = {"conv": conv, "pool": pool, "norm": norm}
+    maps = find_backbone(backbone).features(pixels, mean, deviation, needs=needs, padding="same", exact=True, **kinds)
+    x = normalized(maps[32], keras.layers.Conv2D(_HIDDEN, 1, **plain(norm), name="hidden"), norm)
     logits = _scores(x, classes, 32)
     for stride in HEADS[1:]:
         if stride >= head:

@@ -6,7 +6,9 @@ import math
 
 import keras
 
-from pipelines.models.blocks import PLAIN, BilinearDoubling, convolution, normalized, pooling
+from pipelines.models.backbones import find_backbone
+from pipelines.models.blocks import block
+from pipelines.models.segmenters.doubling import BilinearDoubling
 
 __all__ = ["unet"]
 
@@ -22,6 +24,9 @@ def unet(
     depth: int = 3,
     stride: int = 1,
     upsampling: str = "bilinear",
+    *,
+    norm: str = "batch",
+    backbone: str = "unet",
 ) -> keras.Model:
     """Build a U-Net.
 
@@ -33,20 +38,27 @@ def unet(
         channels: 1 or 3.
         classes: number of classes.
         conv: kind of the two convolutions of each stage.
-        pool: kind of the poolings: "max", "average" or "l2".
+        pool: kind of the poolings.
         mean: of the training pixels, 0 to 255.
         deviation: standard deviation of the training pixels.
         filters: of the first stage; each stage down has twice as many.
-        depth: number of poolings.
-        stride: 1, or 2 or 4 for a first convolution with that stride, which makes large images cheaper.
+        depth: number of times that the way down halves the maps.
+        stride: of the finest features that are used: 1, or 2 or 4, which makes large images cheaper; the U-Net's own
+            way down then begins with a convolution of that stride.
         upsampling: what follows such a stride: "bilinear" leaves it to the saved model to read between the scores;
             "learned" adds, for every pixel, scores of its own by a transposed convolution, which finds borders that lie
             between the positions.
+        norm: kind of the normalizations.
+        backbone: name of a network from images to features, for the way down; it has those of ``stride``, and of twice
+            that and so on.
 
     Returns:
         A model from float32 images (batch, height, width, channels), 0 to 255, with height and width multiples of
         ``stride * 2 ** depth``, to float32 logits (batch, height / stride, width / stride, classes), or with
         learned upsampling (batch, height, width, classes). With the defaults it has 0.49 million parameters.
+
+    Raises:
+        ConfigError: if the backbone or a kind does not fit.
 
     Example:
         >>> unet(1, 3)(keras.ops.zeros((1, 16, 24, 1))).shape == (1, 16, 24, 3)
@@ -58,23 +70,20 @@ def unet(
         Network" (learned upsampling).
     """
     pixels = keras.Input((None, None, channels), name="pixels")
-    x = keras.layers.Rescaling(1.0 / deviation, -mean / deviation, name="standardise")(pixels)
-    if stride > 1:
-        layer = keras.layers.Conv2D(filters, 2 * stride, strides=stride, padding="same", **PLAIN, name="first_conv")
-        x = normalized(x, layer)
-    fine = []
-    for stage in range(depth):
-        x = _stage(x, conv, filters * 2**stage, f"down{stage + 1}")
-        fine.append(x)
-        x = pooling(pool, name=f"pool{stage + 1}")(x)
-    x = _stage(x, conv, filters * 2**depth, "bottom")
+    found = find_backbone(backbone)
+    needs = tuple(stride * 2**stage for stage in range(depth + 1))
+    kinds = {"conv": conv, "pool": pool, "norm": norm}
+    own = {name: value for name, value in (("filters", filters), ("stride", stride)) if name in found.options}
+    fine = found.features(pixels, mean, deviation, needs=needs, padding="same", exact=True, **kinds, **own)
+    x = fine[needs[-1]]
     logits = _scores(x, classes, "scores_bottom")
     for stage in reversed(range(depth)):
         up = keras.layers.Conv2DTranspose(
             filters * 2**stage, 2, strides=2, kernel_initializer="he_normal", name=f"up{stage + 1}"
         )
-        x = keras.layers.Concatenate(name=f"join{stage + 1}")([fine[stage], up(x)])
-        x = _stage(x, conv, filters * 2**stage, f"fine{stage + 1}")
+        x = keras.layers.Concatenate(name=f"join{stage + 1}")([fine[needs[stage]], up(x)])
+        for number in (1, 2):
+            x = block(x, conv, filters * 2**stage, norm, f"fine{stage + 1}_conv{number}")
         coarse = BilinearDoubling(dtype="float32", name=f"double{stage + 1}")(logits)
         own = _scores(x, classes, f"scores{stage + 1}")
         logits = keras.layers.Add(dtype="float32", name=f"add{stage + 1}")([coarse, own])
@@ -88,9 +97,3 @@ def unet(
 
 def _scores(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:
     return keras.layers.Conv2D(classes, 1, dtype="float32", name=name)(x)
-
-
-def _stage(x: keras.KerasTensor, conv: str, filters: int, name: str) -> keras.KerasTensor:
-    for number in (1, 2):
-        x = normalized(x, convolution(conv, filters, 3, padding="same", **PLAIN, name=f"{name}_conv{number}"))
-    return x

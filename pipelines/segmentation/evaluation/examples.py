@@ -163,7 +163,7 @@ def _draw_case(row: Sequence[Axes], case: Case) -> None:
         axes.set_xticks([])
         axes.set_yticks([])
         if pixels is None:
-            axes.text(0.5, 0.5, "cannot be shown", ha="center", va="center", transform=axes.transAxes, fontsize=8)
+            axes.text(0.5, 0.5, "cannot be displayed", ha="center", va="center", transform=axes.transAxes, fontsize=8)
         else:
             axes.imshow(pixels, interpolation="nearest" if max(case.truth.shape) < 150 else None)
 

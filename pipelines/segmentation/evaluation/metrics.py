@@ -267,7 +267,8 @@ def _boundary_f1(boundaries: np.ndarray) -> np.ndarray:
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        return part / whole
+        shares: np.ndarray = part / whole
+        return shares
 
 
 def _mean(values: np.ndarray) -> float | None:

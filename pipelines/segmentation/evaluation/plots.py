@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipelines.core.percent import percent
 from pipelines.reporting.report import BLUE, INK, Picture, png, shortened
 
 __all__ = ["iou_picture", "shares_picture"]
@@ -38,17 +39,15 @@ def iou_picture(classes: dict[str, dict[str, Any]], mean: float | None) -> Pictu
     if mean is not None:
         axes.axvline(mean, color=INK, linestyle="--", linewidth=1, label=f"mean of the classes {mean:.3f}", zorder=0)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=8, frameon=False)
-    names = [f"{shortened(name)} ({classes[name]['pixels'] / total:.1%})" for name in drawn]
+    names = [f"{shortened(name)} ({percent(classes[name]['pixels'] / total, 1)})" for name in drawn]
     axes.set_yticks(range(len(drawn)), names)
     axes.set(xlabel="intersection over union", xlim=(0, 1.08), ylim=(max(len(drawn), 1) - 0.4, -0.6))
     axes.set_xticks(np.linspace(0, 1, 6))
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    caption = (
-        "Of all pixels that are of a class or taken for it, the share that is both; beside the name, how common it is."
-    )
+    caption = "Intersection over union of each class; next to its name, its share of all labelled pixels."
     if len(drawn) < len(measured):
-        caption += f" The {len(drawn)} most common classes; the table has the others."
+        caption += f" The {len(drawn)} most common classes; the table has all of them."
     return Picture("Intersection over union", caption, png(figure))
 
 
@@ -78,7 +77,7 @@ def shares_picture(confusion: np.ndarray, classes: tuple[str, ...]) -> Picture:
         for row, column in zip(*np.nonzero(shares >= 0.005), strict=True):
             ink = "white" if shares[row, column] > 0.5 else INK
             axes.text(column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", color=ink, fontsize=8)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("truth")
-    caption = "Of the pixels of each class (row), how many percent are taken for which (column)."
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    caption = "For the pixels of each true class (row), the share of each predicted class (column), in per cent."
     return Picture("Confusion matrix", caption, png(figure))

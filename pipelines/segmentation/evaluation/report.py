@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.core.percent import percent
 from pipelines.reporting.report import Picture, Report, reliability_picture
 from pipelines.segmentation.evaluation.examples import Gallery, cases_picture
 from pipelines.segmentation.evaluation.metrics import PixelCounts, mean_iou, segmentation_figures
@@ -70,9 +71,9 @@ def _pictures(
 ) -> list[Picture]:
     worst, ordinary, best = gallery.groups()
     galleries = [
-        ("The worst images", "The images with the lowest mean intersection over union of their own.", worst),
-        ("Ordinary images", "Images whose mean intersection over union is near the median of all images.", ordinary),
-        ("The best images", "The images with the highest mean intersection over union of their own.", best),
+        ("The worst images", "The images with the lowest mean intersection over union.", worst),
+        ("Typical images", "Images whose mean intersection over union is near the median of all images.", ordinary),
+        ("The best images", "The images with the highest mean intersection over union.", best),
     ]
     return [
         iou_picture(figures["classes"], figures["mean_iou"]),
@@ -105,6 +106,6 @@ def _class_table(classes: dict[str, dict[str, Any]]) -> list[list[str]]:
     columns = ("iou", "precision", "recall", "f1", "boundary_f1")
     total = max(sum(row["pixels"] for row in classes.values()), 1)
     return [["class", "IoU", "precision", "recall", "F1 (Dice)", "boundary F1", "pixels", "share"]] + [
-        [name, *(_show(row[column]) for column in columns), f"{row['pixels']:,}", f"{row['pixels'] / total:.2%}"]
+        [name, *(_show(row[column]) for column in columns), f"{row['pixels']:,}", f"{percent(row['pixels'] / total)}"]
         for name, row in classes.items()
     ]

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from drawings import draw_shape, make_folder
 from places import ROOT
 
@@ -35,7 +36,7 @@ def test_predict_takes_files_folders_and_globs(run, photos: Path):
     assert status == 0
     lines = out.strip().splitlines()
     assert len(lines) == 3 + 1 + 3
-    assert all(re.search(r"\.png: (disc|cross) \(\d+\.\d%\)", line) for line in lines)
+    assert all(re.search(r"\.png: (disc|cross) \(\d+\.\d %\)", line) for line in lines)
 
 
 def test_predict_reports_bad_files_and_answers_the_rest(run, photos: Path):
@@ -46,7 +47,7 @@ def test_predict_reports_bad_files_and_answers_the_rest(run, photos: Path):
     assert len(out.strip().splitlines()) == 3
     assert "bad.png: is not an image" in err
     assert "nowhere.png: there is no such file" in err
-    assert "2 of 5 could not be read" in err
+    assert "2 of 5 images could not be read" in err
     record = json.loads(Path("o/a.json").read_text())
     assert len(record["answers"]) == 3
     assert [failure["source"] for failure in record["failed"]] == [str(bad), "nowhere.png"]
@@ -60,7 +61,7 @@ def test_predict_reports_bad_files_and_answers_the_rest(run, photos: Path):
 def test_predict_says_when_there_is_nothing_to_do(run, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     status, _, err = run("predict", "shapes", "empty")
-    assert (status, "holds no image" in err) == (1, True)
+    assert (status, "holds no images" in err) == (1, True)
     status, _, err = run("predict", "shapes", "*.jpg")
     assert (status, "no file matches" in err) == (1, True)
     status, _, err = run("predict", "shape", "a.png")
@@ -98,7 +99,7 @@ def test_verify_list_and_check(run, shapes: Path, tmp_path: Path):
     assert "shapes/1" in out
     status, out, _ = run("check", "digits")
     assert status == 0
-    assert "nothing is wrong" in out
+    assert "No problems found" in out
     make_folder(tmp_path / "d", count=12)
     (tmp_path / "d" / "disc" / "bad.png").write_text("no")
     status, out, _ = run("check", tmp_path / "d")
@@ -114,6 +115,7 @@ def test_train_says_wrong_options_before_anything_else(run):
     status, _, err = run("train", "classification", "--data", "digit", "--name", "x")
     assert status == 1
     assert "Did you mean 'digits'" in err
+    assert not Path("runs/x").exists()
     status, _, _ = run("train", "classification", "--data", "digits", "--name", "x", "--epoch", "3")
     assert status == 2
 
@@ -127,8 +129,19 @@ def test_train_prints_the_path_of_what_it_made(run, shapes: Path, tmp_path: Path
     assert Path(out.strip()) == tmp_path / "made" / "mine" / "1"
     assert "epoch 1/1" in err
     assert "on CPU" in err or "GPU" in err
-    assert (tmp_path / "runs" / "mine").is_dir()
+    assert yaml.safe_load((tmp_path / "runs" / "mine" / "run.yaml").read_text())["image_size"] == [12, 12]
+    assert yaml.safe_load((tmp_path / "runs" / "mine" / "run.yaml").read_text())["log_dir"] is None
+    assert "finished" in run("runs")[1]
     assert json.loads((Path(out.strip()) / "model_card.json").read_text())["training"]["flip"] is False
+
+
+def test_a_dry_run_measures_and_writes_nothing(run, shapes: Path, tmp_path: Path):
+    status, out, err = run("train", "classification", "--data", shapes, "--epochs", 2, "--image-size", 12, "--dry-run")
+    assert (status, "2 epochs" in out) == (0, True), err
+    assert re.search(r"^time +at most \d+s", out, flags=re.MULTILINE)
+    assert re.search(r"^memory +\d+\.\d GiB", out, flags=re.MULTILINE)
+    assert re.search(r"^parameters +\d", out, flags=re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_model_is_refused_by_the_name_of_the_file(run, trained, tmp_path: Path):
@@ -147,7 +160,7 @@ def test_the_demo_goes_the_whole_way(run, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path / "made"))
     status, out, _ = run("demo", "--epochs", 1)
     assert status == 0
-    assert "make ui" in out
+    assert "cnnapp ui" in out
     assert (tmp_path / "made" / "digits" / "1" / "saved_model.pb").is_file()
     assert (tmp_path / "reports" / "demo" / "report.html").is_file()
     assert len(list((tmp_path / "reports" / "demo").glob("answer-*.png"))) == 6

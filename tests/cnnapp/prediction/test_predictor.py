@@ -70,7 +70,7 @@ def test_bad_images_get_their_reason_and_the_rest_their_answers(predictor, tmp_p
         "four": "four: is not an image that can be read",
         "five": "five: the file is empty",
     }
-    assert bad["one"].startswith("one: the image cannot be decoded: Invalid PNG data")
+    assert bad["one"].startswith("one: the image cannot be decoded: the file is damaged or incomplete")
     answer = dict(found)["three"]
     assert np.allclose(answer.scores, predictor.predict(PICTURES[1])[0].scores, atol=1e-6)
     with pytest.raises(cnnapp.DataError, match="cannot be decoded"):
@@ -128,7 +128,7 @@ def test_names_versions_and_paths_lead_to_a_model(models: Path, trained):
 
 def test_what_is_no_model_is_answered_with_what_exists(models: Path, tmp_path: Path):
     with pytest.raises(
-        cnnapp.ModelError, match=r"unknown saved model 'shape'; there is: shapes. Did you mean 'shapes'"
+        cnnapp.ModelError, match=r"unknown saved model 'shape'; available: shapes. Did you mean 'shapes'"
     ):
         cnnapp.load("shape")
     with pytest.raises(cnnapp.ModelError, match=r"unknown version of shapes 'shapes/77'"):
@@ -142,6 +142,6 @@ def test_what_is_no_model_is_answered_with_what_exists(models: Path, tmp_path: P
 
 def test_without_any_model_it_is_said_where_they_were_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path / "none"))
-    with pytest.raises(cnnapp.ModelError, match=r"looked in .*none"):
+    with pytest.raises(cnnapp.ModelError, match=r"digits: there is no such saved model. No saved models in .*none\."):
         cnnapp.load("digits")
     assert model_paths.names() == {}

@@ -238,7 +238,7 @@ def test_files_that_tensorflow_does_not_read_are_brought_to_what_it_does(service
             "shapes",
             {"instances": [b64(SHAPES[0]), b64(SHAPES[0][:70])]},
             400,
-            r"image_bytes\[1\]: the image cannot be decoded: Invalid PNG data",
+            r"image_bytes\[1\]: the image cannot be decoded: the file is damaged or incomplete",
         ),
         ("shapes", {"instances": [b64(huge())]}, 400, "more pixels than the 4,000,000 .* send it smaller"),
         (

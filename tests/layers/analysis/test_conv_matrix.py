@@ -248,7 +248,7 @@ def test_wrong_layers_are_named():
     layer = build(layers.UnsharedConv1D, (None, 6, 1), filters=1, kernel_size=3)
     with pytest.raises(ValueError, match=r"`input_shape` must give \(4,\) outputs.*\(7, 1\)"):
         convolution_matrix(layer, (7, 1))
-    with pytest.raises(ValueError, match=r"Only a kernel takes further arguments.*2, 'valid'"):
+    with pytest.raises(ValueError, match=r"apply only to a kernel.*2, 'valid'"):
         convolution_matrix(layer, (6, 1), strides=2)
     with pytest.raises(ValueError, match="a kernel alone has no offset"):
         convolution_offset(np.ones((2, 2)), (4, 4))

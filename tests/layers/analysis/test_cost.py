@@ -131,7 +131,7 @@ def test_refuses_weights_of_unknown_use():
         def call(self, inputs):
             return inputs * self.scale
 
-    with pytest.raises(ValueError, match=r"'twice' \(Scale\) applies.*`multiply_adds=\{Scale: function\}`"):
+    with pytest.raises(ValueError, match=r"'twice' \(Scale\) are not known.*`multiply_adds=\{Scale: function\}`"):
         one(Scale(name="twice"))
     row = one(Scale(), multiply_adds={Scale: lambda layer, before, after: layer.scale.shape[0] * before[0] * after[1]})
     assert row.multiply_adds == 32 * 32 * 3

@@ -399,12 +399,14 @@ def test_refuses_what_it_cannot_know():
     with pytest.raises(ValueError, match="must join channels"):
         receptive_fields(spliced)
     lambdas = keras.Model(images, K.Lambda(lambda t: t, name="what")(x))
-    with pytest.raises(ValueError, match=r"layer 'what' \(Lambda\) reads is not known. Pass `geometries=\{Lambda: "):
+    with pytest.raises(
+        ValueError, match=r"window of layer 'what' \(Lambda\) is not known. Pass `geometries=\{Lambda: "
+    ):
         receptive_fields(lambdas)
     assert axis_of(lambdas, geometries={K.Lambda: ConvGeometry((1, 1))}) == AxisField(3, 1, -1)
-    with pytest.raises(ValueError, match="no other has a graph"):
+    with pytest.raises(ValueError, match="other models have no graph"):
         receptive_fields(keras.Sequential([K.Conv2D(1, 3)]))
-    with pytest.raises(ValueError, match="no other has a graph"):
+    with pytest.raises(ValueError, match="other models have no graph"):
         receptive_fields(K.Conv2D(1, 3))
 
 

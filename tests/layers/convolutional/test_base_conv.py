@@ -287,7 +287,7 @@ def test_without_bias(family):
         ({"filters": 0}, "`filters` must be an integer >= 1.*filters=0"),
         ({"filters": 2.5}, "filters=2.5"),
         ({"kernel_size": (3, 0)}, r"`kernel_size` must be .*kernel_size=\(3, 0\)"),
-        ({"kernel_size": (3, 3, 3)}, "2 of them, one an axis.*kernel_size="),
+        ({"kernel_size": (3, 3, 3)}, "2 of them, one per axis.*kernel_size="),
         ({"strides": -1}, "`strides` must be .*strides=-1"),
         ({"dilation_rate": 0}, "`dilation_rate` must be .*dilation_rate=0"),
         ({"groups": 0}, "`groups` must be .*groups=0"),
@@ -295,7 +295,10 @@ def test_without_bias(family):
         ({"padding": "half"}, "`padding` must be .*padding='half'"),
         ({"padding_mode": "zeros"}, "`padding_mode` must be .*padding_mode='zeros'"),
         ({"padding_value": "1"}, "`padding_value` must be a number.*padding_value='1'"),
-        ({"padding_value": 1, "padding_mode": "edge"}, "`padding_value` is for .*padding_value=1, padding_mode='edge'"),
+        (
+            {"padding_value": 1, "padding_mode": "edge"},
+            "`padding_value` applies only .*padding_value=1, padding_mode='edge'",
+        ),
         ({"data_format": "NHWC"}, "`data_format` must be .*data_format='NHWC'"),
     ],
 )

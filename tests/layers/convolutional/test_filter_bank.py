@@ -378,7 +378,7 @@ def test_initializer_in_a_saved_model(tmp_path):
         ({"filters": [[[float("nan")]]]}, "finite numbers.*nan"),
         ({"filters": [[1, 2, 3]]}, "`filters` must hold arrays of two axes"),
         ({"strides": 0}, "`strides` must be .*strides=0"),
-        ({"dilation_rate": (1, 2, 3)}, "2 of them, one an axis.*dilation_rate="),
+        ({"dilation_rate": (1, 2, 3)}, "2 of them, one per axis.*dilation_rate="),
         ({"padding": "half"}, "`padding` must be .*padding='half'"),
         ({"padding_mode": "mirror"}, "`padding_mode` must be .*padding_mode='mirror'"),
         ({"data_format": "last"}, "`data_format` must be .*data_format='last'"),

@@ -410,32 +410,32 @@ REFUSED = {
     "our padding": (lambda name: layers.DilatedConv2D(2, 3, padding=1, name=name), "inside the window"),
     "padding of a kernel of one": (lambda name: layers.DilatedConv2D(2, 1, padding=1, name=name), "inside the window"),
     "zero padding": (lambda name: L.ZeroPadding2D(1, name=name), "pads inside"),
-    "unshared": (lambda name: layers.UnsharedConv2D(2, 3, name=name), "a kernel of its own"),
-    "locally connected": (lambda name: layers.LocallyConnected2D(2, 3, name=name), "a kernel of its own"),
+    "unshared": (lambda name: layers.UnsharedConv2D(2, 3, name=name), "its own kernel"),
+    "locally connected": (lambda name: layers.LocallyConnected2D(2, 3, name=name), "its own kernel"),
     "tiled": (lambda name: layers.TiledConv2D(2, 3, tile_shape=2, name=name), "does not divide the shift"),
-    "deformable": (lambda name: layers.DeformableConv2D(2, 3, padding="valid", name=name), "read anywhere"),
-    "group normalization": (lambda name: L.GroupNormalization(1, name=name), "over all positions"),
+    "deformable": (lambda name: layers.DeformableConv2D(2, 3, padding="valid", name=name), "read outside"),
+    "group normalization": (lambda name: L.GroupNormalization(1, name=name), "over the whole image"),
     "layer normalization": (lambda name: L.LayerNormalization(axis=[1, 2, 3], name=name), "over positions"),
     "batch normalization": (lambda name: L.BatchNormalization(axis=1, name=name), "over positions"),
     "normalization": (lambda name: L.Normalization(axis=(1, 3), name=name), "over positions"),
     "softmax": (lambda name: L.Softmax(axis=1, name=name), "over positions"),
-    "contrast": (lambda name: layers.LocalContrastNormalization2D(3, floor=1.0, name=name), "surroundings"),
+    "contrast": (lambda name: layers.LocalContrastNormalization2D(3, floor=1.0, name=name), "neighbourhood"),
     "resizing": (lambda name: L.Resizing(4, 4, name=name), "resizes"),
     "upsampling": (lambda name: L.UpSampling2D(name=name), "resizes"),
     "transposed": (lambda name: L.Conv2DTranspose(2, 3, name=name), "resizes"),
-    "adaptive": (lambda name: layers.AdaptiveMaxPooling2D(2, name=name), "windows differ"),
-    "pyramid": (lambda name: layers.SpatialPyramidPooling2D((1, 2), name=name), "windows differ"),
-    "lambda": (lambda name: L.Lambda(_unpooled, output_shape=(9, 9, 2), name=name), "may do anything"),
-    "unknown": (lambda name: _Own(name=name), "not among those"),
-    "subclass": (lambda name: _Changed(2, 3, name=name), "not among those"),
-    "permutation": (lambda name: L.Permute((2, 1, 3), name=name), "not among those"),
+    "adaptive": (lambda name: layers.AdaptiveMaxPooling2D(2, name=name), "windows of different sizes"),
+    "pyramid": (lambda name: layers.SpatialPyramidPooling2D((1, 2), name=name), "windows of different sizes"),
+    "lambda": (lambda name: L.Lambda(_unpooled, output_shape=(9, 9, 2), name=name), "is arbitrary"),
+    "unknown": (lambda name: _Own(name=name), "not a supported layer"),
+    "subclass": (lambda name: _Changed(2, 3, name=name), "not a supported layer"),
+    "permutation": (lambda name: L.Permute((2, 1, 3), name=name), "not a supported layer"),
     "own activation": (lambda name: L.Activation(_unpooled, name=name), "activation"),
     "slopes at each position": (lambda name: L.PReLU(name=name), "at each position"),
-    "scales at each position": (lambda name: L.Rescaling(np.ones((9, 9, 1)), name=name), "each place"),
-    "reshape": (lambda name: L.Reshape((9, 18), name=name), "may flatten"),
+    "scales at each position": (lambda name: L.Rescaling(np.ones((9, 9, 1)), name=name), "each position"),
+    "reshape": (lambda name: L.Reshape((9, 18), name=name), "may only flatten"),
     "channels first": (lambda name: layers.DilatedConv2D(2, 1, data_format="channels_first", name=name), "channels"),
-    "large exponent": (lambda name: layers.LpPooling2D(2, p=12, name=name), "over 6"),
-    "large learned exponent": (lambda name: layers.GlobalGeMPooling2D(p=8, name=name), "over 6"),
+    "large exponent": (lambda name: layers.LpPooling2D(2, p=12, name=name), "exceeds 6"),
+    "large learned exponent": (lambda name: layers.GlobalGeMPooling2D(p=8, name=name), "exceeds 6"),
 }
 
 
@@ -450,7 +450,7 @@ def test_what_cannot_be_exact_is_refused_by_name(case: str) -> None:
 def test_attention_is_refused_by_name() -> None:
     image = keras.Input((4, 4, 2))
     model = keras.Model(image, L.MultiHeadAttention(1, 2, attention_axes=(1, 2), name="culprit")(image, image))
-    with pytest.raises(ValueError, match=r"'culprit'.*sees all others"):
+    with pytest.raises(ValueError, match=r"'culprit'.*sees the whole image"):
         convolutionalize(model)
 
 
@@ -460,7 +460,7 @@ def test_joins_that_mix_positions_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"'culprit'.*spreads"):
         convolutionalize(keras.Model(image, L.Flatten()(scaled)))
     stacked = L.Concatenate(axis=1, name="culprit")([image, image])
-    with pytest.raises(ValueError, match=r"'culprit'.*not channels"):
+    with pytest.raises(ValueError, match=r"'culprit'.*instead of channels"):
         convolutionalize(keras.Model(image, L.Flatten()(stacked)))
     strided = L.Add(name="culprit")([L.MaxPooling2D(2)(image), L.Cropping2D(((1, 2), (0, 3)))(image)])
     with pytest.raises(ValueError, match=r"'culprit'.*strides"):
@@ -469,7 +469,7 @@ def test_joins_that_mix_positions_are_refused_by_name() -> None:
 
 def test_operations_with_constants_are_refused() -> None:
     image = keras.Input((6, 6, 2))
-    with pytest.raises(ValueError, match=r"multiply.*not among those"):
+    with pytest.raises(ValueError, match=r"multiply.*not a supported layer"):
         convolutionalize(keras.Model(image, L.Flatten()(image * 2.0)))
 
 

@@ -127,7 +127,7 @@ def test_a_pyramid_gives_one_length_for_all_sizes():
     ("layer_class", "arguments", "message"),
     [
         (AdaptiveAveragePooling2D, {"output_size": 0}, "`output_size` must be .*output_size=0"),
-        (AdaptiveMaxPooling2D, {"output_size": (2, 2, 2)}, "2 of them, one an axis"),
+        (AdaptiveMaxPooling2D, {"output_size": (2, 2, 2)}, "2 of them, one per axis"),
         (AdaptiveLpPooling2D, {"output_size": 2, "p": 0.5}, "`p` must be .*p=0.5"),
         (AdaptiveMaxPooling2D, {"output_size": 2, "data_format": "last"}, "data_format='last'"),
         (SpatialPyramidPooling2D, {"levels": ()}, r"`levels` must be a sequence.*levels=\(\)"),

@@ -242,7 +242,7 @@ def test_one_fit_step():
         ({"p": math.nan}, "p=nan"),
         ({"p": "2"}, "p='2'"),
         ({"pool_size": 0}, "`pool_size` must be .*pool_size=0"),
-        ({"pool_size": (2, 2, 2)}, "2 of them, one an axis"),
+        ({"pool_size": (2, 2, 2)}, "2 of them, one per axis"),
         ({"strides": 0}, "`strides` must be .*strides=0"),
         ({"padding": "full"}, r"`padding` must be 'valid' or 'same'\. Received: padding='full'"),
         ({"padding": 1}, "padding=1"),

@@ -112,7 +112,7 @@ def test_a_window_survives_its_config():
         ({"window": -np.ones((3, 3))}, "weights >= 0.*smallest -1.0"),
         ({"window": np.full((3, 3), np.nan)}, "finite weights"),
         ({"window": np.zeros((3, 3))}, "must not all be 0"),
-        ({"window": np.ones((3, 3)), "sigma": 1}, "`sigma` is for window='gaussian' alone.*sigma=1"),
+        ({"window": np.ones((3, 3)), "sigma": 1}, "`sigma` applies only to window='gaussian'.*sigma=1"),
         ({"sigma": 0}, "`sigma` must be a number > 0.*sigma=0"),
         ({"sigma": (1, 2, 3)}, r"2 of them.*sigma=\(1, 2, 3\)"),
         ({"sigma": "1"}, "sigma='1'"),

@@ -96,7 +96,7 @@ def test_a_card_becomes_what_this_version_writes(saved: Path, trained):
 def test_a_card_that_disagrees_is_left_as_it_is(saved: Path, trained):
     before = (saved / CARD).read_bytes()
     test = trained.card.metrics["test"]
-    with pytest.raises(ModelError, match=r"log_loss is .* on its card; the card was left as it is"):
+    with pytest.raises(ModelError, match=r"log_loss is .* on its card; the card is unchanged"):
         add_figures(saved, "test", test | {"log_loss": test["log_loss"] * 1.001})
     assert (saved / CARD).read_bytes() == before
 
@@ -117,7 +117,7 @@ def test_only_the_data_on_the_card_will_do(trained, shapes: Path):
 
     splits = data.load(str(shapes))
     card_figures.refuse_other_data(trained.card, splits, "test")
-    with pytest.raises(card_figures.DataError, match="is not the data that shapes/1 was measured with"):
+    with pytest.raises(card_figures.DataError, match="is not the data that shapes/1 was measured on"):
         card_figures.refuse_other_data(trained.card, data.load(str(shapes), seed=1), "test")
-    with pytest.raises(card_figures.ConfigError, match="has figures of validation, test, and none of train"):
+    with pytest.raises(card_figures.ConfigError, match="has figures for validation, test, but none for train"):
         card_figures.refuse_other_data(trained.card, splits, "train")

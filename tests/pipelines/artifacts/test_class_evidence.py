@@ -13,7 +13,6 @@ from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.images import preprocessing
 from pipelines.images.preprocessing import ImageSpec
-from pipelines.models.backbones.lenet5 import lenet5
 from pipelines.tasks import rebuild
 
 SHIPPED = ("digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation")
@@ -62,7 +61,7 @@ def test_the_mean_of_an_activation_map_is_the_logit(name: str, shipped):
 
 def test_grad_cam_is_the_maps_weighed_by_mean_derivatives():
     """The derivatives by differences, in float64 logits of the part of the network behind the maps."""
-    model = lenet5((32, 32, 1), 4)
+    model = models.classifier("lenet5", (32, 32, 1), 4, mean=0.0, deviation=1.0)
     evidence = class_evidence(model)
     assert evidence.how == "Grad-CAM"
     assert evidence.layer == "s4_activation"
@@ -122,10 +121,10 @@ def test_evidence_of_a_detector_is_its_score_map_and_of_segmentation_its_probabi
     assert found["class_name"].numpy() == b"2"
 
 
-@pytest.mark.parametrize("model", models.CLASSIFIERS)
+@pytest.mark.parametrize("model", ["convnet", "lenet5"])
 @pytest.mark.parametrize("conv", ["standard", "dilated", "tiled", "unshared"])
 def test_every_classifier_has_evidence_whose_cells_lie_in_the_image(model: str, conv: str):
-    network = models.build_classifier(model, (32, 32, 1), 3, conv, models.default_pool(model))
+    network = models.classifier(model, (32, 32, 1), 3, conv, mean=0.0, deviation=1.0)
     evidence = class_evidence(network)
     found, _ = evidence.run(tf.zeros((2, 32, 32, 1)), tf.constant([-1, 1], tf.int64))
     assert found.shape == (2, *(grid.count for grid in evidence.grids))

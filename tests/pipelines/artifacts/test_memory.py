@@ -12,7 +12,7 @@ from places import ROOT
 
 from pipelines.artifacts.memory import available, bytes_per_pixel, needed, needed_by
 from pipelines.artifacts.model_card import read_card
-from pipelines.models import SEGMENTERS
+from pipelines.models import find_segmenter
 
 
 def test_maps_are_counted_while_they_are_needed():
@@ -26,7 +26,7 @@ def test_maps_are_counted_while_they_are_needed():
 
 
 def test_a_larger_network_and_a_larger_scale_take_more():
-    small, large = (bytes_per_pixel(SEGMENTERS["unet"](3, 5, filters=filters)) for filters in (8, 32))
+    small, large = (bytes_per_pixel(find_segmenter("unet")(3, 5, filters=filters)) for filters in (8, 32))
     assert small * 2 < large
     assert needed(1000, 1000, 0.5, large, 5) < needed(1000, 1000, 1.0, large, 5) < needed(1000, 2000, 1.0, large, 5)
     assert 0 < needed(10, 10, 1.0, small, 5) < available()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawings import make_folder
 
-from pipelines import classification, data, detection
+from pipelines import classification, data
 from pipelines.artifacts.golden import read_golden
 from pipelines.classification.auto_config import choose
+from pipelines.classification.batches import class_weights
 from pipelines.classification.config import ClassificationConfig
-from pipelines.classification.trainer import class_weights
+from pipelines.classification.network import loss
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.training.session import check_name
 
@@ -21,7 +21,8 @@ from pipelines.training.session import check_name
 def chosen(source: str, **options: object):
     splits = data.load(source)
     config = ClassificationConfig.parse(data=source, **options)
-    return choose(config, splits, list(islice(splits.train.examples(), 32)))
+    choice = choose(config, splits)
+    return choice.config, choice.spec
 
 
 def test_a_small_network_learns_shapes_of_every_format(trained):
@@ -95,7 +96,7 @@ def test_label_smoothing_is_that_of_keras():
     import keras
 
     logits, labels = np.random.default_rng(0).normal(size=(5, 3)).astype("float32"), np.array([0, 1, 2, 1, 0])
-    ours = classification.loss(ClassificationConfig.parse(label_smoothing=0.2))(labels, logits)
+    ours = loss(ClassificationConfig.parse(label_smoothing=0.2))(labels, logits)
     theirs = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2, reduction=None)
     assert np.allclose(ours, theirs(keras.utils.to_categorical(labels, 3), logits), atol=1e-6)
 
@@ -129,12 +130,3 @@ def test_a_file_that_is_no_image_stops_training_by_name(tmp_path: Path, quiet):
         (tmp_path / "d" / "disc" / f"bad{number}.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     with pytest.raises(DataError, match=r"disc/bad\d+\.png"):
         classification.train("x", root=tmp_path / "m", reporter=quiet, data=str(tmp_path / "d"), epochs=1)
-
-
-@pytest.mark.parametrize("task", [classification, detection])
-def test_the_module_has_the_hooks_of_a_task(task):
-    from pipelines.training.task import Task
-
-    assert task.__name__ == f"pipelines.{task.name}"
-    for hook in Task.__annotations__:
-        assert hook == "name" or callable(getattr(task, hook))

@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_folder_is_named(tmp_path: Path):
 
 def test_parts_without_test_images_are_refused(tmp_path: Path):
     make_folder(tmp_path, count=30, parts=("train", "val"))
-    with pytest.raises(DataError, match="test part; add a folder 'test'"):
+    with pytest.raises(DataError, match="test part has no image; add a folder 'test'"):
         data.load(str(tmp_path))
 
 
@@ -258,7 +258,7 @@ def test_everything_that_is_wrong_is_listed_at_once(tmp_path: Path, quiet):
     assert "bad.png: is not an image" in text
     assert "cut.jpg: the file is empty" in text
     assert "leak.png" in text
-    assert "it is in two parts" in text
+    assert "duplicate across parts" in text
     assert "wrong.jpg" in text
     assert "under another class" in text
     assert "twice.gif" in text
@@ -269,4 +269,4 @@ def test_a_single_class_and_missing_parts_are_listed(tmp_path: Path, quiet):
     shutil.rmtree(tmp_path / "train" / "disc")
     text = "\n".join(map(str, classification.check(str(tmp_path), None, 0, quiet).problems))
     assert "a single class" in text
-    assert "no image falls into the test part" in text
+    assert "the test part has no image" in text

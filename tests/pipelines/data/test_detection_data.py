@@ -261,7 +261,7 @@ def test_classes_of_another_test_set_are_found_by_name(tmp_path: Path):
     assert {label for example in splits.test.examples() for label in example.label.class_ids} == {1}
     content["categories"][0]["name"] = "ring"
     (tmp_path / "b" / "all.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"all\.json: class 'ring' is none of those of a: cross, disc"):
+    with pytest.raises(DataError, match=r"all\.json: class 'ring' is not a class of a: cross, disc"):
         detection.load(data, test=str(tmp_path / "b" / "all.json"))
 
 
@@ -275,7 +275,7 @@ def test_the_embedded_scenes_are_tested_on_others_too(tmp_path: Path):
 
 def test_images_that_are_trained_on_are_no_test(tmp_path: Path):
     data = str(make_voc(tmp_path))
-    with pytest.raises(DataError, match=r"is in the (train|validation) part and in .*which is to be the test part"):
+    with pytest.raises(DataError, match=r"is in the (train|validation) part and in .*which is the test part"):
         detection.load(data, test=data)
 
 
@@ -287,7 +287,7 @@ def test_a_test_set_needs_objects_and_no_parts(tmp_path: Path):
     (tmp_path / "all.json").write_text(json.dumps(content))
     assert detection.load_whole(str(tmp_path / "all.json")).test.size == 2
     (tmp_path / "all.json").write_text(json.dumps(content | {"annotations": []}))
-    with pytest.raises(DataError, match="has 2 images and no object to find"):
+    with pytest.raises(DataError, match="has 2 images but no object"):
         detection.load_whole(str(tmp_path / "all.json"))
 
 
@@ -325,7 +325,7 @@ def test_a_part_without_objects_and_a_class_without_training_objects_are_named(t
         detection.load(str(tmp_path))
     for file in (tmp_path / "labels" / "test").iterdir():
         file.write_text("")
-    with pytest.raises(DataError, match="the test part has 8 images and no object"):
+    with pytest.raises(DataError, match="the test part has 8 images but no object"):
         detection.load(str(tmp_path))
 
 
@@ -826,8 +826,8 @@ def test_everything_that_is_wrong_with_a_coco_file_is_listed_at_once(tmp_path: P
         "note .*1 images have no annotation and are not used: spare.png",
         "error .*4.png: is 24 x 20 pixels .*annotated as 99 x 20",
         r"error .*annotations\[5\].category_id: there is no category 8",
-        "note .*1 boxes reach outside their image .*: 6.png",
-        "error .*7.png: the box of disc at 24, 2, 34, 12 lies wholly outside the image of 24 x 20",
+        "note .*1 boxes extend beyond their image .*: 6.png",
+        "error .*7.png: the box of disc at 24, 2, 34, 12 lies entirely outside the image of 24 x 20",
         "note .*8.png: the box of cross at 2, 2, 1, 12 has no area",
         r"error .*annotations\[9\].bbox: received 'everywhere'",
         "error .*class 'square' has no object in the train part",
@@ -844,9 +844,9 @@ def test_the_same_image_in_two_parts_and_texts_without_image_are_found(tmp_path:
     (tmp_path / "labels" / "train" / "1.txt").unlink()
     (tmp_path / "labels" / "train" / "2.txt").write_text("9 0 0 1 1\nx\n" + yolo(2))
     text = listed(object_checks.check(str(tmp_path), None, 0, quiet))
-    assert "it is in two parts" in text
+    assert "duplicate across parts" in text
     assert "nothing.txt: is an annotation without an image" in text
-    assert "1 images have no annotation and are taken for background: 1.png" in text
+    assert "1 images have no annotation and are treated as background: 1.png" in text
     assert "2.txt: line 1: class 9 does not exist" in text
     assert "2.txt: line 2: received 'x'" in text
 
@@ -894,8 +894,8 @@ def test_real_blood_cells_are_split_as_published_and_have_two_boxes_without_area
     found = object_checks.check(data, None, 0, quiet)
     assert found.summary[1].startswith("4,886 objects")
     assert sorted(problem.what for problem in found.problems) == [
-        "the box of RBC at 180, 328, 180, 328 has no area; it is left out",
-        "the box of RBC at 503, 336, 503, 336 has no area; it is left out",
+        "the box of RBC at 180, 328, 180, 328 has no area; it is skipped",
+        "the box of RBC at 503, 336, 503, 336 has no area; it is skipped",
     ]
     assert not any(problem.serious for problem in found.problems)
 
@@ -911,7 +911,7 @@ def test_real_cars_keep_the_boxes_that_reach_outside(
     assert sum(len(one.label) for part in SPLIT_NAMES for one in splits[part].examples()) == cars
     found = object_checks.check(data, None, 0, quiet)
     assert [problem.what.split(":")[0] for problem in found.problems] == [
-        f"{outside} boxes reach outside their image and are kept as they are"
+        f"{outside} boxes extend beyond their image and are kept unclipped"
     ]
 
 

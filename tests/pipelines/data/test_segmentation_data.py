@@ -22,6 +22,7 @@ from PIL import Image
 from places import SHARED
 
 from pipelines.core.errors import ConfigError, DataError
+from pipelines.core.percent import percent
 from pipelines.data import SPLIT_NAMES, Splits, segmentation
 from pipelines.data.checks import classification
 from pipelines.data.checks import segmentation as mask_checks
@@ -231,7 +232,7 @@ def test_the_embedded_scenes_have_masks():
     np.testing.assert_array_equal(one.label, drawn.mask)
     assert one.image == next(scenes.load(0).train.examples()).image
     assert splits.fingerprint != scenes.load(0).fingerprint
-    with pytest.raises(ConfigError, match="every pixel of the scenes is known"):
+    with pytest.raises(ConfigError, match="every pixel of the scenes is labelled"):
         segmentation.load("scenes", ignore=0)
 
 
@@ -257,9 +258,9 @@ def test_another_set_is_the_whole_of_the_test_part_and_its_classes_are_found_by_
         swapped = np.array([0, 2, 1, *[IGNORED] * 253], np.uint8)
         np.testing.assert_array_equal(one.label, swapped[truth(number_of(one.id))])
     (other / "classes.txt").write_text("background\nring\ndisc\n")
-    with pytest.raises(DataError, match="b: class 'ring' is none of those of a: background, disc, cross"):
+    with pytest.raises(DataError, match="b: class 'ring' is not a class of a: background, disc, cross"):
         segmentation.load(data, test=str(other))
-    with pytest.raises(DataError, match=r"is in the (train|validation) part and in .*which is to be the test part"):
+    with pytest.raises(DataError, match=r"is in the (train|validation) part and in .*which is the test part"):
         segmentation.load(data, test=data)
     assert segmentation.load_whole(data).test.size == COUNT
 
@@ -281,7 +282,7 @@ def test_a_part_without_images_is_named(tmp_path: Path):
             file.unlink()
     for number in range(2, 8):
         (tmp_path / "train" / "images" / f"{number}.jpg").unlink()
-    with pytest.raises(DataError, match=r"no image falls into the \w+ part"):
+    with pytest.raises(DataError, match=r"the \w+ part has no image"):
         segmentation.load(str(tmp_path))
 
 
@@ -448,7 +449,7 @@ def test_a_mask_that_is_upright_already_is_left_as_it_is(tmp_path: Path, quiet):
         everything(segmentation.load(str(tmp_path)))["train/images/0.jpg"], truth(0, (32, 16))
     )
     found = mask_checks.check(str(tmp_path), None, 0, quiet)
-    assert "1 images are turned upright as EXIF says" in listed(found)
+    assert "1 images are rotated upright according to EXIF" in listed(found)
     mask = Image.fromarray(turn(truth(0, (32, 16)), 8))
     mask.save(tmp_path / "train" / "masks" / "0.png", exif=upright_exif(6))
     np.testing.assert_array_equal(
@@ -605,7 +606,7 @@ def test_an_image_without_mask_is_refused_and_a_mask_without_image_is_passed_ove
 
 def test_two_images_of_one_name_are_refused(tmp_path: Path):
     picture(make_folders(tmp_path) / "train" / "images" / "0.png", 0)
-    with pytest.raises(DataError, match=r"0\.png: is called like 0\.jpg, so that its mask cannot be told"):
+    with pytest.raises(DataError, match=r"0\.png: has the same name as 0\.jpg, so its mask is ambiguous"):
         segmentation.load(str(tmp_path))
 
 
@@ -634,9 +635,9 @@ def test_a_mask_of_another_size_is_refused_when_it_is_read(tmp_path: Path):
     [
         (lambda: Image.fromarray(np.full(SIZE, 7, np.uint8)), r"holds the value 7 \(480 pixels\): .* pass --ignore 7"),
         (lambda: Image.new("RGB", SIZE[::-1], (9, 9, 9)), r"holds the value 9 \(480 pixels\)"),
-        (lambda: draw_shape("disc", 0), r"holds colours, of which nothing says what they stand for; .*classes\.csv"),
-        (lambda: Image.new("CMYK", SIZE[::-1]), "picture of mode CMYK; expected a grey, palette or RGB mask"),
-        (lambda: Image.new("F", SIZE[::-1]), "picture of mode F"),
+        (lambda: draw_shape("disc", 0), r"holds colours that no class table names; .*classes\.csv"),
+        (lambda: Image.new("CMYK", SIZE[::-1]), "image of mode CMYK; expected a grey, palette or RGB mask"),
+        (lambda: Image.new("F", SIZE[::-1]), "image of mode F"),
     ],
 )
 def test_what_is_wrong_with_a_mask_is_named(tmp_path: Path, make: Callable[[], Image.Image], message: str):
@@ -653,7 +654,7 @@ def test_a_jpeg_is_no_mask(tmp_path: Path):
     (masks / "0.png").unlink()
     Image.fromarray(truth(0)).save(masks / "0.jpg")
     splits = segmentation.load(str(tmp_path))
-    with pytest.raises(DataError, match=r"0\.jpg: is a JPEG, whose compression changes the values"):
+    with pytest.raises(DataError, match=r"0\.jpg: is a JPEG, whose lossy compression changes the values"):
         list(splits.train.examples())
 
 
@@ -920,9 +921,9 @@ def test_everything_that_is_wrong_with_folders_is_listed_at_once(tmp_path: Path,
         r"error .*: 5 pixels in the masks of 2 images \(2.jpg, 3.jpg\) have the value 77, none of the 4 .*--ignore 77",
         "error .*4.png: is not an image that can be read",
         "error .*5.jpg: is not an image",
-        r"error .*16.jpg: \(test\) has the same content as .*6.jpg \(train\): it is in two parts",
+        r"error .*16.jpg: \(test\) has the same content as .*6.jpg \(train\): duplicate across parts",
         "error .*8.jpg: has the same content as .*7.jpg, with another mask",
-        "note .*1 masks say nothing of any pixel: 9.jpg",
+        "note .*1 masks label no pixel: 9.jpg",
         "error .*: class 'square' has no pixel in the train part",
         "note .*: class 'square' has no pixel in the test part",
     ):
@@ -936,15 +937,15 @@ def test_the_summary_counts_and_measures(tmp_path: Path, quiet):
     assert listed(found) == f"note {tmp_path}: 1 images have no mask and are not used: 99.jpg"
     assert found.summary[:3] == [
         "24 images: 16 train, 4 validation, 4 test",
-        "all of 24 x 20 pixels (width x height)",
+        "all 24 x 20 pixels (width x height)",
         "3 classes, by share of labelled pixels:",
     ]
     masks = np.stack([truth(number) for number in range(COUNT)])
     labelled = masks[masks != IGNORED]
-    share = f"{(labelled == 0).mean():8.3%}"
-    assert found.summary[3] == f"  background  {share} of the pixels, in 100.0% of the images"
-    assert "in  50.0% of the images" in found.summary[4]
-    assert found.summary[6] == f"{(masks == IGNORED).mean():.3%} of all pixels are ignored"
+    share = f"{percent((labelled == 0).mean(), 3):>9}"
+    assert found.summary[3] == f"  background  {share} of the pixels, in 100.0 % of the images"
+    assert "in  50.0 % of the images" in found.summary[4]
+    assert found.summary[6] == f"{percent((masks == IGNORED).mean(), 3)} of all pixels are ignored"
     picture(tmp_path / "JPEGImages" / "00.jpg", 0, (40, 50))
     write(tmp_path / "SegmentationClass" / "00.png", truth(0, (40, 50)))
     found = mask_checks.check(str(tmp_path), None, 0, quiet)
@@ -972,7 +973,7 @@ def test_the_scenes_have_nothing_wrong(quiet, monkeypatch: pytest.MonkeyPatch):
     assert not found.problems
     assert found.summary[:2] == [
         "140 images: 60 train, 40 validation, 40 test",
-        "all of 128 x 96 pixels (width x height)",
+        "all 128 x 96 pixels (width x height)",
     ]
 
 
@@ -996,8 +997,8 @@ def test_real_roads_are_split_as_published_with_their_void_value_named(shared_da
         next(segmentation.load(data).train.examples())
     found = mask_checks.check(data, None, 0, quiet, ignore=11)
     assert not found.problems
-    assert found.summary[1] == "all of 480 x 360 pixels (width x height)"
-    assert found.summary[-1] == "3.464% of all pixels are ignored"
+    assert found.summary[1] == "all 480 x 360 pixels (width x height)"
+    assert found.summary[-1] == "3.464 % of all pixels are ignored"
 
 
 def test_other_real_sets_are_not_taken_for_segmentation():

@@ -11,12 +11,14 @@ import pytest
 import tensorflow as tf
 from drawings import draw_scene
 
-from pipelines import detection
 from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.model_card import read_card
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, DataError
+from pipelines.data.detection import load
+from pipelines.detection.auto_config import choose
 from pipelines.detection.config import DetectionConfig
+from pipelines.detection.evaluation.evaluator import answers
 from pipelines.images.boxes import overlaps
 
 
@@ -60,8 +62,8 @@ def test_scores_are_sorted_and_what_is_beyond_their_number_is_empty(served):
 
 def test_thresholds_act_and_boxes_stay_inside_the_image(served):
     image = read_golden(served.directory).inputs[0]
-    weak = detection.answers(served, [image], ["a"], score_threshold=0.001, overlap_threshold=1.0)[0]
-    strong = detection.answers(served, [image], ["a"], score_threshold=0.5, overlap_threshold=0.2)[0]
+    weak = answers(served, [image], ["a"], score_threshold=0.001, overlap_threshold=1.0)[0]
+    strong = answers(served, [image], ["a"], score_threshold=0.5, overlap_threshold=0.2)[0]
     assert len(weak) > len(strong) > 0
     assert strong.scores.min() >= 0.5
     assert (
@@ -78,7 +80,7 @@ def test_a_larger_picture_is_found_by_a_smaller_scale(served):
     for seed in range(100_000, 100_010):
         picture, truth = draw_scene(seed)
         large = picture.resize((picture.width * 2, picture.height * 2))
-        found = detection.answers(served, [image_io.read(large)], ["a"], scales=(0.5,), score_threshold=0.1)[0]
+        found = answers(served, [image_io.read(large)], ["a"], scales=(0.5,), score_threshold=0.1)[0]
         best += overlaps(np.array([box for _, box in truth]) * 2.0, found.boxes).max(1).tolist()
     assert np.mean(np.array(best) > 0.5) > 0.9
 
@@ -87,14 +89,14 @@ def test_images_smaller_than_the_window_and_batches_of_nothing_are_answered(serv
     from pipelines.images import image_io
 
     tiny = image_io.read(np.zeros((3, 2, 3), np.uint8))
-    assert len(detection.answers(served, [tiny], ["a"])) == 1
+    assert len(answers(served, [tiny], ["a"])) == 1
     assert served([])["boxes"].shape == (0, 100, 4)
 
 
 def test_a_file_that_is_no_image_is_named(served):
     good = read_golden(served.directory).inputs[0]
     with pytest.raises(DataError, match=r"b\.png: is not an image"):
-        detection.answers(served, [good, b"nothing"], ["a.png", "b.png"])
+        answers(served, [good, b"nothing"], ["a.png", "b.png"])
 
 
 def test_a_process_with_tensorflow_alone_gives_the_same_boxes(detector, tmp_path: Path):
@@ -158,13 +160,15 @@ def test_wrong_options_are_named(options, message):
 
 def test_what_is_left_open_is_chosen_from_the_boxes(scattered):
     config = DetectionConfig.parse(data=str(scattered))
-    chosen, spec, crop = detection.choose(config, detection.load(config))
+    choice = choose(config, load(config.data))
+    chosen, spec, crop = choice.config, choice.spec, choice.training
     assert chosen.scale == 1.0
     assert spec.scales == (1.0,)
     assert spec.channels == 3
     assert all(side >= 13 for side in spec.window)
     assert crop.size[0] >= spec.window[0]
-    again, other, _ = detection.choose(config.model_copy(update={"scale": 0.5, "stride": 8}), detection.load(config))
+    choice = choose(config.model_copy(update={"scale": 0.5, "stride": 8}), load(config.data))
+    again, other = choice.config, choice.spec
     assert again.scale == 0.5
     assert other.stride == 8
     assert other.reference[0] == pytest.approx(spec.reference[0] / 2)
@@ -172,7 +176,8 @@ def test_what_is_left_open_is_chosen_from_the_boxes(scattered):
 
 def test_windows_teach_a_pyramid(shared_data):
     config = DetectionConfig.parse(data=str(shared_data / "uiuc_cars" / "windows"))
-    chosen, spec, crop = detection.choose(config, detection.load(config))
+    choice = choose(config, load(config.data))
+    chosen, spec, crop = choice.config, choice.spec, choice.training
     assert chosen.scale == 1.0
     assert len(spec.scales) == 7
     assert not spec.clip

@@ -20,6 +20,7 @@ from pipelines.data import Example, Split
 from pipelines.data import segmentation as sources
 from pipelines.images import image_io
 from pipelines.models import SEGMENTERS
+from pipelines.segmentation.auto_config import choose
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.segmentation.crops import decode_masks
 from pipelines.segmentation.dense_prediction import LabelSpec, scores
@@ -118,7 +119,8 @@ def test_wrong_options_are_named(options, message):
 @pytest.mark.parametrize("model", SEGMENTERS)
 def test_what_is_left_open_is_chosen_from_the_images(painted: Path, model: str):
     config = SegmentationConfig.parse(data=str(painted), model=model)
-    chosen, spec, crop = segmentation.choose(config, sources.load(str(painted)))
+    choice = choose(config, sources.load(str(painted)))
+    chosen, spec, crop = choice.config, choice.spec, choice.training
     assert chosen.scale == 1.0
     assert spec.channels == 3
     assert (spec.multiple, spec.stride) == {"unet": (8, 1), "fcn": (32, 8), "dilated": (4, 4), "aspp": (4, 4)}[model]
@@ -131,7 +133,7 @@ def test_what_is_left_open_is_chosen_from_the_images(painted: Path, model: str):
 )
 def test_learned_upsampling_answers_for_every_pixel(painted: Path, stride: int, upsampling: str, expected: int):
     config = SegmentationConfig.parse(data=str(painted), stride=stride, depth=2, upsampling=upsampling)
-    _, spec, _ = segmentation.choose(config, sources.load(str(painted)))
+    spec = choose(config, sources.load(str(painted))).spec
     assert (spec.multiple, spec.stride) == (4 * stride, expected)
 
 

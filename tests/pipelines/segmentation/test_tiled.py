@@ -21,7 +21,7 @@ from profiles import examples
 
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.images.windowed_reader import open_raster
-from pipelines.models import SEGMENTERS
+from pipelines.models import SEGMENTERS, find_segmenter
 from pipelines.segmentation.auto_config import _geometry
 from pipelines.segmentation.dense_prediction import LabelSpec, label, scores
 from pipelines.segmentation.tiled import Mosaic
@@ -40,7 +40,7 @@ def served(name: str, scale: float = 1.0, channels: int = 3, **options: Any) -> 
 @functools.cache
 def _served(name: str, scale: float, channels: int, **options: Any) -> Served:
     keras.utils.set_random_seed(1)
-    model = SEGMENTERS[name](channels, 4, **options)
+    model = find_segmenter(name)(channels, 4, **options)
     for layer in model.layers:  # what normalization has learned, so that nothing is the identity
         if "norm" in layer.name:
             dice = np.random.default_rng(len(layer.name))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.models import SEGMENTERS
+from pipelines.models import SEGMENTERS, find_segmenter
 from pipelines.segmentation.tiling import Halo, halo_of, pieces, ramp
 
 MULTIPLES = {"unet": 8, "fcn": 32, "dilated": 4, "aspp": 4}
@@ -56,7 +56,7 @@ def test_shares_of_blended_pieces_add_up_to_one(size, side, overlap):
 def test_the_logits_of_a_piece_are_those_of_the_whole(name: str, conv: str):
     keras.utils.set_random_seed(0)
     multiple = MULTIPLES[name]
-    model = SEGMENTERS[name](1, 3, conv)
+    model = find_segmenter(name)(1, 3, conv)
     halo = halo_of(model, multiple)
     assert not halo.blockers
     # Kernels of tiles of two alternate; all but fcn have them at their coarsest stride.
@@ -75,7 +75,7 @@ def test_the_logits_of_a_piece_are_those_of_the_whole(name: str, conv: str):
 def test_a_smaller_halo_would_not_do(name: str):
     keras.utils.set_random_seed(0)
     multiple = MULTIPLES[name]
-    model = SEGMENTERS[name](1, 3)
+    model = find_segmenter(name)(1, 3)
     halo = halo_of(model, multiple)
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 4 * halo.before, 64, 1)).astype("float32")
     whole = np.asarray(model(pixels))
@@ -93,7 +93,7 @@ def test_a_layer_that_sees_everything_is_named():
     found = halo_of(model, 1)
     assert found.blockers == ("mean",)
     assert Halo.from_json(json.loads(json.dumps(found.to_json()))) == found
-    assert halo_of(SEGMENTERS["aspp"](1, 3, image_pooling=True), 4).blockers == ("image_mean",)
+    assert halo_of(find_segmenter("aspp")(1, 3, image_pooling=True), 4).blockers == ("image_mean",)
 
 
 @settings(deadline=None)

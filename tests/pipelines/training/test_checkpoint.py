@@ -46,5 +46,5 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes):
 def test_what_differs_is_named():
     state = State({"identity": {"seed": 1, "epochs": 3}}, {})
     check_same_run(state, {"seed": 1, "epochs": 3})
-    with pytest.raises(ConfigError, match="epochs was 3 and is 4; leave out --resume"):
+    with pytest.raises(ConfigError, match="epochs was 3 and is now 4; omit --resume"):
         check_same_run(state, {"seed": 1, "epochs": 4})

@@ -15,12 +15,13 @@ import pytest
 import tensorflow as tf
 from places import ROOT
 
-from pipelines import classification
+from pipelines.classification import network as network_of
 from pipelines.classification.config import ClassificationConfig
 from pipelines.core.errors import ConfigError
 from pipelines.training import loop
 from pipelines.training.cached_dataset import Pixels, in_order, shuffled
 from pipelines.training.loop import Plan
+from pipelines.training.optimizers import make_optimizer
 
 
 def problem(count: int = 96, seed: int = 0) -> Pixels:
@@ -53,7 +54,7 @@ def run(quiet, model: keras.Model | None = None, batch_size: int = 16, epochs: i
         batch_size=batch_size,
         epochs=epochs,
     )
-    loss, metrics = classification.loss(config), classification.metrics(config)
+    loss, metrics = network_of.loss(config), network_of.metrics(config)
     return model, loop.fit(model, loss, metrics, plan, config, reporter=quiet)
 
 
@@ -136,7 +137,7 @@ def test_decay_spares_biases_and_norms(quiet):
     model = keras.Sequential(
         [keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
     )
-    optimizer = loop.make_optimizer(ClassificationConfig.parse(weight_decay=0.5), 10)
+    optimizer = make_optimizer(ClassificationConfig.parse(weight_decay=0.5), 10)
     optimizer.build(model.trainable_variables)
     decayed = {variable.path for variable in model.trainable_variables if optimizer._use_weight_decay(variable)}
     assert all(path.endswith("kernel") for path in decayed)
@@ -144,13 +145,13 @@ def test_decay_spares_biases_and_norms(quiet):
 
 
 def test_the_schedule_warms_up_and_falls():
-    optimizer = loop.make_optimizer(ClassificationConfig.parse(learning_rate=1.0, warmup=0.1), 100)
+    optimizer = make_optimizer(ClassificationConfig.parse(learning_rate=1.0, warmup=0.1), 100)
     schedule = optimizer._learning_rate
     rates = [float(schedule(step)) for step in range(101)]
     assert rates[0] == 0.0
     assert max(rates) == pytest.approx(rates[10]) == pytest.approx(1.0)
     assert rates[100] == pytest.approx(0.01)
-    constant = loop.make_optimizer(
+    constant = make_optimizer(
         ClassificationConfig.parse(learning_rate=1.0, warmup=0.0, schedule="constant"), 100
     )._learning_rate
     assert float(constant(0)) == float(constant(99)) == 1.0
@@ -201,25 +202,26 @@ def test_two_devices_learn_what_one_learns(optimizer: str):
     """A mirrored strategy over two processors-as-devices ends with the weights of a run without one."""
     code = """
         import sys
-        sys.path[:0] = ["tests", "tests/pipelines"]
+        sys.path[:0] = ["tests/pipelines/training", "tests/helpers"]
         import numpy as np, tensorflow as tf, keras
         tf.config.set_logical_device_configuration(
             tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-        from test_training import network, problem
-        from pipelines import classification, training
-        from pipelines.config import ClassificationConfig
-        from pipelines.pixels import in_order, shuffled
-        from pipelines.progress import Reporter
+        from test_loop import network, problem
+        from pipelines.training import loop
+        from pipelines.classification import network as network_of
+        from pipelines.classification.config import ClassificationConfig
+        from pipelines.training.cached_dataset import in_order, shuffled
+        from pipelines.core.progress import Reporter
         weights = []
         for strategy in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])):
             config = ClassificationConfig.parse(learning_rate=0.05, optimizer=sys.argv[1])
             keras.utils.set_random_seed(0)
             with strategy.scope():
                 model = network()
-            plan = training.Plan(
+            plan = loop.Plan(
                 lambda start: shuffled(problem(), 16, 0, lambda x, _: tf.cast(x, tf.float32), np.ones(2), start),
                 in_order(problem(41, 1), 16), 6, 16, 3)
-            history = training.fit(model, classification.loss(config), classification.metrics(config), plan, config,
+            history = loop.fit(model, network_of.loss(config), network_of.metrics(config), plan, config,
                                    strategy=strategy, reporter=Reporter(quiet=True))
             weights.append((model.get_weights(), history.epochs[-1]))
         for a, b in zip(weights[0][0], weights[1][0]):
@@ -286,7 +288,7 @@ def chancy() -> keras.Model:
 def test_another_run_is_not_gone_on_with(quiet, tmp_path: Path):
     with pytest.raises(ConfigError, match="no interrupted run in"):
         run(quiet, log_dir=tmp_path, resume=True)
-    with pytest.raises(ConfigError, match="give --log-dir"):
+    with pytest.raises(ConfigError, match="requires --log-dir"):
         run(quiet, resume=True)
     run(quiet, epochs=2, log_dir=tmp_path)
     (tmp_path / "state.npz").write_bytes((tmp_path / "state.npz").read_bytes()[:100])

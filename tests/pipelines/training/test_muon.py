@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from pipelines.models import CLASSIFIERS, SEGMENTERS
+from pipelines.models import SEGMENTERS, classifier, find_segmenter
 from pipelines.models.detectors.window_detector import detector
 from pipelines.training.muon import KernelMuon
 
 CLASSES = 23  # as no other number of filters
-NETWORKS = {name: lambda build=build: build(1, CLASSES) for name, build in SEGMENTERS.items()} | {
-    "convnet": lambda: CLASSIFIERS["convnet"]((16, 16, 1), CLASSES),
-    "lenet5": lambda: CLASSIFIERS["lenet5"]((28, 28, 1), CLASSES),
+NETWORKS = {name: lambda name=name: find_segmenter(name)(1, CLASSES) for name in SEGMENTERS} | {
+    "convnet": lambda: classifier("convnet", (16, 16, 1), CLASSES),
+    "lenet5": lambda: classifier("lenet5", (28, 28, 1), CLASSES),
     "detector": lambda: detector((32, 32), 1, CLASSES),
 }
 

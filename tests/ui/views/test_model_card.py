@@ -64,7 +64,7 @@ def test_what_an_earlier_version_did_not_record_is_named_and_the_rest_shown(
     page = open_page("digit-scenes")
     asked = "`cnnapp evaluate digit-scenes/1 --split test --card`"
     assert any(asked in each.value for each in page.caption)
-    assert titles(page) == ["Average precision", "Found objects against false alarms", "Kinds of errors"]
+    assert titles(page) == ["Average precision", "Found objects against false alarms", "Error types"]
     page.button_group[0].set_value("validation").run()
     assert not page.exception
     assert not any("--card" in each.value for each in page.caption)

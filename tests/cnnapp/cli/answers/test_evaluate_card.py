@@ -50,17 +50,17 @@ def test_a_card_gets_what_it_lacks(
     card = saved(model, tmp_path, figure, monkeypatch)
     status, out, err = command_line("evaluate", model.card.name, "--data", folder, "--card")
     assert status == 0, err
-    assert f"it gained {figure}" in out
+    assert f"reproduced; added {figure}" in out
     assert card.read_bytes() == (model.path / CARD).read_bytes()
     status, out, _ = command_line("verify", model.card.name, "--quick")
-    assert (status, f"{len(model.card.files)} files have the hashes" in out) == (0, True)
+    assert (status, f"{len(model.card.files)} files match the hashes" in out) == (0, True)
 
 
 def test_a_card_that_has_all_is_left_as_it_is(models: Path, trained, shapes: Path, command_line):
     before = (trained.path / CARD).stat().st_mtime_ns
     for part in ("validation", "test"):
         status, out, _ = command_line("evaluate", "shapes", "--data", shapes, "--split", part, "--card")
-        assert (status, "had all of it already" in out) == (0, True)
+        assert (status, "nothing to add" in out) == (0, True)
     status, out, _ = command_line("evaluate", "shapes", "--data", shapes)
     assert (status, "card:" in out) == (0, False)
     assert (trained.path / CARD).stat().st_mtime_ns == before
@@ -74,7 +74,7 @@ def test_a_card_that_disagrees_is_left_as_it_is(
     before = card.read_bytes()
     status, _, err = command_line("evaluate", "shapes", "--data", shapes, "--card")
     assert status == 1
-    assert "and 0.25 on its card; the card was left as it is" in " ".join(err.split())
+    assert "and 0.25 on its card; the card is unchanged" in " ".join(err.split())
     assert card.read_bytes() == before
     assert (Path("reports") / "shapes-1" / "report.html").is_file()
 
@@ -84,7 +84,7 @@ def test_a_card_that_disagrees_is_left_as_it_is(
     [
         (["--split", "all"], 2, "none of all to add to"),
         (["--split", "train"], 2, "none of train to add to"),
-        (["--seed", "3"], 1, "is not the data that shapes/1 was measured with"),
+        (["--seed", "3"], 1, "is not the data that shapes/1 was measured on"),
         (["--scales", "1"], 2, "leave out --scales"),
         (["--test", "digits"], 2, "--test: is for detection and segmentation"),
     ],

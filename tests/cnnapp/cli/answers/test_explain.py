@@ -68,7 +68,7 @@ def test_a_bad_file_is_named_and_the_rest_explained(models: Path, photos: Path, 
     assert status == 1
     assert len(out.splitlines()) == 2
     assert "bad.png: is not an image that can be read" in err
-    assert "1 of 3 could not be explained" in err
+    assert "1 of 3 images could not be explained" in err
 
 
 def test_what_cannot_be_asked_is_said(models: Path, photos: Path, command_line):

@@ -52,7 +52,7 @@ def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monk
         status, out, _ = command_line("serve", "shapes")
     assert status == 0
     assert (first < asked[0] < first + 100) if beside else asked == [first]
-    assert (f"port {first} is taken, maybe by the page" in out) == beside
+    assert (f"port {first} is in use, perhaps by the page" in out) == beside
     assert f"listening on http://127.0.0.1:{asked[0]}" in out
 
 
@@ -77,7 +77,7 @@ def test_a_page_on_a_port_that_is_taken_says_what_to_do(command_line):
     ("arguments", "status", "reason"),
     [
         (("shape",), 1, "Did you mean 'shapes'"),
-        (("shapes", "shapes/1"), 2, "shapes/1 is asked for twice"),
+        (("shapes", "shapes/1"), 2, "shapes/1 is listed twice"),
         (("shapes", "--body", 0), 2, "body: received 0.0"),
         (("shapes", "--queue", 0), 2, "queue: received 0"),
     ],
@@ -99,7 +99,8 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path):
     command = [sys.executable, "-c", code, "serve", str(ROOT / "saved_models" / "digits"), "--port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=None)
     assert done.returncode == 2
-    assert "pip install 'cnnapp[ray]'" in done.stderr
+    assert "serving needs ray, of cnnapp's extra 'ray'" in done.stderr
+    assert "pip install 'ray[serve]" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -65,10 +65,10 @@ def test_the_table_has_every_layer_and_the_totals(models: Path, trained):
     lines = run("shapes").splitlines()
     rows = {line.split()[0]: line.split() for line in lines if line.strip()}
     assert rows["layer"] == list(inspection.COLUMNS)
-    assert rows["convnet/stage1_conv1"][1] == "Conv2D"
-    assert rows["convnet/stage1_conv1"][-3:] == ["3", "1", "0"]
-    assert rows["convnet/pool1"][-3:] == ["6", "2", "0.5"]
-    assert rows["convnet/logits"][-1] == "everything"
+    assert rows["stage1_conv1"][1] == "Conv2D"
+    assert rows["stage1_conv1"][-3:] == ["3", "1", "0"]
+    assert rows["pool1"][-3:] == ["6", "2", "0.5"]
+    assert rows["logits"][-1] == "everything"
     assert rows["total"][1:3] == [f"{trained.card.parameters:,}", "100.0"]
 
 
@@ -135,9 +135,9 @@ def test_a_network_of_one_size_is_not_stretched(tmp_path: Path):
 
 
 def test_lenet_has_its_published_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    from pipelines.models import build_classifier
+    from pipelines.models import classifier
 
-    build_classifier("lenet5", (32, 32, 1), 10, "standard", "subsampling").save(tmp_path / "lenet.keras")
+    classifier("lenet5", (32, 32, 1), 10).save(tmp_path / "lenet.keras")
     found = inspection.inspect(str(tmp_path / "lenet.keras"))
     parameters = {row.name: row.parameters for row in found.cost.layers if row.parameters}
     assert parameters["c1"] == 156
@@ -155,7 +155,7 @@ def test_what_is_not_known_is_said(tmp_path: Path):
     keras.Model(images, x).save(tmp_path / "turned.keras")
     done = CliRunner(env={"COLUMNS": "200"}).invoke(main.app, ["inspect", str(tmp_path / "turned.keras")])
     assert done.exit_code == 0
-    assert "layer 'turned' (Permute) reads is not known" in done.stderr
+    assert "layer 'turned' (Permute) is not known" in done.stderr
     assert inspection.inspect(str(tmp_path / "turned.keras")).to_json()["layers"][1]["receptive_field"] is None
 
 

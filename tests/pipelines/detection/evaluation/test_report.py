@@ -18,13 +18,13 @@ from pipelines.detection.evaluation.metrics import detection_figures
 from pipelines.detection.evaluation.report import Answered, report
 from pipelines.images.boxes import Detected, Objects
 
-TABLES = ["Overview", "Classes", "Kinds of errors"]
+TABLES = ["Overview", "Classes", "Error types"]
 PICTURES = [
     "Precision and recall",
-    "Found objects against false alarms",
-    "Kinds of errors",
-    "Size of the objects",
-    "Hits, misses and false alarms",
+    "Free-response ROC (FROC)",
+    "Error types",
+    "Recall by object size",
+    "True positives, false positives and misses",
 ]
 
 
@@ -67,7 +67,7 @@ def test_a_report_has_its_tables_and_pictures(tmp_path):
                                               ("car", "bus"))  # fmt: skip
     overview = dict(found.tables["Overview"][1:])
     assert (overview["images"], overview["objects"]) == ("9", "18")
-    assert [row[0] for row in found.tables["Kinds of errors"]] == ["class", "car", "bus", "all"]
+    assert [row[0] for row in found.tables["Error types"]] == ["class", "car", "bus", "all"]
     write(found, tmp_path)
     assert "cars on the test images" in (tmp_path / "report.html").read_text()
 
@@ -107,7 +107,7 @@ def test_many_classes_stay_legible():
     classes = [f"a class with a rather long name, number {number}" for number in range(40)]
     found = report("many", [answered(0, 40), answered(1, 40, right=False)], classes)
     check(found)
-    assert "12 classes with the most objects; 28 more have no panel" in found.pictures[0].caption
+    assert "12 classes with the most objects; 28 more are omitted" in found.pictures[0].caption
     assert "20 classes with the most" in found.pictures[2].caption
     assert all(max(Image.open(io.BytesIO(each.png)).size) < 2000 for each in found.pictures)
 
@@ -124,8 +124,8 @@ def test_curves_are_told_in_words(tmp_path):
 
 def test_a_single_class_has_no_panel_of_its_own():
     one, two = (report("cars", [answered(0, number)], ("car", "bus")[:number]).pictures[0] for number in (1, 2))
-    assert "Below, each class" not in one.caption
-    assert "Below, each class" in two.caption
+    assert "Below: each class" not in one.caption
+    assert "Below: each class" in two.caption
     assert Image.open(io.BytesIO(one.png)).height < Image.open(io.BytesIO(two.png)).height
 
 

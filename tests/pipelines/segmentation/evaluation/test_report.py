@@ -20,7 +20,7 @@ from pipelines.segmentation.evaluation.report import AnsweredMask, report
 
 NAMES = ("ground", "car", "tree")
 FIGURES = ["Intersection over union", "Confusion matrix", "Reliability"]
-GALLERIES = ["The worst images", "Ordinary images", "The best images"]
+GALLERIES = ["The worst images", "Typical images", "The best images"]
 
 
 def picture(size: tuple[int, int] = (30, 40), colour: tuple[int, int, int] = (90, 120, 60)) -> bytes:
