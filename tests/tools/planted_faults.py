@@ -209,8 +209,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [fault for fault in FAULTS if not options.only or fault.name in options.only]
     if options.list:
         for fault in chosen:
-            path, line, _, _ = place_of(fault, tree)
-            print(f"{fault.name:36} {path.relative_to(tree)}:{line}\n{'':36} {fault.breaks}")
+            try:
+                path, line, _, _ = place_of(fault, tree)
+                print(f"{fault.name:36} {path.relative_to(tree)}:{line}\n{'':36} {fault.breaks}")
+            except ValueError as error:
+                print(error)
         return 0
     before = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
     outcomes = [Outcome(**one) for one in before if one["name"] not in (options.only or ())]
