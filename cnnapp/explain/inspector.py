@@ -296,6 +296,8 @@ def features(inside: Inside, image: ImageInput, name: str) -> FeatureMaps:
     """Ask a saved model for the maps of all its layers; see :meth:`cnnapp.Predictor.features`."""
     import tensorflow as tf
 
+    from cnnapp.explain.feature_maps import FeatureMaps
+
     served = inside.served
     if not served.has("features"):
         raise without(served, "features")

@@ -57,7 +57,7 @@ def test_only_evidence_from_derivatives_waits_for_its_turn(how: str, alone: bool
         found = {"region": np.array([0.0, 0, 8, 8]), "class_id": 0, "score": 0.5, "evidence": np.zeros((1, 1))}
         return {name: tf.constant(value) for name, value in found.items()}
 
-    card = SimpleNamespace(classes=["one"], input={}, evidence=how, task="classification")
+    card = SimpleNamespace(classes=["one"], input={}, evidence=how, task="classification", training={})
     served = SimpleNamespace(has=lambda name: True, card=card, run=run)
     data = read_golden(ROOT / "saved_models" / "digits" / "1").inputs[0]
     assert evidence.explain(served, data, None, "a.png").how == how  # type: ignore[arg-type]

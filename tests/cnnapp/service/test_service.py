@@ -420,7 +420,7 @@ def rounded_file(file: Path) -> Any:
 
 def test_pieces_are_not_for_a_server(service, command_line):
     status, _, err = command_line("predict", "painted", "a.png", "--tile", 128, "--server", service.url)
-    assert (status, "a service answers for whole images" in err) == (2, True)
+    assert (status, "a service takes whole images only" in err) == (2, True)
 
 
 def test_requests_in_flight_are_answered_when_it_stops(service):
