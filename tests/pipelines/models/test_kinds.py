@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from layers import convolutionalize
+from layers.fully_convolutional.convolutionalize import convolutionalize
 from layers.kinds import CONVOLUTIONS, HEADS, NORMALIZATIONS, POOLINGS, TABLES
 from pipelines.models import classifier, find_backbone
 
