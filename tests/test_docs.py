@@ -21,6 +21,11 @@ WITHOUT_THE_PROJECT = {"docs/serving.md"}
 
 PACKAGES = ("layers", "pipelines", "cnnapp", "ui")
 PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page)))]
+RUN = [
+    # A conversion to ONNX or LiteRT takes minutes.
+    pytest.param(page, number, marks=[pytest.mark.slow] if "exports/" in blocks(page)[number] else [])
+    for page, number in PYTHON
+]
 
 
 def test_there_is_something_to_run():
@@ -29,7 +34,7 @@ def test_there_is_something_to_run():
     assert sum(len(command_lines(page)) for page in PAGES) >= 60
 
 
-@pytest.mark.parametrize(("page", "number"), PYTHON, ids=lambda value: str(value))
+@pytest.mark.parametrize(("page", "number"), RUN, ids=lambda value: str(value))
 def test_a_block_of_python_runs(page: str, number: int, tmp_path: Path):
     """In a folder of its own with the shipped models and two images; training is cut to one epoch."""
     code = blocks(page)[number]
