@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from places import ROOT
@@ -45,8 +46,8 @@ def test_both_places_are_listed_and_what_is_hidden_is_said(run, tmp_path: Path):
     (tmp_path / "saved_models" / "broken" / "1").mkdir(parents=True)
     status, out, err = run("list")
     assert status == 0
-    first, second = out.split(f"saved models in {ROOT / 'saved_models'}")
-    assert first.startswith("saved models in saved_models")
+    first, second = out.split(f"Saved models in {ROOT / 'saved_models'}")
+    assert first.startswith("Saved models in saved_models")
     assert "digits/1" in first
     assert "hidden" not in first
     assert "digits/1 (hidden by the one above)" in second
@@ -56,15 +57,15 @@ def test_both_places_are_listed_and_what_is_hidden_is_said(run, tmp_path: Path):
 
 @pytest.mark.parametrize("way", ["option", "variable"])
 def test_records_of_training_go_where_they_are_told(run, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    import pipelines.classification.trainer as trainer
+    from pipelines.training import recipe
 
     given: dict[str, object] = {}
 
-    def train(name: str, **options: object) -> object:
+    def train(task: object, name: str, **options: object) -> object:
         given.update(options)
-        return type("Trained", (), {"path": "there"})
+        return SimpleNamespace(path=Path("there"))
 
-    monkeypatch.setattr(trainer, "train", train)
+    monkeypatch.setattr(recipe, "train", train)
     before = ["--runs", "elsewhere"] if way == "option" else []
     if way == "variable":
         monkeypatch.setenv(workspace.RUNS, str(tmp_path / "elsewhere"))
