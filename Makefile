@@ -17,7 +17,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help env demo test test-all cover ui check format bench clean
 
-help:  ## say what there is
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 env: $(STAMP)  ## make the environment
@@ -42,7 +42,7 @@ test-all: $(STAMP)  ## run every test, with all examples, and every test of the 
 	$(PYTEST)
 	KERAS_BACKEND=jax $(PYTEST) tests/layers
 
-cover: $(STAMP)  ## say which lines `make test` runs; .coverage has the tests that run each
+cover: $(STAMP)  ## line coverage of `make test`; .coverage records the tests that run each line
 	$(PYTEST) $(QUICK) --cov --cov-context=test --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
 
@@ -54,7 +54,7 @@ check: $(STAMP)  ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(STAMP)  ## mend what lint and format can mend
+format: $(STAMP)  ## fix what lint and format can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -82,11 +82,11 @@ class Kind:
         return replace(changed, inexact=_LOST) if self.largest < value < math.inf else changed
 
 
-_LOST = "its powers are scaled by the largest value of the image, beside which those of a window may be lost"
-_SURROUNDINGS = "it compares with surroundings that end at the window, where the image goes on"
-_OWN_KERNELS = "each position has a kernel of its own, and a place in the image lies at many positions of windows"
-_PLACES = "it pools to several places, whose windows differ from each other"
-_ALL_POSITIONS = "it normalizes over all positions of the image and not of the window"
+_LOST = "its powers are scaled by the largest value of the image, next to which those of a window may underflow"
+_SURROUNDINGS = "it uses a neighbourhood that ends at the window, where the image continues"
+_OWN_KERNELS = "each position has its own kernel, and a pixel lies at a different position in each window"
+_PLACES = "it pools to several positions with windows of different sizes"
+_ALL_POSITIONS = "it normalizes over the whole image instead of the window"
 
 CONVOLUTIONS: dict[str, Kind] = {
     "standard": Kind("keras.layers:Conv2D"),
@@ -95,9 +95,7 @@ CONVOLUTIONS: dict[str, Kind] = {
     ),
     "tiled": Kind(".convolutional.tiled_conv:TiledConv2D", {"tile_shape": 2}, number="tile_shape", whole=True),
     "unshared": Kind(".convolutional.unshared_conv:UnsharedConv2D", inexact=_OWN_KERNELS, needs_sizes=True),
-    "deformable": Kind(
-        ".convolutional.deformable_conv:DeformableConv2D", inexact="it may read anywhere, beyond the window as well"
-    ),
+    "deformable": Kind(".convolutional.deformable_conv:DeformableConv2D", inexact="it may read outside the window"),
     "fourier": Kind(".convolutional.fourier_conv:FourierConv2D"),
     "low-rank": Kind(".convolutional.low_rank_conv:LowRankConv2D", number="rank", whole=True, dense_kernel=False),
     "maxout": Kind(

@@ -195,6 +195,8 @@ def test_no_code_compares_a_task_by_its_name(path: Path):
             inner = [case.pattern.value for case in node.cases if isinstance(case.pattern, ast.MatchValue)]
         flat = [part for one in inner if one is not None for part in getattr(one, "elts", [one])]
         named = {part.value for part in flat if isinstance(part, ast.Constant)} & TASK_NAMES
+        if isinstance(node, ast.Dict) and len(named) < 2:
+            continue  # no table of tasks: "segmentation" is a field of COCO's as well
         assert not named, f"{relative}:{node.lineno} compares {named}"
 
 

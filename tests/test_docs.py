@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import PAGES, anchors, blocks, command_lines, links, parse, root, scripts
+from pages import PAGES, anchors, blocks, command_lines, links, options, parse, scripts
 from places import ROOT
 
 IN_PROCESS = {"docs/layers.md"}
 """Pages whose blocks need no files and leave none: they run here, which saves importing TensorFlow for each."""
+OF_OTHER_PROGRAMS = {"--constraint"}
+"""Options of pip."""
 WITHOUT_THE_PROJECT = {"docs/serving.md"}
 """Pages whose blocks need nothing of the project but a saved model, or a file that was exported from it."""
 
+PACKAGES = ("layers", "pipelines", "cnnapp", "ui")
 PYTHON = [(page, number) for page in PAGES for number in range(len(blocks(page)))]
 
 
@@ -65,7 +68,8 @@ def test_every_command_line_parses(page: str):
 
 def test_a_wrong_command_line_is_found():
     assert parse("cnnapp list") == parse("cnnapp evaluate --card") == parse("cnnapp export digits --format onnx") == ""
-    assert "No such command" in parse("cnnapp train nothing --data x")
+    assert "No such command" in parse("cnnapp nothing --data x")
+    assert "unknown task 'nothing'" in parse("cnnapp train nothing --data x")
     assert "No such option" in parse("cnnapp export digits --nothing")
     assert "valid integer" in parse("cnnapp serve digits --port many")
 
@@ -73,7 +77,7 @@ def test_a_wrong_command_line_is_found():
 @pytest.mark.parametrize("page", PAGES)
 def test_every_option_it_names_exists(page: str):
     """Of the command line, or of a script beside which it stands."""
-    known = _options()
+    known = options() | OF_OTHER_PROGRAMS
     for line in scripts(page):
         known |= set(re.findall(r'"(--[a-z][a-z-]*)"', (ROOT / line.split()[0]).read_text()))
     prose = "\n".join(part for part in PAGES[page].split("\n\n") if not part.startswith("    "))
@@ -81,23 +85,12 @@ def test_every_option_it_names_exists(page: str):
     assert not named - known
 
 
-def _options() -> set[str]:
-    found: set[str] = set()
-    waiting = [root()]
-    while waiting:
-        command = waiting.pop()
-        waiting += getattr(command, "commands", {}).values()
-        for parameter in command.params:
-            found |= {name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")}
-    return found | {"--help"}
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_script_it_names_exists(page: str):
     for line in scripts(page):
-        script, *options = line.split()
+        script, *asked = line.split()
         text = (ROOT / script).read_text()
-        for option in (option for option in options if option.startswith("--")):
+        for option in (option for option in asked if option.startswith("--")):
             assert f'"{option}"' in text, line
 
 
@@ -118,6 +111,14 @@ def test_every_page_is_in_the_tables_of_contents():
     pages = {Path(page).name for page in PAGES if page.startswith("docs/")} - {"README.md"}
     assert pages <= set(links("docs/README.md"))
     assert {f"docs/{page}" for page in pages} <= set(links("README.md"))
+
+
+def test_every_module_that_the_architecture_names_exists():
+    files = [path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.*")]
+    named = re.findall(r"`([\w./]+\.(?:py|toml))`", PAGES["docs/architecture.md"])
+    assert len(named) > 100
+    tests = [path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")]
+    assert not [name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in (*files, *tests))]
 
 
 def test_every_picture_is_shown():

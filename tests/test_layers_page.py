@@ -10,6 +10,7 @@ import sys
 from places import ROOT
 
 import layers
+from layers.kinds import TABLES
 
 PAGE = (ROOT / "docs" / "layers.md").read_text()
 
@@ -35,3 +36,9 @@ def test_every_public_name_is_on_the_page():
     families = {re.sub(r"\dD$", "", name) for name in layers.__all__}
     missing = {name for name in families if name not in PAGE}
     assert not missing
+
+
+def test_every_kind_is_on_the_page_by_name():
+    for option, kinds in TABLES.items():
+        row = next(line for line in PAGE.splitlines() if line.startswith(f"| `--{option}` |"))
+        assert re.findall(r"`([a-z0-9-]+)`", row.split("|")[2]) == list(kinds)

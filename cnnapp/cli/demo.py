@@ -13,6 +13,7 @@ from cnnapp.prediction import model_paths
 from cnnapp.prediction.predictor import Predictor
 from cnnapp.reports.html_report import evaluate_to
 from pipelines.core import extras
+from pipelines.core.percent import percent
 
 if TYPE_CHECKING:
     from pipelines.data import Example, Splits
@@ -41,17 +42,17 @@ def run(out: Console, epochs: int | None = None) -> Path:
     out.print("2/6  evaluating the exported model on test images that training never saw")
     predictor = Predictor(trained.path)
     folder, report, _ = evaluate_to(predictor, "digits", folder=_FOLDER)
-    out.print("3/6  answering for image files")
+    out.print("3/6  predicting image files")
     files = _write_images(folder / "images", islice(data.load("digits").test.examples(), 6))
     for path, answer in zip(files, predictor.predict(files), strict=True):
         answer.draw().save(folder / f"answer-{path.stem}.png")
         out.print(f"     {answer}", soft_wrap=True)
-    out.print("4/6  finding digits in scenes of several, with the detector that ships")
+    out.print("4/6  detecting digits in scenes, with the shipped detector")
     scenes = _shipped(out, "digit-scenes", detection.load("scenes"), folder, "average precision at IoU 0.5", "ap50")
-    out.print("5/6  telling the class of every pixel, with the network that ships")
+    out.print("5/6  segmenting scenes, with the shipped network")
     masks = _shipped(out, "digit-segmentation", segmentation.load("scenes"), folder, "mean IoU", "mean_iou")
     accuracy = report.figures["accuracy"]
-    out.print(f"6/6  test accuracy {accuracy:.2%} on {report.figures['images']} images")
+    out.print(f"6/6  test accuracy {percent(accuracy)} on {report.figures['images']} images")
     out.print(f"saved model   {trained.path}", soft_wrap=True)
     for each in (folder, scenes, masks):
         out.print(f"report        {each / 'report.html'}", soft_wrap=True)

@@ -8,6 +8,7 @@ import traceback
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from cnnapp.cli.answers.evaluate import evaluate
@@ -56,7 +57,9 @@ def demo(
     import_tensorflow()
     from cnnapp.cli.demo import run
 
-    run(out, epochs)
+    folder = run(Console(quiet=True) if settings.quiet else out, epochs)
+    if settings.quiet:
+        out.print(folder / "report.html", soft_wrap=True)
 
 
 app.command(rich_help_panel=_TRAIN)(with_globals(check))

@@ -24,9 +24,12 @@ def ui(
     import importlib.util
 
     from cnnapp.service import ports
-    from pipelines.core import extras
+    from pipelines.core import device_choice, extras
+    from pipelines.core.tensorflow_import import import_tensorflow
 
     extras.need("the page", "ui")
+    if device_choice.asks_for_gpu():
+        import_tensorflow()  # that there is no such device is said here, not on the page
     with ports.hold(address, port) as listener:  # that it is taken is said here, with what to do
         port = listener.getsockname()[1]
     # The page imports this package, not the other way round; here it is only a script to start.

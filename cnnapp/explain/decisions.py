@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cnnapp.explain.inspector import Inside
 from cnnapp.explain.network_input import Shown
 from cnnapp.explain.receptive_view import Sight
+from cnnapp.results.answer import Unit
+from cnnapp.results.table import answer_type
 from pipelines.core.errors import ConfigError, unknown
-
-if TYPE_CHECKING:
-    from cnnapp.explain.inspector import Inside
 
 __all__ = ["Decision", "decide"]
 
@@ -53,14 +54,29 @@ class Decision:
         return [(self.class_names[index], float(self.scores[index])) for index in order]
 
 
-def decide(inside: Inside, shown: Shown, x: float, y: float, class_name: str | None) -> Decision:
-    """Look at what is decided at a point; see :meth:`cnnapp.explain.inspector.Inside.decide`."""
+def decide(inside: Inside, shown: Shown, x: float, y: float, class_name: str | None = None) -> Decision:
+    """Look at what a network decides at a point of an image.
+
+    Args:
+        inside: the network.
+        shown: what it is shown of the image.
+        x: in pixels of the image, whose left border is 0.
+        y: likewise, from the top.
+        class_name: the class whose decision is followed back; the one decided for by default.
+
+    Returns:
+        Of segmentation the class of the pixel; of a detector what the window centred nearest is taken for; of a
+        classifier what the answer for the image gets from there.
+
+    Raises:
+        ConfigError: if there is no such class.
+    """
     card = inside.served.card
     if class_name is not None and class_name not in card.classes:
         raise ConfigError(unknown("class", class_name, card.classes))
     class_id = None if class_name is None else card.classes.index(class_name)
     x, y = (float(np.clip(place, 0.5, size - 0.5)) for place, size in ((x, shown.size[1]), (y, shown.size[0])))
-    what, scores, class_id, sight = _WAYS[card.task](inside, shown, x, y, class_id)
+    what, scores, class_id, sight = _WAYS[answer_type(card.task).unit](inside, shown, x, y, class_id)
     return Decision(what, scores, tuple(card.classes), class_id, sight)
 
 
@@ -150,4 +166,5 @@ def _unit(inside: Inside, shown: Shown, x: float, y: float, class_id: int | None
     return what, scores, chosen, inside.sight(shown, inside.supports(shown, {layer: position})[layer], influence)
 
 
-_WAYS = {"classification": _unit, "detection": _window, "segmentation": _pixel}
+_WAYS: dict[Unit, Callable[..., _Found]] = {"image": _unit, "window": _window, "pixel": _pixel}
+"""By what a unit at the end of the network decides for."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from cnnapp.explain.inspector import Inside
 from cnnapp.explain.network_input import Box
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
-
-if TYPE_CHECKING:
-    from cnnapp.prediction.predictor import Predictor
 
 __all__ = ["Reduced", "quick", "reduced"]
 
@@ -93,19 +90,18 @@ def reduced(image: ImageInput, most: float, name: str | None = None) -> Reduced:
     return Reduced(image_io.encode(smaller), size, original)
 
 
-def quick(model: Predictor, image: ImageInput, name: str | None = None) -> Reduced:
+def quick(inside: Inside, image: ImageInput, name: str | None = None) -> Reduced:
     """Make an image smaller if looking at it would take more than some seconds.
 
     Args:
-        model: what it is looked at with. A classifier is shown an image of one size, whatever is given.
+        inside: the network that it is looked at with. A classifier is shown an image of one size, whatever is given.
         image: as for :func:`reduced`.
         name: likewise.
 
     Raises:
         DataError: if the image cannot be read.
-        ModelError: if this version cannot build the network.
     """
-    most = model.inside.most_pixels()
+    most = inside.most_pixels()
     if most < math.inf:
-        most = min(most, _QUICK / float(model.card.training["scale"]) ** 2)
+        most = min(most, _QUICK / inside.scale**2)
     return reduced(image, most, name)

@@ -12,17 +12,18 @@ from PIL import Image
 
 from cnnapp.explain.heatmap import draw_heat
 from cnnapp.explain.network_input import Box
+from cnnapp.results.table import answer_type
 from pipelines.artifacts import memory
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, DataError, ModelError, unknown
+from pipelines.core.percent import percent
 from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 
 __all__ = ["Explanation", "explain", "most_pixels", "telling_place", "without"]
 
-_SHARE = 0.8  # of the memory that is free
 _ACTIVATION = "class activation map"
 _GRAD_CAM = "Grad-CAM"
 _MEANINGS = {
@@ -112,7 +113,7 @@ class Explanation:
         low, high = float(self.evidence.min()), float(self.evidence.max())
         x, y = self.best
         return (
-            f"{self.source}: {self.class_name} ({self.score * 100:.1f} %): {self.how}, {low:.3g} to {high:.3g}, "
+            f"{self.source}: {self.class_name} ({percent(self.score, 1)}): {self.how}, {low:.3g} to {high:.3g}, "
             f"most at x {x:.0f}, y {y:.0f}"
         )
 
@@ -201,14 +202,14 @@ def telling_place(served: ServedModel, data: bytes, name: str, size: tuple[int, 
         size: its height and width, in pixels.
 
     Returns:
-        x and y. For segmentation, whose answer says something of every pixel, and for a model that gives no evidence,
+        x and y. Where the answer says something of every pixel, and for a model that gives no evidence,
         it is the middle.
 
     Raises:
         DataError: if the image cannot be read, or is too large.
     """
     height, width = size
-    if served.card.task == "segmentation" or not served.has("explain"):
+    if answer_type(served.card.task).unit == "pixel" or not served.has("explain"):
         return width // 2, height // 2
     x, y = explain(served, data, None, name).best
     return min(max(int(x), 0), width - 1), min(max(int(y), 0), height - 1)
@@ -230,24 +231,22 @@ def most_pixels(card: ModelCard) -> float:
         card: of the model.
     """
     each = _needed(card, 1, 1)
-    return _SHARE * memory.available() / each if each else math.inf
+    return memory.SHARE * memory.available() / each if each else math.inf
 
 
 def _needed(card: ModelCard, height: int, width: int) -> int:
     """Return how many bytes the evidence takes, 0 where it is the same for images of any size."""
-    bytes_each = card.input.get("bytes_per_pixel")
-    if bytes_each is None:
-        return 0
-    classes = len(card.classes) if card.task == "segmentation" else 0
-    return memory.needed(height, width, float(card.training["scale"]), bytes_each, classes)
+    # Evidence is looked for at the scale that the network was trained at, whatever the pyramid.
+    return memory.needed_by(card, (height, width), {"scale": card.training.get("scale", 1.0)})
 
 
 def _refuse_too_large(card: ModelCard, data: bytes, name: str) -> None:
     """Refuse an image whose maps would not fit into memory."""
     height, width = image_io.size_of(data, name)
-    needed, free = _needed(card, height, width), memory.available()
-    if needed > _SHARE * free:
-        raise DataError(
-            f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
-            f"{free / 2**30:.1f} are free; give a part of the image, or make it smaller"
-        )
+    reason = memory.too_much(
+        f"{name}: {width} x {height} pixels",
+        _needed(card, height, width),
+        "give a part of the image, or make it smaller",
+    )
+    if reason is not None:
+        raise DataError(reason)

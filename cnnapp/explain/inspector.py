@@ -22,7 +22,6 @@ from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 
 if TYPE_CHECKING:
-    from cnnapp.explain.decisions import Decision
     from cnnapp.explain.feature_maps import FeatureMaps
     from pipelines.artifacts.class_evidence import ClassEvidence
 
@@ -117,7 +116,12 @@ class Inside:
         if None not in self.model.input_shape[1:3]:
             return math.inf  # Whatever the size, the network is shown one of its own.
         most = min(_MOST, _SHARE * memory.available() / 2)
-        return most / (float(self.served.card.training["scale"]) ** 2 * self._bytes_per_pixel)
+        return most / (self.scale**2 * self._bytes_per_pixel)
+
+    @property
+    def scale(self) -> float:
+        """What images are scaled by for the network, where it takes images of any size."""
+        return float(self.served.card.training.get("scale", 1.0))
 
     def maps_of(self, shown: Shown, layer: str, name: str) -> FeatureMaps:
         """Return the maps of one layer; what comes after it is not computed.
@@ -287,30 +291,12 @@ class Inside:
         """Return a support and an influence, in pixels of the network, as what is seen of the image."""
         return Sight(shown.box(*support), support, influence, shown.region)
 
-    def decide(self, shown: Shown, x: float, y: float, class_name: str | None = None) -> Decision:
-        """Look at what the network decides at a point of the image.
-
-        Args:
-            shown: what the network is shown of the image.
-            x: in pixels of the image, whose left border is 0.
-            y: likewise, from the top.
-            class_name: the class whose decision is followed back; the one decided for by default.
-
-        Returns:
-            Of segmentation the class of the pixel; of a detector what the window centred nearest is taken for; of a
-            classifier what the answer for the image gets from there.
-
-        Raises:
-            ConfigError: if there is no such class.
-        """
-        from cnnapp.explain.decisions import decide
-
-        return decide(self, shown, x, y, class_name)
-
 
 def features(inside: Inside, image: ImageInput, name: str) -> FeatureMaps:
     """Ask a saved model for the maps of all its layers; see :meth:`cnnapp.Predictor.features`."""
     import tensorflow as tf
+
+    from cnnapp.explain.feature_maps import FeatureMaps
 
     served = inside.served
     if not served.has("features"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cnnapp.results.answer import Unit
+from cnnapp.results.table import answer_type
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.errors import DataError
 from pipelines.core.tensorflow_errors import undecodable
@@ -89,7 +92,7 @@ def show(card: ModelCard, image: ImageInput, name: str) -> Shown:
         pixels = preprocessing.decode(tf.constant(data))
     except tf.errors.InvalidArgumentError as error:
         raise DataError(f"{name}: {undecodable(error)}") from None
-    return _WAYS[card.task](card, pixels)
+    return _WAYS[answer_type(card.task).unit](card, pixels)
 
 
 def _whole(card: ModelCard, image: Any) -> Shown:
@@ -126,7 +129,8 @@ def _every_pixel(card: ModelCard, image: Any) -> Shown:
     return _shown(dense_prediction.network_pixels(image[None], spec)[0], image, np.zeros(2), step)
 
 
-_WAYS = {"classification": _whole, "detection": _level, "segmentation": _every_pixel}
+_WAYS: dict[Unit, Callable[..., Shown]] = {"image": _whole, "window": _level, "pixel": _every_pixel}
+"""By what a unit at the end of the network decides for."""
 
 
 def _step(image: Any, scaled: Any) -> np.ndarray:

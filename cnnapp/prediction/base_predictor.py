@@ -31,6 +31,11 @@ class Answerer(ABC):
     def card(self) -> Facts:
         """What is known of the model."""
 
+    @property
+    @abstractmethod
+    def answer_type(self) -> type[Answer]:
+        """The type of its answers, which says what can be done with them."""
+
     @abstractmethod
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> Any | DataError:
         """Return what :meth:`_answers` takes of an image, or why it cannot be read."""

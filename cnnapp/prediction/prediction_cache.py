@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +23,6 @@ TILE = 1024
 
 _LARGE = 4_000_000
 """From so many pixels on an image is answered piece by piece, which takes little longer, and shows how far it is."""
-
-_TOGETHER = {"classification": 16}
-"""Images in one call: few, so that the first answers come soon. Of other tasks one, which is no slower."""
 
 Advance = Callable[[str, int, int], object]
 """Called with the name of an image, how many of its pieces are done, and how many there are."""
@@ -125,7 +122,7 @@ class AnswerStore:
                         found = next(self._whole(model, [(name, data)], options))
                 else:
                     found = next(whole)
-                    if isinstance(found.answer, ImageTooLargeError) and model.card.task != "classification":
+                    if isinstance(found.answer, ImageTooLargeError) and model.answer_type.tiled:
                         found = _in_pieces(model, name, data, options, TILE, advance)
                 if not isinstance(found.answer, DataError):
                     self._keep(key, found, wanted)
@@ -138,7 +135,9 @@ class AnswerStore:
     def _whole(
         self, model: Predictor, images: Sequence[tuple[str, bytes]], options: dict[str, Any]
     ) -> Iterator[Answered]:
-        names, together = [name for name, _ in images], _TOGETHER.get(model.card.task, 1)
+        names = [name for name, _ in images]
+        # Few in one call, so that the first answers come soon.
+        together = model.answer_type.together
         found = model.predict_each([data for _, data in images], together, names=names, **options)
         return (Answered(name, answer) for name, answer in found)
 
@@ -156,7 +155,7 @@ class AnswerStore:
 
 
 def _is_large(model: Predictor, name: str, data: bytes) -> bool:
-    if model.card.task == "classification":
+    if not model.answer_type.tiled:
         return False
     try:
         height, width = image_io.size_of(data, name)
@@ -180,5 +179,5 @@ def _in_pieces(
 
 
 def _size(found: Answered) -> int:
-    values = (getattr(found.answer, field.name) for field in fields(found.answer))  # type: ignore[arg-type]
+    values = vars(found.answer).values()
     return sum(value.nbytes for value in values if isinstance(value, np.ndarray))

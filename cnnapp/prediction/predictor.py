@@ -15,14 +15,14 @@ from PIL import Image
 
 from cnnapp.prediction.base_predictor import Answerer, Option
 from cnnapp.prediction.model_paths import resolve
-from cnnapp.prediction.output_parsing import to_answers
 from cnnapp.results.answer import Answer
-from cnnapp.results.detections import Detections, Segmentation
 from cnnapp.results.large_segmentation import LargeSegmentation
+from cnnapp.results.table import answer_type
+from cnnapp.results.tiles import Advance
 from pipelines.artifacts import memory
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.artifacts.served_model import ServedModel
-from pipelines.core.errors import DataError, ImageTooLargeError, ModelError
+from pipelines.core.errors import ConfigError, DataError, ImageTooLargeError, ModelError
 from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
@@ -32,12 +32,9 @@ if TYPE_CHECKING:
     from cnnapp.explain.feature_maps import FeatureMaps
     from cnnapp.explain.inspector import Inside
     from cnnapp.prediction.self_check import TilingDifference
-    from cnnapp.prediction.tiled_prediction import Advance
     from layers.fully_convolutional.certificate import Certificate
 
 __all__ = ["Predictor", "load"]
-
-_TASKS = ("classification", "detection", "segmentation")
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,10 @@ class Predictor(Answerer):
 
     def __init__(self, directory: Path) -> None:
         self._served = ServedModel(directory)
-        if self.card.task not in _TASKS:
-            raise ModelError(f"{directory}: is for {self.card.task}; this version knows {', '.join(_TASKS)}")
+        try:
+            self._answer_type = answer_type(self.card.task)
+        except ConfigError as error:
+            raise ModelError(f"{directory}: {error}") from None
 
     def __repr__(self) -> str:
         """Return what is loaded."""
@@ -88,6 +87,11 @@ class Predictor(Answerer):
     def card(self) -> ModelCard:
         """What the model says of itself."""
         return self._served.card
+
+    @property
+    def answer_type(self) -> type[Answer]:
+        """The type of its answers, which says what can be done with them."""
+        return self._answer_type
 
     @property
     def served(self) -> ServedModel:
@@ -108,12 +112,13 @@ class Predictor(Answerer):
 
     def _refuse_too_large(self, size: tuple[int, int], name: str, options: dict[str, Option]) -> None:
         """Refuse an image whose answer would not fit into memory."""
-        needed, free = memory.needed_by(self.card, size, options), memory.available()
-        if needed > memory.SHARE * free:
-            raise ImageTooLargeError(
-                f"{name}: {size[1]} x {size[0]} pixels would take {needed / 2**30:.1f} GiB of memory at once, and "
-                f"{free / 2**30:.1f} are free; answer it piece by piece: --tile 1024 (predict_by_pieces in Python)"
-            )
+        instead = "give a part of the image, or make it smaller"
+        if self._answer_type.tiled:
+            instead = "process it in tiles: --tile 1024 (predict_by_pieces in Python)"
+        needed = memory.needed_by(self.card, size, options)
+        reason = memory.too_much(f"{name}: {size[1]} x {size[0]} pixels", needed, instead)
+        if reason is not None:
+            raise ImageTooLargeError(reason)
 
     def _answers(self, read: Sequence[_Read | DataError], options: dict[str, Option]) -> Iterator[Answer | DataError]:
         good = [one for one in read if isinstance(one, _Read)]
@@ -132,7 +137,7 @@ class Predictor(Answerer):
             if len(images) == 1:
                 return [DataError(f"{images[0].name}: {undecodable(error)}")]
             return [answer for image in images for answer in self._answer([image], options)]
-        return list(to_answers(self.card.task, outputs, [image.name for image in images], self.card.classes))
+        return list(self._answer_type.from_outputs(outputs, [image.name for image in images], self.card.classes))
 
     def predict_by_pieces(
         self,
@@ -143,7 +148,7 @@ class Predictor(Answerer):
         name: str | None = None,
         advance: Advance = lambda done, count: None,
         **options: Option,
-    ) -> Segmentation | Detections:
+    ) -> Answer:
         """Answer for one large image piece by piece; the answer is that for the whole image.
 
         Args:
@@ -224,7 +229,7 @@ class Predictor(Answerer):
         """
         import tensorflow as tf
 
-        if self.card.task != "detection":
+        if not self._served.has("score_map"):
             raise ModelError(f"{self._served.directory}: is for {self.card.task}; only detection has a score map")
         scale = float(self.card.training["scale"]) if scale is None else scale
         data = tf.constant(image_io.read(image))
@@ -324,7 +329,7 @@ class Predictor(Answerer):
         """
         from cnnapp.prediction import self_check
 
-        return self_check.verify_tiling(self, tile)
+        return self_check.verify_tiling(self._served, self.predict, self.predict_by_pieces, tile)
 
 
 def _encoded(image: ImageInput) -> ImageInput:

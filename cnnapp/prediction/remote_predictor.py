@@ -17,13 +17,12 @@ from urllib3.util import Retry
 
 from cnnapp.prediction import model_paths
 from cnnapp.prediction.base_predictor import Answerer, Option
-from cnnapp.prediction.output_parsing import TASKS, to_answers
 from cnnapp.results.answer import Answer
+from cnnapp.results.table import answer_type, task_of
 from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError, ModelError, ServiceError
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
-from pipelines.images.masks import IGNORED
 
 __all__ = ["RemoteCard", "RemotePredictor", "connect"]
 
@@ -61,7 +60,7 @@ class RemoteCard:
     """What a service tells of a model; the names are those of :class:`pipelines.artifacts.model_card.ModelCard`.
 
     Args:
-        task: classification, detection or segmentation.
+        task: of the model, as its outputs tell.
         name: of the model.
         version: likewise.
         classes: names, in the order of the class ids.
@@ -117,6 +116,11 @@ class RemotePredictor(Answerer):
         """What the service tells of the model."""
         return self._card
 
+    @property
+    def answer_type(self) -> type[Answer]:
+        """The type of its answers, which says what can be done with them."""
+        return answer_type(self.card.task)
+
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> tuple[str, bytes] | DataError:
         try:
             return name, image_io.read(image, name)
@@ -153,7 +157,8 @@ class RemotePredictor(Answerer):
             half = len(images) // 2
             return self._ask(images[:half], options) + self._ask(images[half:], options)
         outputs = self._outputs(self._tell(response), _DEFAULT)
-        return list(to_answers(self.card.task, outputs, [name for name, _ in images], self._class_names(outputs)))
+        names = [name for name, _ in images]
+        return list(self.answer_type.from_outputs(outputs, names, self._class_names(outputs)))
 
     def _call(self, method: str, path: str, inputs: Mapping[str, Any] | None = None, signature: str = _DEFAULT) -> Any:
         content: Any = None if inputs is None else {"signature_name": signature, "inputs": inputs}
@@ -195,8 +200,7 @@ class RemotePredictor(Answerer):
         outputs = self._signatures[_DEFAULT]["outputs"]
         if "image_bytes" not in self._signatures[_DEFAULT]["inputs"]:
             raise ModelError(f"{self._service}: {name}/{version} takes no encoded images (`image_bytes`)")
-        # A detector has scores, too, so that classification comes last.
-        task = next((task for task in reversed(TASKS) if set(TASKS[task]) <= set(outputs)), None)
+        task = task_of(outputs)
         if task is None:
             raise ModelError(f"{self._service}: {name}/{version} gives {', '.join(outputs)}; no task that is known")
         return RemoteCard(
@@ -232,26 +236,18 @@ class RemotePredictor(Answerer):
 
     def _count(self, task: str) -> int:
         """Return how many classes there are, as far as the shape of an output tells; else 0."""
-        places = {
-            "classification": (_DEFAULT, "scores"),
-            "detection": ("score_map", "scores"),
-            "segmentation": ("probabilities", "probabilities"),
-        }
-        signature, output = places[task]
+        signature, output = answer_type(task).counted_by or ("", "")
         shape = self._signatures.get(signature, {}).get("outputs", {}).get(output, {}).get("tensor_shape", {})
         return max(0, int(shape["dim"][-1]["size"])) if shape.get("dim") else 0
 
     def _class_names(self, outputs: Mapping[str, np.ndarray]) -> list[str]:
         """Return the names of the classes; those that nobody told have their numbers."""
-        maps = self.card.task == "segmentation"
-        ids = outputs.get("class_map" if maps else "class_ids", np.zeros(0)).astype(int)
         names = list(self.card.classes)
-        most = (
-            int(ids[ids != IGNORED].max(initial=-1)) if self.card.task == "segmentation" else int(ids.max(initial=-1))
-        )
+        most = self.answer_type.highest_class_id(outputs)
         names += [f"class {number}" for number in range(len(names), most + 1)]
         if "class_names" in outputs and "class_ids" in outputs:
-            told = zip(ids.ravel().tolist(), outputs["class_names"].ravel().tolist(), strict=True)
+            ids = outputs["class_ids"].astype(int).ravel()
+            told = zip(ids.tolist(), outputs["class_names"].ravel().tolist(), strict=True)
             for number, name in told:
                 if name:  # behind the last detection there is none
                     names[number] = name

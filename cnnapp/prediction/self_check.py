@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnapp.results.detections import Detections
+from cnnapp.results.answer import Answer
+from cnnapp.results.table import answer_type
 from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.images import image_io
 
 if TYPE_CHECKING:
-    from cnnapp.prediction.predictor import Predictor
     from layers.fully_convolutional.certificate import Certificate
 
 __all__ = ["TilingDifference", "certify", "verify", "verify_tiling"]
@@ -37,7 +38,7 @@ def certify(served: ServedModel) -> Certificate:
     from pipelines.detection.sliding_window import ScanSpec, level
     from pipelines.images import preprocessing
 
-    if served.card.task != "detection":
+    if answer_type(served.card.task).unit != "window":
         raise ModelError(f"{served.directory}: is for {served.card.task}; only detection looks at windows")
     spec = ScanSpec.from_json(served.card.input)
     scale = tf.constant(float(served.card.training["scale"]))
@@ -69,14 +70,15 @@ def verify(served: ServedModel) -> float:
 
 @dataclass(frozen=True)
 class TilingDifference:
-    """How far the answer piece by piece lies from that for the whole image.
+    """How far the answer in tiles lies from that for the whole image.
 
     Args:
         size: height and width of the image, in pixels.
-        tile: side of the pieces.
+        tile: side of the tiles.
         largest: difference of a score.
         other: how many pixels have another class, or objects no counterpart.
-        kind: what is counted: pixels or objects.
+        kind: what is counted: pixels, objects or numbers.
+        limit: how large the difference of a score may be.
     """
 
     size: tuple[int, int]
@@ -84,27 +86,49 @@ class TilingDifference:
     largest: float
     other: int
     kind: str
+    limit: float
 
     def __str__(self) -> str:
         """Return one line."""
         height, width = self.size
         return (
-            f"{width} x {height} pixels in pieces of {self.tile} against the whole: largest difference of a score "
+            f"{width} x {height} pixels in tiles of {self.tile} against the whole: largest difference of a score "
             f"{self.largest:.3g}, {self.other} {self.kind} differ"
         )
 
+    @property
+    def same(self) -> bool:
+        """Whether the two are the same, to the tolerance."""
+        # The class of a pixel may only be another where two are equally likely to that tolerance.
+        return self.largest <= self.limit and (self.kind == "pixels" or not self.other)
 
-def verify_tiling(predictor: Predictor, tile: int) -> TilingDifference:
-    """See :meth:`cnnapp.Predictor.verify_tiling`."""
-    served = predictor.served
-    if served.card.task == "classification":
-        raise ConfigError(f"tiling: {served.card.name} is for classification, whose answer is for the whole image")
+
+Predict = Callable[[Any], Sequence[Answer]]
+"""From an image to a list with its answer."""
+PredictInTiles = Callable[[Any, int], Answer]
+"""From an image and the side of tiles to its answer."""
+
+
+def verify_tiling(served: ServedModel, predict: Predict, in_tiles: PredictInTiles, tile: int) -> TilingDifference:
+    """See :meth:`cnnapp.Predictor.verify_tiling`.
+
+    Args:
+        served: the saved model.
+        predict: answers for whole images.
+        in_tiles: answers for an image in tiles.
+        tile: their side, in pixels.
+    """
+    kind = answer_type(served.card.task)
+    if not kind.tiled:
+        raise ConfigError(f"tiling: {served.card.name} is for {served.card.task}, whose answer is for the whole image")
     pixels = _example(served, 3 * tile)
-    found = _boxes(predictor, pixels, tile) if served.card.task == "detection" else _maps(served, pixels, tile)
-    limit = _SCALED_TOLERANCE if served.card.task == "detection" else TILING_TOLERANCE
-    # A class may only be another where two are equally likely to that tolerance.
-    if found.largest > limit or (found.kind == "objects" and found.other):
-        raise ModelError(f"{served.directory}: {found}; at most {limit:g} was expected")
+    if "class_map" in kind.outputs:
+        found = _maps(served, pixels, tile)
+    else:
+        compare = _boxes if "boxes" in kind.outputs else _numbers
+        found = compare(served, pixels, predict(pixels)[0], in_tiles(pixels, tile), tile)
+    if not found.same:
+        raise ModelError(f"{served.directory}: {found}; at most {found.limit:g} was expected")
     return found
 
 
@@ -131,14 +155,24 @@ def _maps(served: ServedModel, pixels: np.ndarray, tile: int) -> TilingDifferenc
                 piece, same = mosaic.piece(row, column), whole[slice(*row.kept), slice(*column.kept)]
                 largest = max(largest, float(np.abs(piece - same).max()))
                 other += int((piece.argmax(-1) != same.argmax(-1)).sum())
-    return TilingDifference((pixels.shape[0], pixels.shape[1]), tile, largest, other, "pixels")
+    return TilingDifference((pixels.shape[0], pixels.shape[1]), tile, largest, other, "pixels", TILING_TOLERANCE)
 
 
-def _boxes(predictor: Predictor, pixels: np.ndarray, tile: int) -> TilingDifference:
-    whole = predictor.predict(pixels)[0]
-    parts = predictor.predict_by_pieces(pixels, tile)
-    assert isinstance(whole, Detections)
-    assert isinstance(parts, Detections)
+def _numbers(served: ServedModel, pixels: np.ndarray, whole: Answer, parts: Answer, tile: int) -> TilingDifference:
+    """Compare whatever numbers two answers have."""
+    found, expected = (type(one).to_outputs([one]) for one in (parts, whole))
+    numeric = [key for key, value in expected.items() if value.dtype.kind in "biuf"]
+    unlike = sum(found[key].shape != expected[key].shape for key in numeric)
+    apart = [
+        float(np.abs(found[key].astype(float) - expected[key].astype(float)).max(initial=0.0))
+        for key in numeric
+        if found[key].shape == expected[key].shape
+    ]
+    size = pixels.shape[0], pixels.shape[1]
+    return TilingDifference(size, tile, max(apart, default=0.0), unlike, "numbers", TILING_TOLERANCE)
+
+
+def _boxes(served: ServedModel, pixels: np.ndarray, whole: Any, parts: Any, tile: int) -> TilingDifference:
     largest, other = 0.0, 0
     left = list(range(len(parts)))
     for box, score, class_id in zip(whole.boxes, whole.scores, whole.class_ids, strict=True):
@@ -151,7 +185,7 @@ def _boxes(predictor: Predictor, pixels: np.ndarray, tile: int) -> TilingDiffere
         left.remove(best)
     if left:
         # Pieces are not limited in number: below the last object of a full answer there may be others.
-        limit = predictor.served([image_io.read(pixels)])["scores"].shape[1]
+        limit = served([image_io.read(pixels)])["scores"].shape[1]
         lowest = float(whole.scores.min()) if len(whole) >= limit else -1.0
         other += sum(float(parts.scores[i]) > lowest for i in left)
-    return TilingDifference((pixels.shape[0], pixels.shape[1]), tile, largest, other, "objects")
+    return TilingDifference((pixels.shape[0], pixels.shape[1]), tile, largest, other, "objects", _SCALED_TOLERANCE)

@@ -77,7 +77,7 @@ def gather(files: Iterable[tuple[str, bytes]], limits: Limits | None = None) -> 
         images += found.images
         notes += found.notes
     if len(images) > limits.images:
-        notes.append(f"of {len(images):,} images the first {limits.images:,} are answered, the most at once")
+        notes.append(f"{len(images):,} images given; only the first {limits.images:,} are analysed, the most at once")
         images = images[: limits.images]
     return Uploaded(_numbered(images), notes)
 
@@ -125,7 +125,7 @@ def _sorted_out(
     if len(kept) > len(wanted):
         first = next(_inside(entry.filename) for entry in kept if entry not in wanted)
         others = len(kept) - len(wanted)
-        notes.append(f"{name}: {others:,} {'files are' if others > 1 else 'file is'} no image, such as {first}")
+        notes.append(f"{name}: {others:,} file{'s' if others > 1 else ''} skipped (not an image), such as {first}")
     if len(wanted) > limits.images:
         raise DataError(
             f"{name}: holds {len(wanted):,} images; at most {limits.images:,} are taken; divide it into several, or "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from cnnapp.reports.comparison import ObjectDifference, PixelDifference
-from cnnapp.results.detections import Detection, Detections
+from cnnapp.results.detections import Detection, Detections, ObjectDifference
+from cnnapp.results.segmentation import PixelDifference
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 

@@ -6,14 +6,18 @@ import base64
 import html
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnapp.prediction.predictor import Predictor
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.core import extras
-from pipelines.core.errors import ConfigError, DataError
-from pipelines.data import Splits
+from pipelines.core.errors import ConfigError, DataError, unknown
 from pipelines.reporting.report import Report
+from pipelines.tasks.registry import find_task, task_names
+
+if TYPE_CHECKING:
+    from pipelines.data.splits import Splits
+    from pipelines.training.task import Task
 
 __all__ = ["Evaluated", "evaluate_to", "write"]
 
@@ -59,7 +63,7 @@ def evaluate_to(
     split: str = "test",
     seed: int | None = None,
     folder: Path | None = None,
-    protocol: str = "coco",
+    protocol: str | None = None,
     test: str | None = None,
     on_card: bool = False,
     **options: Any,
@@ -73,7 +77,8 @@ def evaluate_to(
         split: "train", "validation", "test" or "all".
         seed: of the split; by default the one the model was trained with, so that its test images are still unseen.
         folder: where the report goes; ``reports/<name>-<version>`` by default.
-        protocol: for detection: "coco", or "uiuc" for the figures at equal error as well.
+        protocol: for detection: "coco" (the usual one), or "uiuc" for the figures at equal error as well. Tasks that
+            are measured in one way take no notice of it.
         test: another source that is the whole of the test part, as for training.
         on_card: whether figures that the model's card does not have are added to it; see
             :mod:`pipelines.artifacts.card_figures`.
@@ -83,26 +88,26 @@ def evaluate_to(
         The folder, the report, and what the card gained.
 
     Raises:
-        ConfigError: if a package is not installed, there is no such split, no data is named, or something does not go
-            with ``on_card``.
+        ConfigError: if a package is not installed, there is no such split or protocol, no data is named, or something
+            does not go with ``on_card``.
         DataError: if the data cannot be used, or its classes are not the model's; for the card, if it is not the data
             that is named there.
         ModelError: if a figure on the card came out otherwise; the card is left as it is then, the report written.
     """
     extras.need("an evaluation", "train")
-    from pipelines import classification, detection, segmentation
-    from pipelines import data as sources
     from pipelines.artifacts import card_figures
-    from pipelines.core.errors import unknown
+    from pipelines.data import splits as parts
 
-    if split not in (*sources.SPLIT_NAMES, "all"):
-        raise ConfigError(unknown("split", split, (*sources.SPLIT_NAMES, "all")))
-    card = predictor.card
+    if split not in (*parts.SPLIT_NAMES, "all"):
+        raise ConfigError(unknown("split", split, (*parts.SPLIT_NAMES, "all")))
+    card, task = predictor.card, find_task(predictor.card.task)
+    if task.protocols and protocol not in (None, *task.protocols):
+        raise ConfigError(unknown("protocol", str(protocol), task.protocols))
     seed = int(card.training.get("seed", 0)) if seed is None else seed
     if on_card and options:
         raise ConfigError(f"--card: takes figures of the model as it is; leave out --{', --'.join(options)}")
     data = data or _named_on(card)
-    splits = _load(card, data, data_dir, split, seed, test)
+    splits = _load(task, card, data, data_dir, split, seed, test)
     if list(splits.classes) != card.classes:
         strange = sorted(set(splits.classes) ^ set(card.classes)) or ["their order"]
         raise DataError(
@@ -110,12 +115,11 @@ def evaluate_to(
         )
     if on_card:
         card_figures.refuse_other_data(card, splits, split)
-    part = sources.everything(splits) if split == "all" else splits[split]
-    if card.task == "detection":
-        report = detection.evaluate(predictor.served, part, protocol=protocol, **options)
-    else:
-        task = {"classification": classification, "segmentation": segmentation}[card.task]
-        report = task.evaluate(predictor.served, part)
+    part = parts.everything(splits) if split == "all" else splits[split]
+    taken = {name: value for name, value in options.items() if name in task.evaluation_options}
+    if task.protocols:
+        taken["protocol"] = protocol or task.protocols[0]
+    report = task.evaluate(predictor.served, part, **taken)
     folder = folder or Path("reports") / f"{card.name}-{card.version}"
     write(report, folder)
     if not on_card:
@@ -132,20 +136,19 @@ def _named_on(card: ModelCard) -> str:
     raise ConfigError(f"--data: {called} was trained on {source}, and its card does not say where that lies; name it")
 
 
-def _load(card: ModelCard, data: str, data_dir: Path | None, split: str, seed: int, test: str | None) -> Splits:
-    from pipelines import data as sources
-
-    if card.task == "classification":
-        if test is not None:
-            raise ConfigError(f"--test: is for detection and segmentation; {card.name} is for classification")
-        return sources.load(data, data_dir, seed)
-    source = {"detection": sources.detection, "segmentation": sources.segmentation}[card.task]
-    further = {"ignore": card.training.get("ignore")} if card.task == "segmentation" else {}
-    if test is not None:
-        return source.load(data, data_dir, seed, test, **further)
+def _load(
+    task: Task, card: ModelCard, data: str, data_dir: Path | None, split: str, seed: int, test: str | None
+) -> Splits[Any]:
+    fields = task.config.model_fields
+    if test is not None and "test" not in fields:
+        others = [name for name in task_names() if "test" in find_task(name).config.model_fields]
+        raise ConfigError(f"--test: is for {' and '.join(others)}; {card.name} is for {card.task}")
+    given = {"data": data, "data_dir": data_dir, "seed": seed} | ({} if test is None else {"test": test})
+    # What else of the training options says how data are read: a value of masks that is no class.
+    kept = {name: card.training[name] for name in ("ignore",) if name in fields and name in card.training}
+    config = task.config.parse(**given, **kept)
     # A set that is all test need not have anything to train on.
-    load = source.load_whole if split == "all" else source.load
-    return load(data, data_dir, seed, **further)
+    return task.load_whole(config) if split == "all" and test is None else task.load(config)
 
 
 def write(report: Report, folder: Path) -> None:

@@ -14,6 +14,7 @@ from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.model_card import CARD, ModelCard, read_card
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.core.tensorflow_import import import_tensorflow
+from pipelines.tasks.registry import find_task
 
 __all__ = ["COLUMNS", "OPTIONAL", "UNIQUE_COLUMNS", "Inspection", "inspect", "parse_size"]
 
@@ -85,7 +86,7 @@ def inspect(name: str, input_size: tuple[int, ...] | None = None) -> Inspection:
 
     Args:
         name: a saved model, by name or by path, or the path of a `.keras` file.
-        input_size: height and width of the images to reckon with; None for the model's own: of a detector its window,
+        input_size: height and width of the images to assume; None for the model's own: of a detector its window,
             of segmentation what it was trained on at a time.
 
     Raises:
@@ -99,8 +100,8 @@ def inspect(name: str, input_size: tuple[int, ...] | None = None) -> Inspection:
         raise ModelError(f"{directory}: has no {CARD}, which says how the network is built; give its .keras file")
     card = read_card(directory)
     model, size = _rebuild(card, input_size)
-    # Of a network for any size the example would have to be squeezed into the one that is reckoned with.
-    example = read_golden(directory).inputs[0] if card.task == "classification" else None
+    # Of a network for any size the example would have to be squeezed into the one that is assumed.
+    example = read_golden(directory).inputs[0] if _has_own_size(card) else None
     return _inspection(model, f"{card.name}/{card.version}", size, example)
 
 
@@ -134,20 +135,27 @@ def _load_keras(path: Path) -> Any:
 
 
 def _rebuild(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[Any, tuple[int, ...] | None]:
-    """Build the network again from its card; return it, and the size to reckon with, None for the network's own."""
+    """Build the network again from its card; return it, and the size to assume, None for the network's own."""
     import_tensorflow()
     from pipelines.tasks import rebuild
 
     model = rebuild.unweighted(card)
-    if card.task == "detection":
+    if _has_own_size(card):
+        return _of_size(model, card, input_size), input_size
+    if "window" in card.input:
         return model, input_size or tuple(card.input["window"])
-    if card.task == "segmentation":
+    if "multiple" in card.input and "crop" in card.training:
         return model, _filled(card, input_size)
-    return _of_size(model, card, input_size), input_size
+    return model, input_size
+
+
+def _has_own_size(card: ModelCard) -> bool:
+    """Return whether every image is brought to one size, as a classifier's is."""
+    return {"height", "width"} <= set(card.input)
 
 
 def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the size of what a segmentation network was trained on, or check the one asked for."""
+    """Return the size of the crops that a network for any size was trained on, or check the one asked for."""
     multiple = int(card.input["multiple"])
     if input_size is None:
         return tuple(-(-side // multiple) * multiple for side in card.training["crop"])
@@ -158,22 +166,20 @@ def _filled(card: ModelCard, input_size: tuple[int, ...] | None) -> tuple[int, .
 
 
 def _of_size(model: Any, card: ModelCard, input_size: tuple[int, ...] | None) -> Any:
-    """Build a classifier's network for images of another size than its own, where it can take them."""
-    from pipelines.classification.config import ClassificationConfig
-    from pipelines.classification.network import build
-    from pipelines.images.preprocessing import ImageSpec
-
-    config, spec = ClassificationConfig.parse(**card.training), ImageSpec(**card.input)
-    if input_size is None or tuple(input_size) == spec.shape[:2]:
+    """Build a network for images of another size than its own, where it can take them."""
+    own = int(card.input["height"]), int(card.input["width"])
+    if input_size is None or tuple(input_size) == own:
         return model
+    height, width = _two(input_size)
     try:
-        other = build(config, ImageSpec(*_two(input_size), spec.channels, spec.resize), len(card.classes))
+        task = find_task(card.task)
+        other = task.rebuild(card.model_copy(update={"input": card.input | {"height": height, "width": width}}))
         if [w.shape for w in other.weights] == [w.shape for w in model.weights]:
             return other
         reason = "for another size its weights have other shapes"
     except ValueError as error:
         reason = str(error)
-    raise ConfigError(f"{card.name} takes images of {spec.height} x {spec.width} alone: {reason}")
+    raise ConfigError(f"{card.name} takes images of {own[0]} x {own[1]} alone: {reason}")
 
 
 def _two(size: tuple[int, ...]) -> tuple[int, int]:
@@ -185,7 +191,7 @@ def _two(size: tuple[int, ...]) -> tuple[int, int]:
 def _inspection(model: Any, title: str, input_size: tuple[int, ...] | None, example: bytes | None) -> Inspection:
     shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if input_size is None and any(None in shape[1:] for shape in shapes):
-        raise ConfigError(f"{title} takes images of any size; say with --input-size 64x96 for which to reckon")
+        raise ConfigError(f"{title} takes images of any size; say with --input-size 64x96 which size to assume")
     try:
         cost = costs(model, input_sizes=input_size)
     except ValueError as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 
+from cnnapp.results.table import answer_type
+
 __all__ = ["LABELLED", "labelled_images"]
 
 LABELLED = ("Labelled digits",)
@@ -26,7 +28,7 @@ def labelled_images(name: str, classes: Collection[str], task: str) -> list[tupl
         >>> len(labelled_images("Labelled digits", list("0123456789"), "classification"))
         280
     """
-    if name not in LABELLED or task != "classification" or not set(map(str, range(10))) <= set(classes):
+    if name not in LABELLED or not answer_type(task).one_class or not set(map(str, range(10))) <= set(classes):
         return None
     return list(_digits())
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import html
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
+
+from cnnapp.results.answer import Answer
+from pipelines.core.percent import percent
 
 __all__ = ["ClassAreas"]
 
 
-class ClassAreas(ABC):
-    """The areas of classes over one image; its heirs say where the counts come from."""
+class ClassAreas(Answer):
+    """The areas of classes over one image; subclasses define where the counts come from."""
 
-    source: str
-    class_names: tuple[str, ...]
+    outputs = ("class_map", "confidence", "sizes")
+    unit = "pixel"
+    coco = True
+    tiled = True
+    counted_by = ("probabilities", "probabilities")
 
     @property
     @abstractmethod
@@ -35,13 +42,24 @@ class ClassAreas(ABC):
     def __str__(self) -> str:
         """Return one line: the image, its size, and the shares of the classes with the largest areas."""
         height, width = self.size
-        shown = ", ".join(f"{name} {share * 100:.1f} %" for name, _, share in self.areas()[:5])
+        shown = ", ".join(f"{name} {percent(share, 1)}" for name, _, share in self.areas()[:5])
         more = len(self.areas()) - 5
         return f"{self.source}: {width} x {height} pixels: {shown}" + (f", and {more} more" if more > 0 else "")
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{html.escape(name)}</td><td>{share:.1%}</td></tr>" for name, _, share in self.areas())
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{percent(share, 1)}</td></tr>" for name, _, share in self.areas()
+        )
         return f"<table><caption>{html.escape(self.source)}</caption>{rows}</table>"
+
+    @classmethod
+    def columns(cls, classes: Sequence[str]) -> list[str]:
+        """Return the columns of a table with a row for each class that occurs."""
+        return ["class_name", "pixels", "share"]
+
+    def rows(self) -> list[list[str]]:
+        """Return a row for each class that occurs, the largest area first."""
+        return [[name, str(pixels), f"{share:.6f}"] for name, pixels, share in self.areas()]
 
     def to_json(self) -> dict[str, object]:
         """Return size and areas as plain values."""

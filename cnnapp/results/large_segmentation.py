@@ -11,11 +11,12 @@ from PIL import Image
 
 from cnnapp.results.class_areas import ClassAreas
 from cnnapp.results.segmentation import Segmentation
+from cnnapp.results.tiles import Tiles
 from pipelines.core.errors import DataError
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 from pipelines.images.windowed_reader import open_raster, reduced
-from pipelines.segmentation.tiled_files import open_mask
+from pipelines.segmentation.tiled_files import open_mask, write_mask
 
 __all__ = ["LargeSegmentation"]
 
@@ -43,6 +44,30 @@ class LargeSegmentation(ClassAreas):
     pixels: np.ndarray
     class_names: tuple[str, ...]
     exact: bool
+
+    @classmethod
+    def write(cls, path: Path, tiles: Tiles) -> LargeSegmentation:
+        """Write the class of every pixel of an image to a file, in tiles.
+
+        Args:
+            path: of the mask. Where it was begun with the same model, image and tiles, it is gone on with.
+            tiles: the image and the model.
+
+        Raises:
+            ConfigError: if the network cannot be exact in tiles and is not to be blended.
+            DataError: if the mask cannot be written.
+        """
+        from pipelines.segmentation.tiled import Mosaic
+
+        card, raster = tiles.served.card, tiles.raster
+        mosaic = Mosaic(tiles.served, raster, tiles.side, tiles.blend)
+        identity = {
+            "model": [card.name, card.version, card.files],
+            "image": [raster.height, raster.width, list(tiles.fingerprint)],
+            "tile": [tiles.side, tiles.blend],
+        }
+        counts = write_mask(mosaic, path, identity, tiles.counting(mosaic.pieces))
+        return cls(tiles.name, path, raster.height, raster.width, counts, mosaic.names, mosaic.exact)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
+from cnnapp.results.answer import Difference
 from cnnapp.results.class_areas import ClassAreas
+from cnnapp.results.overlay import enlarged, mixed, with_legend
+from cnnapp.results.tiles import Tiles
+from pipelines.core.errors import DataError
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
-from pipelines.images.masks import to_png
-from pipelines.images.palette import class_colours, is_background
+from pipelines.images.masks import IGNORED, to_png
+from pipelines.images.palette import is_background
 
-__all__ = ["Segmentation"]
+__all__ = ["PixelDifference", "Segmentation"]
 
-_ROWS = 256  # that are mixed at a time
+_RUNS = "segmentation"  # what COCO calls the run lengths of a record
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,8 @@ class Segmentation(ClassAreas):
         [('road', 3, 0.75), ('car', 1, 0.25)]
     """
 
+    masks = True
+
     source: str
     class_map: np.ndarray
     confidence: np.ndarray
@@ -61,6 +67,49 @@ class Segmentation(ClassAreas):
             raise ValueError(f"class_map: expected indices into the {len(self.class_names)} class names")
         for part in (self.class_map, self.confidence):
             part.setflags(write=False)
+
+    @classmethod
+    def from_one(cls, name: str, values: Sequence[np.ndarray], class_names: tuple[str, ...]) -> Self:
+        """Return the classes of one image; what fills the maps up to the same size is left out."""
+        class_map, confidence, (height, width) = values
+        return cls(name, class_map[:height, :width], confidence[:height, :width], class_names)
+
+    @classmethod
+    def to_outputs(cls, answers: Sequence[Self], limit: int = 100) -> dict[str, np.ndarray]:
+        """Return the maps of all images, filled up to the height of the highest and the width of the widest."""
+        sizes = np.array([one.class_map.shape for one in answers], np.int32)
+        beyond = [np.stack([[0, 0], sizes.max(axis=0) - size], axis=1) for size in sizes]
+        pairs = list(zip(answers, beyond, strict=True))
+        return {
+            "class_map": np.stack([np.pad(one.class_map, pad, constant_values=IGNORED) for one, pad in pairs]),
+            "confidence": np.stack([np.pad(one.confidence, pad) for one, pad in pairs]),
+            "sizes": sizes,
+        }
+
+    @classmethod
+    def highest_class_id(cls, outputs: Mapping[str, np.ndarray]) -> int:
+        """Return the highest class of a pixel; what is beyond an image has none."""
+        ids = outputs["class_map"].astype(int)
+        return int(ids[ids != IGNORED].max(initial=-1))
+
+    @classmethod
+    def in_tiles(cls, tiles: Tiles) -> Segmentation:
+        """Give every pixel of a large image its class, in tiles.
+
+        Raises:
+            DataError: if the answer is too large to be held in memory.
+        """
+        from pipelines.segmentation.tiled import Mosaic
+
+        raster = tiles.raster
+        mosaic = Mosaic(tiles.served, raster, tiles.side, tiles.blend)
+        if raster.height * raster.width > image_io.MAX_PIXELS:
+            raise DataError(
+                f"{tiles.name}: an answer for {raster.width} x {raster.height} pixels is too large to be held in "
+                "memory; have it written to a file: --masks FOLDER (segment_to in Python)"
+            )
+        found = mosaic.whole(tiles.counting(mosaic.pieces))
+        return cls(tiles.name, found.class_map, found.confidence, mosaic.names)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -93,7 +142,7 @@ class Segmentation(ClassAreas):
                 {
                     "image_id": self.source,
                     "category_id": class_id,
-                    "segmentation": {"size": list(map(int, runs["size"])), "counts": runs["counts"].decode()},
+                    _RUNS: {"size": list(map(int, runs["size"])), "counts": runs["counts"].decode()},
                     "score": float(self.confidence[own].mean()),
                 }
             )
@@ -133,8 +182,16 @@ class Segmentation(ClassAreas):
             shown = range(int(is_background(self.class_names)), len(self.class_names))
         every = self._every(largest)
         picture = image_io.open_rgb(self.source if image is None else image)
-        overlay = _enlarged(self._mixed(np.asarray(picture)[every], self.class_map[every], opacity, shown), side)
-        return self._with_legend(overlay, shown) if legend else overlay
+        pixels = mixed(np.asarray(picture)[every], self.class_map[every], self.class_names, opacity, shown)
+        overlay = enlarged(pixels, side)
+        if not legend:
+            return overlay
+        ids = set(shown)
+        return with_legend(
+            overlay,
+            self.class_names,
+            [(name, share) for name, _, share in self.areas() if self.class_names.index(name) in ids],
+        )
 
     def draw_confidence(self, side: int = 480, largest: int | None = None) -> Image.Image:
         """Draw how sure the classes are: dark is unsure, bright is sure.
@@ -146,49 +203,46 @@ class Segmentation(ClassAreas):
         Returns:
             A picture of mode L.
         """
-        return _enlarged(np.rint(self.confidence[self._every(largest)] * 255).astype(np.uint8), side)
+        return enlarged(np.rint(self.confidence[self._every(largest)] * 255).astype(np.uint8), side)
 
     def _every(self, largest: int | None) -> tuple[slice, slice]:
         """Return which rows and columns are drawn."""
         step = 1 if largest is None else max(1, -(-max(self.size) // largest))
         return slice(None, None, step), slice(None, None, step)
 
-    def _mixed(self, pixels: np.ndarray, class_map: np.ndarray, opacity: float, shown: Collection[int]) -> np.ndarray:
-        """Lay colours over uint8 pixels (height, width, 3), some rows at a time."""
-        table, shares = class_colours(self.class_names).astype(np.float32), np.zeros((256, 1), np.float32)
-        shares[list(shown)] = opacity
-        mixed = np.empty(pixels.shape, np.uint8)
-        for top in range(0, len(pixels), _ROWS):
-            rows = slice(top, top + _ROWS)
-            share = shares[class_map[rows]]
-            mixed[rows] = np.rint(pixels[rows] * (1 - share) + table[class_map[rows]] * share)
-        return mixed
+    def compare(self, other: Self) -> Difference:
+        """Say which pixels two networks give other classes.
 
-    def _with_legend(self, overlay: Image.Image, shown: Collection[int]) -> Image.Image:
-        entries = [(name, share) for name, _, share in self.areas() if self.class_names.index(name) in set(shown)]
-        table = class_colours(self.class_names)
-        pen = ImageDraw.Draw(overlay)
-        texts = [f"{name} {share:.1%}" for name, share in entries]
-        places, x, y = [], 8, 6
-        for text in texts:
-            width = 26 + round(pen.textlength(text, font_size=14))
-            if x + width > overlay.width and x > 8:
-                x, y = 8, y + 22
-            places.append((x, y))
-            x += width + 14
-        canvas = Image.new("RGB", (overlay.width, overlay.height + (y + 26 if entries else 0)), "white")
-        canvas.paste(overlay, (0, 0))
-        pen = ImageDraw.Draw(canvas)
-        for (name, _), text, (left, top) in zip(entries, texts, places, strict=True):
-            top += overlay.height
-            fill = tuple(table[self.class_names.index(name)].tolist())
-            pen.rectangle((left, top, left + 16, top + 16), fill=fill, outline="#222222")
-            pen.text((left + 22, top), text, fill="#222222", font_size=14)
-        return canvas
+        Raises:
+            DataError: if they are of images of different sizes.
+        """
+        if self.size != other.size:
+            raise DataError(f"{self.source}: the two answers are of {self.size} and {other.size} pixels")
+        listed = list(dict.fromkeys([*self.class_names, *other.class_names]))
+        maps = [
+            np.array([listed.index(name) for name in answer.class_names], np.int64)[answer.class_map]
+            for answer in (self, other)
+        ]
+        differs = maps[0] != maps[1]
+        counts = np.bincount((maps[0] * len(listed) + maps[1])[differs], minlength=len(listed) ** 2)
+        order = [int(code) for code in np.argsort(-counts, kind="stable") if counts[code]]
+        pairs = tuple((listed[code // len(listed)], listed[code % len(listed)], int(counts[code])) for code in order)
+        share = float(differs.mean()) if differs.size else 0.0
+        return PixelDifference(self.source, share, not differs.any(), self, other, differs, pairs)
 
 
-def _enlarged(pixels: np.ndarray, side: int) -> Image.Image:
-    """Make a picture, enlarged by whole pixels to a side where it is smaller."""
-    picture = Image.fromarray(pixels)
-    factor = max(1, side // max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+@dataclass(frozen=True, eq=False)
+class PixelDifference(Difference):
+    """The classes of the pixels of one image.
+
+    ``amount`` is the share of pixels that are of another class.
+
+    Args:
+        differs: bool of shape (height, width).
+        pairs: which class of the first is which of the second: names, pixels, the most first; those alone that differ.
+    """
+
+    first: Segmentation
+    second: Segmentation
+    differs: np.ndarray
+    pairs: tuple[tuple[str, str, int], ...]

@@ -8,34 +8,21 @@ import json
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
 from cnnapp.results.answer import Answer
-from cnnapp.results.class_areas import ClassAreas
-from cnnapp.results.classification import Classification
-from cnnapp.results.detections import Detections
-from cnnapp.results.large_segmentation import LargeSegmentation
-from cnnapp.results.segmentation import Segmentation
+from cnnapp.results.model_info import Facts
+from cnnapp.results.table import answer_type
 from pipelines.core.errors import DataError
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from cnnapp.prediction.remote_predictor import RemoteCard
-    from cnnapp.results.answer import Answer
-    from cnnapp.results.detections import Detections
-    from cnnapp.results.large_segmentation import LargeSegmentation
-    from cnnapp.results.segmentation import Segmentation
-    from pipelines.artifacts.model_card import ModelCard
 
 __all__ = ["coco_text", "csv_text", "json_text", "masks_zip", "numbered_stem", "pictures_zip", "to_coco", "to_rows"]
 
 _SAID = "not-drawn.txt"
 
 
-def csv_text(answers: Sequence[Answer], failures: list[dict[str, str]], card: ModelCard | RemoteCard) -> str:
+def csv_text(answers: Sequence[Answer], failures: list[dict[str, str]], card: Facts) -> str:
     """Return answers as a table with commas; see :func:`cnnapp.results.writers.to_rows`.
 
     Args:
@@ -48,9 +35,7 @@ def csv_text(answers: Sequence[Answer], failures: list[dict[str, str]], card: Mo
     return buffer.getvalue()
 
 
-def json_text(
-    answers: Sequence[Answer], failures: list[dict[str, str]], card: ModelCard | RemoteCard, mask_paths: bool = True
-) -> str:
+def json_text(answers: Sequence[Answer], failures: list[dict[str, str]], card: Facts, mask_paths: bool = True) -> str:
     """Return answers with everything that is known of them.
 
     Args:
@@ -66,8 +51,8 @@ def json_text(
     return json.dumps(content, indent=1)
 
 
-def coco_text(answers: Sequence[Detections | Segmentation | LargeSegmentation]) -> str:
-    """Return detections or masks in COCO's results format; see :func:`cnnapp.results.writers.to_coco`."""
+def coco_text(answers: Sequence[Answer]) -> str:
+    """Return boxes or masks in COCO's results format; see :func:`cnnapp.results.writers.to_coco`."""
     return json.dumps(to_coco(answers))
 
 
@@ -81,11 +66,11 @@ def numbered_stem(number: int, name: str) -> str:
     return f"{number:04d}-{Path(name).stem}"
 
 
-def masks_zip(answers: Iterable[Segmentation]) -> bytes:
+def masks_zip(answers: Iterable[Answer]) -> bytes:
     """Return a zip of the masks, each a palette PNG whose values are the class ids.
 
     Args:
-        answers: of segmentation, one an image.
+        answers: of masks, one an image.
     """
     return _zip(
         (f"{numbered_stem(number, each.source)}.png", each.mask_png()) for number, each in enumerate(answers, start=1)
@@ -126,7 +111,7 @@ def _zip(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 
 def to_rows(
-    answers: Sequence[Answer], failures: list[dict[str, str]], classes: Sequence[str], task: str = "classification"
+    answers: Sequence[Answer], failures: list[dict[str, str]], classes: Sequence[str], task: str
 ) -> list[list[str]]:
     """Return answers as the rows of a table, the first of which names the columns.
 
@@ -137,52 +122,22 @@ def to_rows(
         task: of the model.
 
     Returns:
-        Columns ``source``, ``class_name``, ``score``, one a class (for detection the box: ``left``, ``top``, ``right``,
-        ``bottom``; for segmentation ``pixels`` and ``share`` instead of the score), and ``error``.
+        Columns ``source``, those of the type of answer (``class_name``, ``score``, and one a class; for detection the
+        box: ``left``, ``top``, ``right``, ``bottom``; for segmentation ``pixels`` and ``share``), and ``error``.
     """
-    if task == "segmentation":
-        rows = [["source", "class_name", "pixels", "share", "error"]]
-        for answer in answers:
-            assert isinstance(answer, ClassAreas)
-            rows += [[answer.source, name, str(pixels), f"{share:.6f}", ""] for name, pixels, share in answer.areas()]
-        return rows + [[failure["source"], "", "", "", failure["error"]] for failure in failures]
-    if task == "detection":
-        rows = [["source", "class_name", "score", "left", "top", "right", "bottom", "error"]]
-        for answer in answers:
-            assert isinstance(answer, Detections)
-            for each in answer:
-                box = [f"{place:.2f}" for place in each.box]
-                rows.append([answer.source, each.class_name, f"{each.score:.6f}", *box, ""])
-        return rows + [[failure["source"], *[""] * 6, failure["error"]] for failure in failures]
-    rows = [["source", "class_name", "score", *classes, "error"]]
-    for answer in answers:
-        assert isinstance(answer, Classification)
-        scores = [f"{score:.6f}" for score in answer.scores]
-        rows.append([answer.source, answer.class_name, f"{answer.score:.6f}", *scores, ""])
-    blank = [""] * (len(classes) + 2)
-    return rows + [[failure["source"], *blank, failure["error"]] for failure in failures]
+    columns = answer_type(task).columns(classes)
+    rows = [["source", *columns, "error"]]
+    rows += [[answer.source, *row, ""] for answer in answers for row in answer.rows()]
+    return rows + [[failure["source"], *[""] * len(columns), failure["error"]] for failure in failures]
 
 
-def to_coco(answers: Sequence[Detections | Segmentation | LargeSegmentation]) -> list[dict[str, Any]]:
-    """Return detections, or masks as run lengths, in COCO's results format.
+def to_coco(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Return boxes, or masks as run lengths, in COCO's results format.
 
     Args:
         answers: one an image.
 
     Returns:
-        A record an object: ``image_id`` (the answer's source), ``category_id`` (the class id + 1), ``bbox`` (left, top,
-        width, height in pixels), ``score``; of masks as :meth:`Segmentation.to_coco` has it.
+        The records of all of them, as ``to_coco`` of the type of answer has it.
     """
-    kinds = (Segmentation, LargeSegmentation)
-    masks = [record for answer in answers if isinstance(answer, kinds) for record in answer.to_coco()]
-    return masks + [
-        {
-            "image_id": answer.source,
-            "category_id": each.class_id + 1,
-            "bbox": [each.box[0], each.box[1], each.box[2] - each.box[0], each.box[3] - each.box[1]],
-            "score": each.score,
-        }
-        for answer in answers
-        if isinstance(answer, Detections)
-        for each in answer
-    ]
+    return [record for answer in answers for record in answer.to_coco()]

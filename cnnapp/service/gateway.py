@@ -142,7 +142,7 @@ class Gateway:
         if self._held[key] >= self._limits.queue:
             raise Refusal(
                 503,
-                f"{name}/{version} holds {self._held[key]} requests, which is all it takes; come again",
+                f"{name}/{version} has {self._held[key]} requests in its queue, the maximum; retry later",
                 retry_after=1,
             )
         self._hold(key, 1)
@@ -152,11 +152,9 @@ class Gateway:
                 left = self._limits.seconds - (time.perf_counter() - started)
                 return await self._models[name][version].answer(body, left)
         except ClientDisconnect:
-            raise Refusal(499, "the client is gone") from None
+            raise Refusal(499, "the client disconnected") from None
         except TimeoutError:
-            raise Refusal(
-                504, f"the request took more than the {self._limits.seconds:g} seconds that this service gives it"
-            ) from None
+            raise Refusal(504, f"the request timed out after {self._limits.seconds:g} seconds") from None
         finally:
             self._hold(key, -1)
 

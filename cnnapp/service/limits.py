@@ -21,8 +21,8 @@ class Limits(BaseModel):
 
     body: float = Field(32.0, gt=0, le=1024, description="MiB of a request; a larger one is refused (413).")
     pixels: int = Field(25_000_000, gt=0, description="Pixels of an image, read from its header; refused (400).")
-    seconds: float = Field(60.0, gt=0, description="Seconds for a request; then it is given up (504).")
-    queue: int = Field(128, ge=1, description="Requests a model holds at once; more are told to come again (503).")
+    seconds: float = Field(60.0, gt=0, description="Seconds for a request; then it times out (504).")
+    queue: int = Field(128, ge=1, description="Requests a model queues; further requests get 503 with Retry-After.")
     batch: int = Field(32, ge=1, description="Requests that are answered in one call at most.")
     grace: float = Field(30.0, gt=0, description="Seconds that requests in flight are given when the service stops.")
 

@@ -93,12 +93,10 @@ class LoadedModel:
         height, width = size
         if height * width > self._most:
             raise Refusal(400, f"{name}: {width} x {height} pixels, more than the {self._most:,} that {_SMALLER}")
-        needed, free = self._needed((height, width), request), memory.available()
-        if needed > memory.SHARE * free:
-            raise Refusal(
-                400, f"{name}: {width} x {height} pixels would take {needed / 2**30:.1f} GiB of memory at once, "
-                f"and {free / 2**30:.1f} are free; send it smaller, or in parts"
-            )  # fmt: skip
+        what, needed = f"{name}: {width} x {height} pixels", self._needed((height, width), request)
+        reason = memory.too_much(what, needed, "send it smaller, or in parts")
+        if reason is not None:
+            raise Refusal(400, reason)
 
     def _needed(self, size: tuple[int, int], request: Request) -> int:
         return memory.needed_by(self.card, size, request.inputs)

@@ -141,7 +141,7 @@ class ModelReplica:
     @_AT_ONCE
     async def _together(self, requests: list[Request], untils: list[float]) -> list[Any]:
         """Answer requests that came together, those of a kind in one call."""
-        found: list[Any] = [Refusal(504, "the time for the request was over before its turn came")] * len(requests)
+        found: list[Any] = [Refusal(504, "the request timed out in the queue")] * len(requests)
         groups: dict[Any, list[int]] = {}
         for number, (request, until) in enumerate(zip(requests, untils, strict=True)):
             if time.monotonic() < until:

@@ -65,7 +65,7 @@ class Service:
             if problems:
                 raise ModelError(f"{directory}: {problems[0]}; get it again, or train it again")
             if (card.name, card.version) in found:
-                raise ConfigError(f"{card.name}/{card.version} is asked for twice; name each model once")
+                raise ConfigError(f"{card.name}/{card.version} is listed twice; list each model once")
             found[card.name, card.version] = directory
         return found
 

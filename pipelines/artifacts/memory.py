@@ -12,7 +12,7 @@ import psutil
 if TYPE_CHECKING:
     from pipelines.artifacts.model_card import ModelCard
 
-__all__ = ["SHARE", "available", "bytes_per_pixel", "calls", "needed", "needed_by"]
+__all__ = ["SHARE", "available", "bytes_per_pixel", "calls", "needed", "needed_by", "too_much"]
 
 One = TypeVar("One")
 
@@ -107,19 +107,33 @@ def needed_by(card: ModelCard, size: tuple[int, int], options: Mapping[str, Any]
     """Return how many bytes a model's answer for an image takes, 0 where its card does not say.
 
     Args:
-        card: of the model.
+        card: of the model. ``input`` says what images are scaled by: by ``scale``, always, where there is an answer at
+            every pixel; by the optional input ``scales``, where there is a pyramid; else by nothing.
         size: height and width of the image.
         options: inputs of the model that were given besides the image; ``scale`` of one level, or ``scales``.
     """
     bytes_each = card.input.get("bytes_per_pixel")
     if bytes_each is None:
         return 0
-    if card.task == "segmentation":
-        scale, classes = float(card.input["scale"]), len(card.classes)
-    else:
-        scales = np.atleast_1d(options.get("scale", options.get("scales", card.input["options"]["scales"])))
-        scale, classes = float(scales.max(initial=0.0)), 0
-    return needed(*size, scale, bytes_each, classes)
+    if "scale" in card.input:
+        return needed(*size, float(card.input["scale"]), bytes_each, len(card.classes))
+    usual = card.input.get("options", {}).get("scales", 1.0)
+    scales = np.atleast_1d(options.get("scale", options.get("scales", usual)))
+    return needed(*size, float(scales.max(initial=0.0)), bytes_each, 0)
+
+
+def too_much(what: str, needed: int, instead: str) -> str | None:
+    """Return why something is refused that would take more memory than there is; None where it fits.
+
+    Args:
+        what: of what size, such as ``a.png: 6000 x 5000 pixels``.
+        needed: bytes.
+        instead: what to do.
+    """
+    free = available()
+    if needed <= SHARE * free:
+        return None
+    return f"{what} needs {needed / 2**30:.1f} GiB of memory; only {free / 2**30:.1f} GiB is free; {instead}"
 
 
 def calls(

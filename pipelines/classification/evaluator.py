@@ -73,7 +73,7 @@ def _answers(
     labels: list[int] = []
     scores: list[np.ndarray] = []
     wrong: list[tuple[float, Mistake]] = []
-    with reporter.meter(f"answering {split.name} images", split.size) as meter:
+    with reporter.meter(f"Analysing {split.name} images", split.size) as meter:
         examples = split.examples()
         while chunk := list(islice(examples, 128)):
             found = served_scores(served, chunk)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pipelines.classification.config import ClassificationConfig
 from pipelines.images.preprocessing import ImageSpec
-from pipelines.models.classifier import classifier
+from pipelines.models.classifiers import classifier
 from pipelines.training.loop import Loss, Metric
 
 __all__ = ["build", "decode", "loss", "metrics"]
@@ -28,8 +28,17 @@ def build(
     Returns:
         A model from float32 images (batch, height, width, channels), 0 to 255, to logits (batch, classes).
     """
-    kinds = {"conv": config.conv, "pool": config.pool, "norm": config.norm, "head": config.head}
-    return classifier(config.model, spec.shape, classes, mean=mean, deviation=deviation, **kinds)
+    return classifier(
+        config.model,
+        spec.shape,
+        classes,
+        config.conv,
+        config.pool,
+        mean,
+        deviation,
+        norm=config.norm,
+        head=config.head,
+    )
 
 
 def loss(config: ClassificationConfig) -> Loss:

@@ -101,8 +101,8 @@ class Classification(Task):
 
     def description(self, choice: Choice, splits: Splits[int]) -> str:
         """Say how many classes there are, and in what images."""
-        kind = "grey" if choice.spec.channels == 1 else "colour"
-        return f"Tells apart {len(splits.classes)} classes in {kind} images like those of {splits.source}."
+        kind = "greyscale" if choice.spec.channels == 1 else "colour"
+        return f"Classifies {kind} images like those of {splits.source} into {len(splits.classes)} classes."
 
     def golden(self, splits: Splits[int]) -> list[bytes]:
         """Choose the first validation image of each class."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.core.errors import ConfigError
 
-__all__ = ["VARIABLE", "apply", "check"]
+__all__ = ["VARIABLE", "apply", "asks_for_gpu", "check"]
 
 VARIABLE = "CNNAPP_DEVICE"
 """The environment variable that holds the choice; services, replicas and the page inherit it."""
@@ -38,6 +38,11 @@ def check(device: str) -> str:
     return device
 
 
+def asks_for_gpu() -> bool:
+    """Say whether a GPU was asked for, so that who only starts other processes can look first whether there is one."""
+    return _choice().startswith("gpu")
+
+
 def apply(tensorflow: ModuleType) -> None:
     """Show TensorFlow the devices of the choice alone. It must not have used a device yet.
 
@@ -47,7 +52,7 @@ def apply(tensorflow: ModuleType) -> None:
     Raises:
         ConfigError: if there is no such device, with those that there are; or if TensorFlow uses others already.
     """
-    device = check(os.environ.get(VARIABLE, "").strip().lower() or "auto")
+    device = _choice()
     if device == "auto":
         return
     gpus = tensorflow.config.list_physical_devices("GPU")
@@ -58,6 +63,10 @@ def apply(tensorflow: ModuleType) -> None:
         tensorflow.config.set_visible_devices(wanted, "GPU")
     except RuntimeError:
         raise ConfigError(f"device: TensorFlow runs already, on other devices than {device}; start anew") from None
+
+
+def _choice() -> str:
+    return check(os.environ.get(VARIABLE, "").strip().lower() or "auto")
 
 
 def _chosen(device: str, gpus: list[Any]) -> list[Any]:

@@ -150,7 +150,8 @@ def _said(config: type[BaseModel], name: str) -> tuple[str, dict[str, Any]]:
 
     A class that gives a field of its base another default, and says nothing else of it, means the same option.
     """
-    fields = [base.model_fields[name] for base in config.__mro__ if name in getattr(base, "model_fields", {})]
+    models = [base for base in config.__mro__ if issubclass(base, BaseModel)]
+    fields = [base.model_fields[name] for base in models if name in base.model_fields]
     descriptions = [field.description for field in fields if field.description]
     extras: list[Any] = [field.json_schema_extra for field in fields if isinstance(field.json_schema_extra, dict)]
     known: list[dict[str, Any]] = [extra[_KEY] for extra in extras if _KEY in extra]

@@ -6,6 +6,9 @@ import re
 
 __all__ = ["first_line", "undecodable"]
 
+_DAMAGED = re.compile(r"uncompress|invalid (png|jpeg|gif|bmp)|truncated|corrupt|premature", re.IGNORECASE)
+"""What decoders say of a file that ends early or has other bytes than it should."""
+
 
 def undecodable(error: Exception) -> str:
     """Say why TensorFlow refuses an image.
@@ -14,9 +17,11 @@ def undecodable(error: Exception) -> str:
         error: what it raised.
 
     Returns:
-        A clause, with the line of its message that speaks of the image.
+        A clause: that the file is damaged, or else the line of its message that speaks of the image.
     """
-    return f"the image cannot be decoded: {first_line(error)}"
+    line = first_line(error)
+    reason = "the file is damaged or incomplete" if _DAMAGED.search(line) else line
+    return f"the image cannot be decoded: {reason}"
 
 
 def first_line(error: Exception) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipelines.core.lazy import lazily
 
 if TYPE_CHECKING:
-    from pipelines.detection.evaluator import evaluate
+    from pipelines.detection.evaluation.evaluator import evaluate
     from pipelines.detection.task import Detection
     from pipelines.detection.trainer import Trained, train
 
@@ -27,7 +27,7 @@ __getattr__ = lazily(
     {
         "Detection": "pipelines.detection.task",
         "Trained": "pipelines.detection.trainer",
-        "evaluate": "pipelines.detection.evaluator",
+        "evaluate": "pipelines.detection.evaluation.evaluator",
         "train": "pipelines.detection.trainer",
     },
 )

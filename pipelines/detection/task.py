@@ -126,7 +126,7 @@ class Detection(Task):
     ) -> dict[str, Any]:
         """Return how the detector looks, with the thresholds that are best on validation images."""
         from pipelines.artifacts.memory import bytes_per_pixel
-        from pipelines.detection.thresholds import APART, OVERLAPS, choose_thresholds
+        from pipelines.detection.evaluation.thresholds import APART, OVERLAPS, choose_thresholds
 
         spec = choice.spec
         # Windows that were cut out do not show how near to each other objects may be.
@@ -142,7 +142,7 @@ class Detection(Task):
 
     def description(self, choice: Choice, splits: Splits[Objects]) -> str:
         """Say which objects are found."""
-        kind = "grey" if choice.spec.channels == 1 else "colour"
+        kind = "greyscale" if choice.spec.channels == 1 else "colour"
         return f"Finds {', '.join(splits.classes[:12])} in {kind} images like those of {splits.source}."
 
     def golden(self, splits: Splits[Objects]) -> list[bytes]:
@@ -178,7 +178,7 @@ class Detection(Task):
         self, served: ServedModel, split: Split[Objects], reporter: Reporter | None = None, **options: Any
     ) -> Report:
         """Measure average precision and kinds of errors; ``protocol`` is one of :attr:`protocols`."""
-        from pipelines.detection.evaluator import evaluate
+        from pipelines.detection.evaluation.evaluator import evaluate
 
         return evaluate(served, split, reporter, **options)
 

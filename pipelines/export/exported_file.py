@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ModelError
-from pipelines.export.parity import TOLERANCES, Agreement, Answer, agreement
+from pipelines.export.parity import Agreement, Answer, agreement, tolerance
 
 __all__ = ["ExportedFile", "describe", "publish"]
 
@@ -103,7 +103,7 @@ def publish(
 
 
 def _proven(served: ServedModel, answer: Answer, weights: str) -> Agreement:
-    limit = TOLERANCES[served.card.task][weights]
+    limit = tolerance(served, weights)
     found = agreement(served, answer, limit.score)
     if not found.within(limit):
         raise ModelError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ModelError
 from pipelines.core.percent import percent
 
-__all__ = ["TOLERANCES", "Agreement", "Answer", "agreement", "questions"]
+__all__ = ["TOLERANCES", "Agreement", "Answer", "agreement", "questions", "tolerance"]
 
 Answer = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 """From the named inputs of the signature ``pixels`` to its named outputs."""
@@ -54,32 +54,47 @@ class Agreement:
 
 
 TOLERANCES = {
-    "classification": {
-        "float32": Agreement(1e-4, 0.0, 0.0),
-        "float16": Agreement(5e-3, 0.0, 0.0),
-        "int8": Agreement(0.1, 0.0, 0.0),
-    },
-    "detection": {
+    "boxes": {
         "float32": Agreement(1e-4, 1e-4, 0.0),
         "float16": Agreement(5e-3, 5e-3, 0.0),
         "int8": Agreement(0.1, 5e-2, 0.0),
     },
-    "segmentation": {
+    "class_map": {
         "float32": Agreement(1e-4, 0.0, 1e-4),
         "float16": Agreement(5e-3, 0.0, 1e-3),
         "int8": Agreement(0.1, 0.0, 1e-2),
     },
+    "": {
+        "float32": Agreement(1e-4, 0.0, 0.0),
+        "float16": Agreement(5e-3, 0.0, 0.0),
+        "int8": Agreement(0.1, 0.0, 0.0),
+    },
 }
-"""How far answers may lie apart, by task and by what the weights are stored as. Pixels of two classes that are equally
-likely may be given either.
+"""How far answers may lie apart, by the output that says what kind they are of (the last for all others), and by what
+the weights are stored as. Pixels of two classes that are equally likely may be given either.
 """
+
+
+def tolerance(served: ServedModel, weights: str) -> Agreement:
+    """Return how far the answers of another format may lie from those of a saved model.
+
+    Args:
+        served: the saved model.
+        weights: what they are stored as: "float32", "float16" or "int8".
+    """
+    return TOLERANCES[_kind(served.signature("pixels").structured_outputs)][weights]
+
+
+def _kind(outputs: Iterable[str]) -> str:
+    """Return the output that says of which kind answers are; the empty string where there is none of those known."""
+    return next((name for name in ("boxes", "class_map") if name in set(outputs)), "")
 
 
 def questions(served: ServedModel) -> list[dict[str, np.ndarray]]:
     """Return what a saved model and its other format are both asked.
 
-    The golden images, one by one; then two at once, cut to a size that few strides divide, one of them in a tint; for
-    detection these also with a further level of the pyramid and soft suppression.
+    The golden images, one by one; then two at once, cut to a size that few strides divide, one of them in a tint; where
+    there is a pyramid these also with a further level of it and soft suppression.
 
     Args:
         served: the saved model.
@@ -97,7 +112,7 @@ def questions(served: ServedModel) -> list[dict[str, np.ndarray]]:
     cut = pictures[0][:height, :width]
     both = np.stack([cut, (cut * np.array(_TINT)).astype(np.uint8)])
     asked = [{"images": each} | options for each in (*(picture[None] for picture in pictures), both)]
-    if options:
+    if "scales" in options:
         scales = np.append(options["scales"], options["scales"][-1] * np.float32(0.7))
         asked.append({"images": both} | options | {"scales": scales, "soft_nms_sigma": np.array(0.5, np.float32)})
     return asked
@@ -119,14 +134,13 @@ def agreement(served: ServedModel, answer: Answer, slack: float = 1e-4) -> Agree
     """
     import tensorflow as tf
 
-    by_task: dict[str, Callable[..., Agreement]]
-    by_task = {"classification": _of_images, "detection": _of_objects, "segmentation": _of_pixels}
+    compare: dict[str, Callable[..., Agreement]] = {"boxes": _of_objects, "class_map": _of_pixels, "": _of_numbers}
     found = []
     for asked in questions(served):
         inputs = {name: tf.constant(value) for name, value in asked.items()}
         expected = as_numpy(served.run("pixels", **inputs))
         lowest = float(asked.get("score_threshold", 0.0))
-        found.append(by_task[served.card.task](expected, _checked(expected, answer(asked)), lowest, slack))
+        found.append(compare[_kind(expected)](expected, _checked(expected, answer(asked)), lowest, slack))
     return Agreement(
         *(float(np.max([getattr(each, field) for each in found])) for field in ("score", "box", "classes"))
     )
@@ -149,9 +163,15 @@ def _largest(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).max(initial=0.0))
 
 
-def _of_images(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], *_: float) -> Agreement:
-    differ = (expected["class_ids"] != found["class_ids"]) | (expected["class_names"] != found["class_names"])
-    return Agreement(_largest(expected["scores"], found["scores"]), 0.0, float(differ.mean()))
+def _of_numbers(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], *_: float) -> Agreement:
+    """Compare outputs whatever they are: fractions by how far they lie apart, whole numbers and texts by equality."""
+    fractions = [name for name, values in expected.items() if values.dtype.kind == "f"]
+    others = [expected[name] != found[name] for name in expected if name not in fractions and expected[name].size]
+    # An image counts once, whichever of its values is another.
+    differ = np.any([each.reshape(len(each), -1).any(axis=1) for each in others], axis=0) if others else np.zeros(1)
+    # NumPy's maximum of what is not a number is not one either.
+    apart = float(np.max([_largest(expected[name], found[name]) for name in fractions], initial=0.0))
+    return Agreement(apart, 0.0, float(differ.mean()))
 
 
 def _of_pixels(expected: dict[str, np.ndarray], found: dict[str, np.ndarray], *_: float) -> Agreement:
@@ -178,7 +198,6 @@ def _of_objects(
             left.remove(nearest)
             apart.append((abs(each[2] - nearest[2]), _apart(each, nearest)))
         alone += sum(not _at_the_edge(each, one, most, lowest, slack) for each in left)
-    # NumPy's maximum of what is not a number is not one either.
     score, box = np.max(apart, axis=0)
     return Agreement(float(score), float(box), alone / max(count, 1))
 

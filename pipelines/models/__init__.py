@@ -12,7 +12,7 @@ from pipelines.models.backbones import BACKBONES, backbone_names, find_backbone
 from pipelines.models.segmenters import SEGMENTERS, find_segmenter, own_options, segmenter_names
 
 if TYPE_CHECKING:
-    from pipelines.models.classifier import classifier
+    from pipelines.models.classifiers import classifier
     from pipelines.models.detectors.window_detector import detector
 
 __all__ = [
@@ -29,5 +29,5 @@ __all__ = [
 
 __getattr__ = lazily(
     __name__,
-    {"classifier": "pipelines.models.classifier", "detector": "pipelines.models.detectors.window_detector"},
+    {"classifier": "pipelines.models.classifiers", "detector": "pipelines.models.detectors.window_detector"},
 )

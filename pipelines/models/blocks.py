@@ -40,7 +40,7 @@ def convolution(kind: str, filters: int, kernel_size: int | tuple[int, int], **a
         ConfigError: if there is no such kind.
     """
     found = named_kind("conv", kind)
-    return found.make(found.pieces * filters, kernel_size, **arguments)  # type: ignore[no-any-return]
+    return found.make(found.pieces * filters, kernel_size, **arguments)
 
 
 def pooling(kind: str, same: bool = False, **arguments: Any) -> keras.layers.Layer:
@@ -60,7 +60,7 @@ def pooling(kind: str, same: bool = False, **arguments: Any) -> keras.layers.Lay
     """
     found = named_kind("pool", kind)
     padding = {"padding": "same"} if same and found.arguments.get("pool_size", 2) != 2 else {}
-    return found.make(**padding, **arguments)  # type: ignore[no-any-return]
+    return found.make(**padding, **arguments)
 
 
 def activated(x: keras.KerasTensor, conv: str, name: str, activation: Activation) -> keras.KerasTensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pipelines.reporting.statistics import Calibration
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "INK", "RED", "Picture", "Report", "png", "reliability_picture", "shortened"]
+__all__ = ["BLUE", "INK", "RED", "Picture", "Report", "png", "recorded_reliability", "reliability_picture", "shortened"]
 
 INK, BLUE, RED = "#222222", "#3567b0", "#c0392b"
 """The colours of lines and bars, which all pictures share."""
@@ -92,6 +93,25 @@ def reliability_picture(found: Calibration) -> Picture:
     below.set_xlim(0, 1)
     caption = f"Expected calibration error {found.error:.3f}: 0 means that scores equal probabilities."
     return Picture("Reliability", caption, png(figure))
+
+
+def recorded_reliability(found: Mapping[str, Any]) -> list[Picture]:
+    """Draw the reliability that a card records; nothing where it records none.
+
+    Args:
+        found: ``expected_calibration_error``, and ``calibration`` with ``confidence``, ``accuracy`` and a count (of
+            images or pixels, for example) for each bin.
+    """
+    bins = found.get("calibration")
+    if not bins or found["expected_calibration_error"] is None:
+        return []
+    counted = next(key for key in bins if key not in ("confidence", "accuracy"))
+    count = np.array(bins[counted])
+    confidence, accuracy = (
+        np.array([np.nan if one is None else one for one in bins[key]]) for key in ("confidence", "accuracy")
+    )
+    edges = np.linspace(0.0, 1.0, len(count) + 1)
+    return [reliability_picture(Calibration(found["expected_calibration_error"], edges, confidence, accuracy, count))]
 
 
 def shortened(name: str, longest: int = 22) -> str:

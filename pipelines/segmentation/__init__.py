@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pipelines.core.lazy import lazily
 
 if TYPE_CHECKING:
-    from pipelines.segmentation.evaluator import evaluate
+    from pipelines.segmentation.evaluation.evaluator import evaluate
     from pipelines.segmentation.task import Segmentation
     from pipelines.segmentation.trainer import Trained, train
 
@@ -27,7 +27,7 @@ __getattr__ = lazily(
     {
         "Segmentation": "pipelines.segmentation.task",
         "Trained": "pipelines.segmentation.trainer",
-        "evaluate": "pipelines.segmentation.evaluator",
+        "evaluate": "pipelines.segmentation.evaluation.evaluator",
         "train": "pipelines.segmentation.trainer",
     },
 )

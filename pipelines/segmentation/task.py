@@ -128,8 +128,8 @@ class Segmentation(Task):
 
     def description(self, choice: Choice, splits: Splits[Any]) -> str:
         """Say which classes are told apart."""
-        kind = "grey" if choice.spec.channels == 1 else "colour"
-        return f"Tells {', '.join(splits.classes[:12])} apart in {kind} images like those of {splits.source}."
+        kind = "greyscale" if choice.spec.channels == 1 else "colour"
+        return f"Segments {', '.join(splits.classes[:12])} in {kind} images like those of {splits.source}."
 
     def golden(self, splits: Splits[Any]) -> list[bytes]:
         """Choose two validation images: their maps are large."""
@@ -158,7 +158,7 @@ class Segmentation(Task):
         self, served: ServedModel, split: Split[Any], reporter: Reporter | None = None, **options: Any
     ) -> Report:
         """Measure overlap, boundaries and calibration."""
-        from pipelines.segmentation.evaluator import evaluate
+        from pipelines.segmentation.evaluation.evaluator import evaluate
 
         return evaluate(served, split, reporter)
 

@@ -65,4 +65,4 @@ def settings(config: TrainingConfig) -> Iterator[None]:
 def ended(history: History) -> str:
     """Say in a line how long a run took, how it ended, and which epoch was kept."""
     how = {"finished": "", "early": ", stopped early", "interrupted": ", interrupted"}[history.stopped]
-    return f"trained in {duration(history.seconds)}{how}; best epoch {history.best_epoch}"
+    return f"trained in {duration(history.seconds)}{how}; best epoch: {history.best_epoch}"

@@ -28,9 +28,9 @@ tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs and
 EXAMPLES = 30 if BACKEND == "tensorflow" else 3
 
 
-def given(*arguments: Any, examples: int = EXAMPLES, **keywords: Any) -> Any:
+def given(*arguments: Any, examples: int = EXAMPLES, ci: int | None = None, **keywords: Any) -> Any:
     """Return hypothesis's own decorator, with as many examples as the backend does in reasonable time."""
-    settings = hypothesis.settings(max_examples=in_profile(min(examples, EXAMPLES)), deadline=None)
+    settings = hypothesis.settings(max_examples=in_profile(min(examples, EXAMPLES), ci), deadline=None)
     return lambda test: settings(hypothesis.given(*arguments, **keywords)(test))
 
 

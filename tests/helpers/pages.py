@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 from places import ROOT
@@ -12,7 +13,7 @@ from typer.main import get_command
 
 from cnnapp.cli.main import app
 
-__all__ = ["PAGES", "anchors", "blocks", "command_lines", "links", "parse", "root", "scripts"]
+__all__ = ["PAGES", "anchors", "blocks", "command_lines", "links", "options", "parse", "scripts"]
 
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *ROOT.glob("docs/*.md"))}
 """Their text, by their path in the repository."""
@@ -54,8 +55,9 @@ def parse(line: str) -> str:
 
     Nothing is run. Arguments may be missing where a page speaks of a command or an option, without an example of it.
     """
-    command: Any = root()
-    context, rest = None, shlex.split(line, comments=True)
+    command: Any = _root()
+    words = takewhile(lambda word: word not in (">", "|", "&&"), shlex.split(line, comments=True))
+    context, rest = None, [word for word in words if word != "..."]
     try:
         while True:
             context = command.make_context(rest[0], rest[1:], parent=context)
@@ -73,6 +75,20 @@ def _prose(page: str) -> str:
 
 
 @cache
-def root() -> Any:
-    """Return the command line as a tree of commands."""
+def options() -> frozenset[str]:
+    """Return the long options of all commands."""
+    found = {"--help"}
+    waiting: list[tuple[Any, Any]] = [(_root(), None)]
+    while waiting:
+        command, parent = waiting.pop()
+        context = command.context_class(command, parent=parent, info_name=command.name)
+        if hasattr(command, "list_commands"):  # some groups make their commands when they are asked for
+            waiting += [(command.get_command(context, name), context) for name in command.list_commands(context)]
+        for parameter in command.params:
+            found |= {name for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")}
+    return frozenset(found)
+
+
+@cache
+def _root() -> Any:
     return get_command(app)

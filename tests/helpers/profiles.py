@@ -11,10 +11,11 @@ if PROFILE not in ("ci", "full"):
     raise ValueError(f"CNNAPP_TEST_PROFILE: received {PROFILE!r}; expected 'ci' or 'full'")
 
 
-def examples(full: int) -> int:
-    """Return how many examples of a property are drawn: all of them, or in CI a third and no fewer than three.
+def examples(full: int, ci: int | None = None) -> int:
+    """Return how many examples of a property are drawn.
 
     Args:
         full: how many `make test-all` draws.
+        ci: how many `make test` draws; by default a third, and no fewer than three.
     """
-    return full if PROFILE == "full" else min(full, max(3, round(full / 3)))
+    return full if PROFILE == "full" else min(full, max(3, round(full / 3)) if ci is None else ci)

@@ -202,15 +202,9 @@ _CNNAPP = (
     ),
     Fault(
         "rows-for-columns",
-        "Segmentation(name, class_map[:height, :width], confidence[:height, :width], classes)",
-        "Segmentation(name, class_map[:width, :height], confidence[:width, :height], classes)",
+        "(name, class_map[:height, :width], confidence[:height, :width], class",
+        "(name, class_map[:width, :height], confidence[:width, :height], class",
         "answers of segmentation are cut out with height and width swapped",
-        otherwise=(
-            (
-                "Segmentation(name, class_map[:height, :width], confidence[:height, :width], classes)",
-                "Segmentation(name, class_map[:width, :height], confidence[:width, :height], classes)",
-            ),
-        ),
     ),
     Fault(
         "smallest-area-first",
@@ -286,6 +280,12 @@ _UI = (
         "known = [each for each in differences if isinstance(each, ClassDifference) and labels.get(each.source)]",
         "known = [each for each in differences if isinstance(each, ClassDifference) and not labels.get(each.source)]",
         "the page of comparisons judges by images without a label",
+        otherwise=(
+            (
+                "labelled = [(each, str(labels[each.source])) for each in differences if labels.get(each.source)]",
+                "labelled = [(each, str(labels[each.source])) for each in differences if not labels.get(each.source)]",
+            ),
+        ),
     ),
 )
 

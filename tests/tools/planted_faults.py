@@ -7,7 +7,8 @@ faults before and after, and has to catch no fewer. From the folder of the proje
     python tests/tools/planted_faults.py --coverage .coverage --json faults.json
 
 A fault is caught where a test fails that passes without it. Those tests run first that are nearest to the line: with
-``--coverage`` the ones that run it, the smallest first, and without it those of the mirrored folder.
+``--coverage`` the ones that run it, the smallest first; without it the files that are named like the module, then
+those that import it, and then those of its folder.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _LEFT_OUT = shutil.ignore_patterns(
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.*?)?)(?: - .*)?$", re.MULTILINE)
 _NO_TESTS, _USAGE = 5, 4
 _PATIENCE = 10
+_FILES = 12
 
 
 @dataclass
@@ -95,6 +97,8 @@ class Planter:
 
     def __init__(self, tree: Path, copy: Path, options: argparse.Namespace) -> None:
         self._copy, self._options = copy, options
+        like = [] if options.like is None else json.loads(options.like.read_text())
+        self._like = {one["name"]: one["test"] for one in like if one["outcome"] == "caught"}
         self._lines = None if options.coverage is None else LinesRun(options.coverage, PACKAGES)
         shutil.copytree(tree, copy, ignore=_LEFT_OUT, symlinks=True)
         if (tree.parent / "shared").is_dir():
@@ -108,7 +112,7 @@ class Planter:
         except ValueError as error:
             return Outcome(fault.name, "not planted", test=str(error))
         inside = path.relative_to(self._copy)
-        tests = self._tests(inside, line)
+        tests = [*self._tests_like(fault), *self._tests(inside, line)]
         source = path.read_text()
         path.write_text(source.replace(text, planted))
         try:
@@ -132,16 +136,34 @@ class Planter:
         near = [test for test in covering if test.startswith(f"{named}::")]
         beside = [test for test in covering if test.startswith(f"{folder}/") and test not in near]
         others = [test for test in covering if test not in near and test not in beside]
-        chosen = [test for test in (near + beside + others) if self._is_there(test)][: self._options.most]
-        # What runs in another process is not in the coverage; so the tests of the folder come behind.
-        while not (self._copy / folder).is_dir():
-            folder = folder.parent
-        files = [str(path.relative_to(self._copy)) for path in sorted((self._copy / folder).rglob("test_*.py"))]
-        files.sort(key=lambda file: file != str(named))
-        return chosen or files
+        chosen = [test for test in (near + beside + others) if (self._copy / test.split("::")[0]).is_file()]
+        return chosen[: self._options.most] or self._files_near(inside)
 
-    def _is_there(self, test: str) -> bool:
-        return (self._copy / test.split("::")[0]).is_file()
+    def _files_near(self, inside: Path) -> list[str]:
+        """Return files of tests by what they are called and what they import, and then those of the folder."""
+        package, name = ".".join(inside.parts[:-1]), inside.stem
+        pattern = rf"\b{package}\.{name}\b|from {package} import [^#\n]*\b{name}\b"
+        folder = Path("tests", *inside.parts[:-1])
+        found = {path.relative_to(self._copy): path.read_text() for path in (self._copy / "tests").rglob("test_*.py")}
+
+        def far(file: Path) -> int:
+            if file.stem == f"test_{name}" and folder in file.parents:
+                return 0
+            if re.search(pattern, found[file]):
+                return 1
+            return 2 + next((up for up, above in enumerate((folder, *folder.parents)) if above in file.parents), 9)
+
+        near = sorted(found, key=lambda file: (far(file), "browser" in file.stem, len(found[file])))
+        return [str(file) for file in near if "tools" not in file.parts][:_FILES]
+
+    def _tests_like(self, fault: Fault) -> list[str]:
+        """Return the tests of the name of the one that caught a fault in another version."""
+        name = self._like.get(fault.name, "").partition("::")[2].partition("[")[0]
+        if not name:
+            return []
+        files = sorted((self._copy / "tests").rglob("test_*.py"))
+        found = [file for file in files if re.search(rf"^def {name}\(", file.read_text(), re.MULTILINE)]
+        return [f"{file.relative_to(self._copy)}::{name}" for file in found]
 
     def _run(self, tests: Sequence[str]) -> tuple[str, str]:
         done = self._pytest(tests, self._options.limit, stop=True)
@@ -187,8 +209,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [fault for fault in FAULTS if not options.only or fault.name in options.only]
     if options.list:
         for fault in chosen:
-            path, line, _, _ = place_of(fault, tree)
-            print(f"{fault.name:36} {path.relative_to(tree)}:{line}\n{'':36} {fault.breaks}")
+            try:
+                path, line, _, _ = place_of(fault, tree)
+                print(f"{fault.name:36} {path.relative_to(tree)}:{line}\n{'':36} {fault.breaks}")
+            except ValueError as error:
+                print(error)
         return 0
     before = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
     outcomes = [Outcome(**one) for one in before if one["name"] not in (options.only or ())]
@@ -224,6 +249,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", help="plant these alone, again where they were before")
     parser.add_argument("--suite", choices=SUITES, default="test", help="the tests of `make test`, or of test-all")
     parser.add_argument("--coverage", type=Path, metavar="FILE", help="of `make cover`: which test runs which line")
+    parser.add_argument("--like", type=Path, metavar="JSON", help="of another version: what caught a fault runs first")
     parser.add_argument("--most", type=int, default=150, help="run at most so many tests that run the line")
     parser.add_argument("--limit", type=float, default=120, help="seconds of the processor for the tests of one fault")
     parser.add_argument("--json", type=Path, help="where outcomes are written as they come; what is there is kept")

@@ -19,6 +19,7 @@ from PIL import Image
 from places import ROOT
 
 import cnnapp
+from pipelines.core.percent import percent
 from pipelines.data.embedded import scenes
 
 pytestmark = needs_chromium
@@ -38,7 +39,7 @@ def test_upload_answer_download(address: str, models: Path, browser, tmp_path: P
     page.set_input_files("input[type=file]", [paths[0], tmp_path / "broken.png", tmp_path / "folder.zip"])
     page.get_by_text("All results").wait_for(timeout=60_000)
     page.get_by_text("broken.png: the image cannot be decoded").wait_for()
-    page.get_by_text("folder.zip: 1 file is no image, such as folder/notes.txt").wait_for()
+    page.get_by_text("folder.zip: 1 file skipped (not an image), such as folder/notes.txt").wait_for()
     wait_for_pictures(page, 2)
     rows = list(csv.DictReader(io.StringIO(download(page, "Download CSV").decode())))
     expected = cnnapp.load("shapes").predict(paths)
@@ -46,7 +47,7 @@ def test_upload_answer_download(address: str, models: Path, browser, tmp_path: P
         assert row["source"] == name
         assert row["class_name"] == answer.class_name
         assert float(row["score"]) == pytest.approx(answer.score, abs=1e-5)
-        shown = page.get_by_role("heading", name=f"{answer.class_name} · {answer.score:.1%}")
+        shown = page.get_by_role("heading", name=f"{answer.class_name} · {percent(answer.score, 1)}")
         assert shown.count() >= 1
     assert rows[2]["error"].startswith("broken.png")
     record = json.loads(download(page, "Download JSON"))
@@ -68,12 +69,12 @@ def test_boxes_follow_the_threshold_and_a_score_map_is_drawn(address: str, brows
     page.get_by_role("heading", name=found).wait_for(timeout=60_000)
     assert len(json.loads(download(page, "Download COCO"))) == len(expected)
     digit = expected.class_names[expected.class_ids[0]]
-    page.get_by_role("combobox", name="Score map").click()
+    page.get_by_role("combobox", name="Show confidence map for").click()
     page.get_by_role("option", name=digit, exact=True).click()
-    page.get_by_text(f"score of {digit} at every window").first.wait_for(timeout=60_000)
+    page.get_by_text(f"confidence for {digit} at every window").first.wait_for(timeout=60_000)
     wait_for_pictures(page, 2)
     keep(page, "predict-boxes.png")
-    page.get_by_role("slider", name="Smallest score").press("End")
+    page.get_by_role("slider", name="Minimum confidence").press("End")
     page.get_by_role("heading", name="nothing found").wait_for(timeout=60_000)
     assert json.loads(download(page, "Download COCO")) == []
     assert not trouble
@@ -117,7 +118,7 @@ def test_the_mask_of_the_page_is_that_of_a_process_with_only_tensorflow(
         wait_for_pictures(page, 2)
         for pieces in (False, True):
             if pieces:
-                page.get_by_text("Piece by piece").click()
+                page.get_by_text("Process in tiles").click()
                 page.wait_for_timeout(3000)
             with Image.open(io.BytesIO(download(page, "Download the mask"))) as mask:
                 np.testing.assert_array_equal(np.asarray(mask), expected)

@@ -21,7 +21,7 @@ def test_two_models_are_compared_and_labels_say_who_is_right(address: str, brows
     page, trouble = open_page(browser, address + "compare?model=digits/1&with=digits/2")
     page.set_input_files("input[type=file]", [tmp_path / "labelled.zip"])
     page.get_by_role("heading", name="They agree on 6 of 6 images").wait_for(timeout=60_000)
-    page.get_by_text("first right: 6 of 6, second right: 6 of 6").wait_for()
+    page.get_by_text("A right: 6 of 6, B right: 6 of 6").wait_for()
     wait_for_pictures(page, 6)
     keep(page, "compare.png")
     assert not trouble
@@ -83,7 +83,7 @@ def test_the_keyboard_reaches_what_there_is(address: str, browser):
     page.get_by_role("button", name="example 1", exact=True).click()
     page.get_by_text("All results").wait_for(timeout=60_000)
     wait_until_still(page)
-    wanted = {"Smallest score", "Largest overlap", "Opacity", "Download CSV"}
+    wanted = {"Minimum confidence", "Maximum overlap (IoU)", "Box opacity", "Download CSV"}
     reached = set()
     for _ in range(120):
         page.keyboard.press("Tab")
@@ -107,7 +107,7 @@ def test_all_pictures_are_described(address: str, browser, tmp_path: Path):
 
 PAGES = [
     "predict?model=digits",
-    *(f"explain?model=digit-scenes&view={view}" for view in ("Evidence", "Filters", "Feature+maps", "What+it+sees")),
+    *(f"explain?model=digit-scenes&view={view}" for view in ("Evidence", "Filters", "Feature+maps", "Receptive+field")),
     "compare?model=digits/1&with=digits/2",
     "compare?model=fashion",
     "model?model=digits/7",

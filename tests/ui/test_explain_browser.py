@@ -14,7 +14,7 @@ def test_what_is_seen_follows_the_click(address: str, browser):
     page = browser.new_page(viewport={"width": 1000, "height": 1700})
     trouble: list[str] = []
     page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.goto(address + "explain?model=digit-segmentation&layer=pool2&view=What+it+sees")
+    page.goto(address + "explain?model=digit-segmentation&layer=pool2&view=Receptive+field")
     page.get_by_text("the pixel at x 64, y 48").first.wait_for(timeout=120_000)
     chart = page.locator("[data-testid=stVegaLiteChart] svg.marks").first
     for x, y in ((0.25, 0.75), (0.8, 0.2)):  # the second, so that a picture drawn anew can be clicked as well

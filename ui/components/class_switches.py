@@ -19,7 +19,10 @@ def switches(card: ModelCard) -> list[int]:
     """Ask which classes are drawn; return their ids."""
     names = card.classes
     usual = list(range(int(is_background(names)), len(names)))
-    key, text = f"classes {card.name}/{card.version}", "Those that are drawn. The table and the files have all."
+    key, text = (
+        f"classes {card.name}/{card.version}",
+        ("Choose what is drawn; tables and downloads always include every class."),
+    )
     if len(names) <= _MOST_PILLS:
         return st.pills(
             "Classes", range(len(names)), default=usual, selection_mode="multi", format_func=names.__getitem__,

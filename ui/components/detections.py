@@ -1,58 +1,55 @@
-"""The part of the page that shows detections: boxes, and the score map behind them."""
+"""The part of the page that shows detections: boxes, and the confidence map behind them."""
 
 from __future__ import annotations
 
 import streamlit as st
+from PIL import Image
 
 import cnnapp
 from cnnapp.prediction.score_maps import draw_score_map
+from cnnapp.reports.comparison_plots import only_alone
+from cnnapp.results.detections import ObjectDifference
 from pipelines.images import image_io
+from ui.components.panel import Look, Panel
 
-__all__ = ["show", "thresholds"]
-
-
-def thresholds(model: cnnapp.Predictor) -> dict[str, float]:
-    """Ask for the smallest score and the largest overlap, beginning with the model's own."""
-    options, name = model.card.input["options"], f"{model.card.name}/{model.card.version}"
-    left, right = st.columns(2)
-    score = left.slider(
-        "Smallest score",
-        0.0,
-        1.0,
-        float(options["score_threshold"]),
-        0.01,
-        key=f"score {name}",
-        help="Lower finds more, also what is none.",
-        persist_state="session",
-    )
-    overlap = right.slider(
-        "Largest overlap",
-        0.0,
-        1.0,
-        float(options["overlap_threshold"]),
-        0.01,
-        key=f"overlap {name}",
-        help="Intersection over union of two boxes of a class; of boxes that share more, the one with the higher score "
-        "is kept.",
-        persist_state="session",
-    )
-    return {"score_threshold": max(score, 0.01), "overlap_threshold": overlap}
+__all__ = ["ObjectPanel"]
 
 
-def show(model: cnnapp.Predictor, answer: cnnapp.Detections, image: bytes, opacity: float, shown: list[int]) -> None:
-    """Show an image with its boxes, the list of them, and on request a class's scores all over the image."""
-    st.image(answer.draw(image, shown=shown, opacity=opacity), caption=answer.source, width="stretch", alt=str(answer))
-    counts = answer.counts()
-    st.subheader(", ".join(f"{count} × {name}" for name, count in counts.items()) or "nothing found")
-    chosen = st.selectbox(
-        "Score map",
-        answer.class_names,
-        index=None,
-        placeholder="of a class …",
-        key=f"map-{answer.source}",
-        help="How sure the model is of a class in every window, before boxes that overlap are dropped.",
-    )
-    if chosen is not None:
-        drawn = draw_score_map(model, image_io.open_rgb(image), list(answer.class_names).index(chosen))
-        text = f"score of {chosen} at every window: dark is 0, bright is 1"
-        st.image(drawn, caption=text, width="stretch", alt=f"{answer.source}: {text}")
+class ObjectPanel(Panel):
+    """Boxes around objects."""
+
+    opacity = ("Box", 1.0)
+    evidence = "Confidence map"
+    decision = "A window's scores do not add up to 1: each class is judged alone. Low scores mean background."
+
+    def show(self, model: cnnapp.Predictor, answer: cnnapp.Detections, image: bytes, look: Look) -> None:
+        """Show an image with its boxes, their number, and on request a class's confidence all over the image."""
+        drawn = self.draw(answer, image, look)
+        st.image(drawn, caption=answer.source, width="stretch", alt=str(answer))
+        counts = answer.counts()
+        st.subheader(", ".join(f"{count} × {name}" for name, count in counts.items()) or "nothing found")
+        chosen = st.selectbox(
+            "Show confidence map for",
+            answer.class_names,
+            index=None,
+            placeholder="choose a class",
+            key=f"map-{answer.source}",
+            help="How sure the model is of a class in every window, before overlapping boxes are dropped.",
+        )
+        if chosen is not None:
+            drawn = draw_score_map(model, image_io.open_rgb(image), list(answer.class_names).index(chosen))
+            text = f"confidence for {chosen} at every window: dark is 0, bright is 1"
+            st.image(drawn, caption=text, width="stretch", alt=f"{answer.source}: {text}")
+
+    def draw(self, answer: cnnapp.Detections, image: bytes, look: Look) -> Image.Image:
+        """Return the image with its boxes."""
+        return answer.draw(image, shown=look.shown, opacity=look.opacity)
+
+    def compare(self, difference: ObjectDifference, image: bytes, names: tuple[str, str]) -> None:
+        """Draw the boxes that only one of the two found."""
+        st.caption(f"{len(difference.both)} found by both; boxes are drawn of what only one found.")
+        for column, name, is_second in zip(st.columns(2), names, (False, True), strict=True):
+            alone = only_alone(difference, is_second)
+            found = ", ".join(f"{count} × {each}" for each, count in alone.counts().items()) or "nothing"
+            text = f"only {name}: {found}"
+            column.image(alone.draw(image), caption=text, width="stretch", alt=f"{difference.source}, {text}")

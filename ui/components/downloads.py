@@ -8,50 +8,49 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+import cnnapp
 from cnnapp.results import writers
 from cnnapp.results.answer import Answer
-from cnnapp.results.classification import Classification
-from cnnapp.results.detections import Detections, Segmentation
-from cnnapp.results.writers import to_rows
-from pipelines.artifacts.model_card import ModelCard
+from ui.components.panel import Look, Panel
 
 __all__ = ["files", "table"]
 
-_LARGEST = 2048
-"""The longest side of pictures of areas, in pixels."""
+_TITLES = {"source": "Image", "class_name": "Class"}
+"""What columns are called on the page; others by their own names."""
 
 
-def table(answers: list[Answer], failures: list[dict[str, str]], card: ModelCard) -> None:
+def table(answers: list[Answer], failures: list[dict[str, str]], model: cnnapp.Predictor, panel: Panel) -> None:
     """Show answers as a table."""
-    rows = to_rows(answers, failures, card.classes, card.task)
-    # Of a classifier's many columns of scores the table shows none; the file has them.
-    kept = [0, 1, 2, -1] if card.task == "classification" else list(range(len(rows[0])))
-    if not failures:
-        kept.remove(-1 if card.task == "classification" else len(rows[0]) - 1)
-    shown = [{rows[0][index]: row[index] for index in kept} for row in rows[1:]]
+    rows = writers.to_rows(answers, failures, model.card.classes, model.card.task)
+    kept = [index for index in panel.columns(rows[0]) if failures or index < len(rows[0]) - 1]
+    titles = {index: _TITLES.get(rows[0][index], rows[0][index].capitalize()) for index in kept}
+    shown = [{title: row[index] for index, title in titles.items()} for row in rows[1:]]
     st.dataframe(shown, hide_index=True, width="stretch")
 
 
 def files(
     answers: list[Answer],
     failures: list[dict[str, str]],
-    card: ModelCard,
+    model: cnnapp.Predictor,
+    panel: Panel,
     images: dict[str, bytes],
-    look: tuple[float, list[int]],
+    look: Look,
 ) -> None:
     """Offer answers as files."""
-    no_classes = [answer for answer in answers if not isinstance(answer, Classification)]
-    masks = [answer for answer in answers if isinstance(answer, Segmentation)]
+    card, kind = model.card, model.answer_type
     with st.container(horizontal=True):
         _button("CSV", partial(writers.csv_text, answers, failures, card), "answers.csv", "text/csv")
         _button("JSON", partial(writers.json_text, answers, failures, card), "answers.json", "application/json")
-        if card.task != "classification":
+        if kind.coco:
             help_text = "COCO's results format, as its evaluation tools read it."
-            _button("COCO", partial(writers.coco_text, no_classes), "coco.json", "application/json", help_text)
-        if card.task == "segmentation":
+            _button("COCO", partial(writers.coco_text, answers), "coco.json", "application/json", help_text)
+        if kind.masks:
             help_text = "A zip of palette PNGs: the value of a pixel is the index of its class."
-            _button("masks", partial(writers.masks_zip, masks), "masks.zip", "application/zip", help_text)
-        draw = partial(_draw, images=images, look=look)
+            _button("masks", partial(writers.masks_zip, answers), "masks.zip", "application/zip", help_text)
+
+        def draw(answer: Answer) -> Image.Image:
+            return panel.draw(answer, images[answer.source], look)
+
         help_text = "A zip of the pictures, drawn as they are shown here."
         _button("pictures", partial(writers.pictures_zip, answers, draw), "pictures.zip", "application/zip",
                 help_text)  # fmt: skip
@@ -61,14 +60,3 @@ def _button(what: str, made: Any, name: str, kind: str, help_text: str | None = 
     st.download_button(
         f"Download {what}", made, name, kind, icon=":material/download:", on_click="ignore", help=help_text
     )
-
-
-def _draw(answer: Answer, images: dict[str, bytes], look: tuple[float, list[int]]) -> Image.Image:
-    opacity, shown = look
-    image = images[answer.source]
-    if isinstance(answer, Classification):
-        return answer.draw(image)
-    if isinstance(answer, Detections):
-        return answer.draw(image, shown=shown, opacity=opacity)
-    assert isinstance(answer, Segmentation)
-    return answer.draw(image, opacity, shown, largest=_LARGEST)

@@ -31,7 +31,7 @@ def choose(models: Sequence[cnnapp.Predictor], further: Sequence[str] = ()) -> t
     help_text = "The camera is only asked for when it is chosen."
     places = [_FILES, _EXAMPLES, _CAMERA, *further]
     place = st.segmented_control(
-        "Take images from", places, default=_FILES, required=True, key="place", help=help_text, persist_state="session"
+        "Image source", places, default=_FILES, required=True, key="place", help=help_text, persist_state="session"
     )
     if place == _EXAMPLES:
         return place, _choose_examples(models)
@@ -48,7 +48,7 @@ def _upload() -> list[tuple[str, bytes]]:
         "Images, or folders as zip",
         type=_TYPES,
         accept_multiple_files=True,
-        help="Folders inside a zip may hold folders; what is no image is passed over.",
+        help="Zip files may hold nested folders; other files are skipped.",
     )
     if not files:
         st.session_state.pop(_UNPACKED, None)
@@ -71,8 +71,9 @@ def examples(model: cnnapp.Predictor) -> dict[str, tuple[str, bytes]]:
         st.error(str(error))
         return {}
     labels = [f"example {number}" for number in range(1, len(golden.names) + 1)]
-    if model.card.task == "classification":
-        classes = [str(name) for name in golden.outputs["class_names"]]
+    named = golden.outputs.get("class_names")
+    if named is not None and named.ndim == 1:  # one class for each image
+        classes = [str(name) for name in named]
         seen = [classes[: index + 1].count(each) for index, each in enumerate(classes)]
         labels = [f"{each} ({count})" if count > 1 else each for each, count in zip(classes, seen, strict=True)]
     return dict(zip(labels, zip(golden.names, golden.inputs, strict=True), strict=True))

@@ -16,7 +16,7 @@ __all__ = ["choose", "choose_card", "load", "offered"]
 _WIDGET, _CHOSEN, _ADDRESS = "model choice", "chosen model", "model of the address"
 
 
-@st.cache_resource(show_spinner="loading the model", max_entries=4)
+@st.cache_resource(show_spinner="Loading the model", max_entries=4)
 def _load(directory: str, changed: float) -> cnnapp.Predictor:
     """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
     return cnnapp.load(directory)

@@ -3,34 +3,70 @@
 from __future__ import annotations
 
 import streamlit as st
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 import cnnapp
+from cnnapp.reports.comparison_plots import draw_pixels
+from cnnapp.results.segmentation import PixelDifference
+from pipelines.core.percent import percent
 from ui.components import class_switches
+from ui.components.panel import Look, Panel
 
-__all__ = ["LARGEST", "show"]
+__all__ = ["PixelPanel"]
 
-LARGEST = 1280
+_LARGEST = 1280
 """The longest side of what is sent to the browser, in pixels, so that sliders are quick; the mask is offered whole."""
+_LARGEST_FILE = 2048
+"""The same of pictures in files."""
 
 
-def show(answer: cnnapp.Segmentation, image: bytes, opacity: float, shown: list[int]) -> None:
-    """Show an image with its classes over it, beside how sure they are, the areas, and the mask as a file."""
-    left, right = st.columns(2)
-    overlay = answer.draw(image, opacity, shown, legend=False, largest=LARGEST)
-    left.image(overlay, caption=answer.source, width="stretch", alt=str(answer))
-    # With a frame: where all is sure it is white, as the page may be.
-    grey = ImageOps.expand(answer.draw_confidence(largest=LARGEST), 2, 170)
-    text = "confidence: dark is unsure, bright is sure"
-    right.image(grey, caption=text, width="stretch", alt=f"{answer.source}: {text}")
-    names = list(answer.class_names)
-    class_switches.legend(names, [(names.index(name), f"{share:.1%}") for name, _, share in answer.areas()])
-    st.download_button(
-        "Download the mask",
-        answer.mask_png,
-        f"{answer.source}.mask.png",
-        "image/png",
-        key=f"mask-{answer.source}",
-        on_click="ignore",
-        help="A palette PNG: the value of a pixel is the index of its class.",
-    )
+class PixelPanel(Panel):
+    """A class for every pixel."""
+
+    opacity = ("Mask", 0.55)
+    evidence = "Confidence map"
+    decision = "The probabilities of all classes at this pixel. Coloured is what would change them most."
+
+    def show(self, model: cnnapp.Predictor, answer: cnnapp.Segmentation, image: bytes, look: Look) -> None:
+        """Show an image with its classes over it, beside how sure they are, the areas, and the mask as a file."""
+        left, right = st.columns(2)
+        overlay = answer.draw(image, look.opacity, look.shown, legend=False, largest=_LARGEST)
+        left.image(overlay, caption=answer.source, width="stretch", alt=str(answer))
+        # With a frame: where all is sure it is white, as the page may be.
+        grey = ImageOps.expand(answer.draw_confidence(largest=_LARGEST), 2, 170)
+        text = "confidence: dark is unsure, bright is sure"
+        right.image(grey, caption=text, width="stretch", alt=f"{answer.source}: {text}")
+        names = list(answer.class_names)
+        class_switches.legend(names, [(names.index(name), percent(share, 1)) for name, _, share in answer.areas()])
+        st.download_button(
+            "Download the mask",
+            answer.mask_png,
+            f"{answer.source}.mask.png",
+            "image/png",
+            key=f"mask-{answer.source}",
+            on_click="ignore",
+            help="A palette PNG: the value of a pixel is the index of its class.",
+        )
+
+    def draw(self, answer: cnnapp.Segmentation, image: bytes, look: Look) -> Image.Image:
+        """Return the image with its classes over it, and a legend."""
+        return answer.draw(image, look.opacity, look.shown, largest=_LARGEST_FILE)
+
+    def compare(self, difference: PixelDifference, image: bytes, names: tuple[str, str]) -> None:
+        """Show the classes of both models, and the pixels that differ."""
+        columns = st.columns(3)
+        answers = difference.first, difference.second
+        for column, name, answer in zip(columns, names, answers, strict=False):
+            drawn = answer.draw(image, legend=False, largest=_LARGEST)
+            column.image(drawn, caption=name, width="stretch", alt=f"{name}: {answer}")
+        text = f"{percent(difference.amount)} of the pixels differ"
+        marked = draw_pixels(difference, image)
+        columns[2].image(marked, caption=f"{text}, in orange", width="stretch", alt=text)
+        same = answers[0].class_names == answers[1].class_names
+        for pair in [answers] if same else [answers[:1], answers[1:]]:
+            classes = list(pair[0].class_names)
+            present = sorted({classes.index(name) for answer in pair for name, _, _ in answer.areas()})
+            class_switches.legend(classes, [(class_id, "") for class_id in present])
+        if difference.pairs:
+            worst = "; ".join(f"{one} → {other}: {count:,} pixels" for one, other, count in difference.pairs[:5])
+            st.caption(f"{names[0]} → {names[1]}: {worst}")

@@ -53,11 +53,11 @@ def _choose_kernel() -> tuple[np.ndarray, bool]:
             again = {"version": kept["version"] + 1, "of": (name, size), "weights": kernels.normalised(weights)}
             st.session_state[_STATE] = again
             st.rerun()
-        if st.button("Begin again", help="Takes the kernel as it was."):
+        if st.button("Reset", help="Restores the kernel."):
             st.session_state[_STATE] = {"version": kept["version"] + 1, "of": None}
             st.rerun()
         text = "Convolution proper; what networks compute, and is shown otherwise, is cross-correlation."
-        flip_kernel = st.toggle("Turn the kernel round", help=text)
+        flip_kernel = st.toggle("Flip the kernel", help=text)
     return weights, flip_kernel
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 from cnnapp.playground import matrices
 from cnnapp.playground.grids import draw_grid, number
 from layers.core.geometry import PADDING_MODES, PADDINGS
+from pipelines.core.percent import percent
 from ui.topics import cell, figure, number_grid
 
 __all__ = ["show"]
@@ -34,7 +35,7 @@ def show() -> None:
     left, right = st.columns(2)
     padding = left.selectbox("Padding", PADDINGS)
     padding_mode = right.selectbox("Padding holds", PADDING_MODES)
-    flip_kernel = st.toggle("Turn the kernel round", help="Convolution proper, in place of cross-correlation.")
+    flip_kernel = st.toggle("Flip the kernel", help="Convolution proper, in place of cross-correlation.")
     found = matrices.matrix_product(
         kernel,
         sizes,
@@ -79,7 +80,7 @@ def _show_matrix(found: matrices.MatrixProduct, kind: str) -> None:
     )
     with st.container(horizontal=True):
         st.metric("Weights", f"{found.weights:,}", help=f"Numbers that the {kind} convolution keeps.")
-        st.metric("Entries with a weight", f"{found.share:.1%}", help=f"{found.joined:,} of {found.matrix.size:,}.")
+        st.metric("Entries with a weight", percent(found.share, 1), help=f"{found.joined:,} of {found.matrix.size:,}.")
         st.metric("Largest difference", number(found.difference), help="Of the matrix' answer from the layer's.")
     st.markdown(found.structure())
     if kind != "plain":

@@ -9,6 +9,7 @@ from PIL import Image
 from cnnapp.playground import shifts
 from cnnapp.playground.grids import number
 from cnnapp.playground.pictures import draw_levels, draw_signed
+from pipelines.core.percent import percent
 from ui.topics import figure, own_image
 
 __all__ = ["show"]
@@ -81,5 +82,5 @@ def _show_pictures(image: np.ndarray, found: shifts.ShiftTest, kind: str) -> Non
     figure.show(draw(found.answer_shifted), f"first the layer, then the shift: {moved}", second, stretch=True)
     figure.show(
         draw_signed(found.difference, limit=found.limit),
-        f"the difference, in the same colours; {found.interior.mean():.0%} of the outputs are inside",
+        f"the difference, in the same colours; {percent(found.interior.mean(), 0)} of the outputs are inside",
     )

@@ -10,13 +10,13 @@ import cnnapp
 from cnnapp.prediction.prediction_cache import AnswerStore
 from cnnapp.prediction.uploads import label_of
 from cnnapp.reports import comparison
-from cnnapp.reports.comparison import ClassDifference, Difference, ObjectDifference, PixelDifference
-from cnnapp.reports.comparison_plots import draw_pixels, only_alone
 from cnnapp.reports.labelled_samples import LABELLED, labelled_images
 from cnnapp.reports.training_command import another_command
+from cnnapp.results.answer import Difference
 from pipelines.artifacts.model_card import ModelCard
-from ui.components import class_switches, image_picker, model_picker, url_state
-from ui.components.segmentations import LARGEST
+from pipelines.core.percent import percent
+from ui.components import image_picker, model_picker, url_state
+from ui.components.panels import find_panel
 
 __all__ = ["page"]
 
@@ -71,7 +71,9 @@ def _choose_second(card: ModelCard) -> cnnapp.Predictor | None:
         if url_state.newly("with") and wanted not in (found, str(found).split("/")[0]):
             url_state.missing(f"model {wanted} to compare {own} with", found or names[0], key)
     url_state.say(key)
-    name = st.selectbox("With", names, key=key, help="Another model of the same task, with classes that both know.")
+    name = st.selectbox(
+        "Compare with", names, key=key, help="Another model of the same task, with classes that both know."
+    )
     url_state.keep("with", name)
     return model_picker.load(name)
 
@@ -91,11 +93,12 @@ def _show_all(
     ordered = comparison.ranked(differences)
     pages = -(-len(ordered) // _PER_PAGE)
     number = st.pagination(pages, key=f"page of {len(ordered)}") if pages > 1 else 1
-    data = dict(given)
+    data, panel = dict(given), find_panel(first.card.task)
     for each in ordered[(number - 1) * _PER_PAGE : number * _PER_PAGE]:
         with st.container(border=True):
             try:
-                _show(each, data[each.source], labels.get(each.source), first.card, second.card)
+                _show(each, labels.get(each.source))
+                panel.compare(each, data[each.source], (_name(first.card), _name(second.card)))
             except cnnapp.CnnAppError as error:
                 st.error(f"{each.source}: cannot be drawn: {error}", icon=":material/broken_image:")
 
@@ -104,11 +107,11 @@ def _compare(
     first: cnnapp.Predictor, second: cnnapp.Predictor, given: Sequence[tuple[str, bytes]]
 ) -> tuple[list[Difference], list[str]]:
     differences, failures = [], []
-    bar = st.progress(0.0, "answering")
+    bar = st.progress(0.0, "Analysing the images")
     stores = [st.session_state.setdefault(key, AnswerStore()) for key in _STORES]
     pairs = zip(stores[0].answer(first, given), stores[1].answer(second, given), strict=True)
     for number, (one, other) in enumerate(pairs, start=1):
-        bar.progress(number / len(given), f"answered {number:,} of {len(given):,} twice")
+        bar.progress(number / len(given), f"Analysed {number:,} of {len(given):,} images by both models")
         refused = next((each.answer for each in (one, other) if isinstance(each.answer, cnnapp.DataError)), None)
         if refused is not None:
             failures.append(str(refused))
@@ -130,14 +133,13 @@ def _summary(
     agreeing = sum(each.agrees for each in differences)
     st.subheader(f"They agree on {agreeing:,} of {len(differences):,} images")
     st.caption("The images where they differ most come first.")
-    known = [each for each in differences if isinstance(each, ClassDifference) and labels.get(each.source)]
+    labelled = [(each, str(labels[each.source])) for each in differences if labels.get(each.source)]
+    known = [(each, label) for each, label in labelled if each.right(label) is not None]
     if known:
-        found = comparison.verdict(known, [str(labels[each.source]) for each in known])
-        st.info(
-            f"First is {_name(first.card)}, second {_name(second.card)}. By the labels: {found}", icon=":material/rule:"
-        )
+        found = comparison.verdict([each for each, _ in known], [label for _, label in known])
+        st.info(f"A is {_name(first.card)}, B is {_name(second.card)}. By the labels: {found}", icon=":material/rule:")
     rows = [
-        {"image": each.source, "agree": "yes" if each.agrees else "no", "difference": f"{each.amount:.1%}"}
+        {"Image": each.source, "Agree": "yes" if each.agrees else "no", "Difference": percent(each.amount, 1)}
         for each in comparison.ranked(differences)
     ]
     with st.expander("All images"):
@@ -148,49 +150,7 @@ def _name(card: ModelCard) -> str:
     return f"{card.name}/{card.version}"
 
 
-def _show(each: Difference, image: bytes, label: str | None, first: ModelCard, second: ModelCard) -> None:
+def _show(each: Difference, label: str | None) -> None:
     heading = "agree" if each.agrees else "differ"
     truth = f", labelled {label}" if label else ""
-    st.markdown(f"**{each.source}**{truth}: they {heading} ({each.amount:.1%})")
-    if isinstance(each, ClassDifference):
-        _show_classes(each, image, first, second)
-    elif isinstance(each, ObjectDifference):
-        _show_objects(each, image, first, second)
-    elif isinstance(each, PixelDifference):
-        _show_pixels(each, image, first, second)
-
-
-def _show_classes(each: ClassDifference, image: bytes, first: ModelCard, second: ModelCard) -> None:
-    left, middle, right = st.columns(3, vertical_alignment="center")
-    left.image(image_picker.picture(image), caption=each.source, width="stretch", alt=each.source)
-    for column, card, answer in ((middle, first, each.first), (right, second, each.second)):
-        column.caption(_name(card))
-        column.markdown(f"**{answer.class_name} · {answer.score:.1%}**")
-        for name, score in answer.top(3):
-            column.progress(score, f"{name}  {score:.1%}")
-
-
-def _show_objects(each: ObjectDifference, image: bytes, first: ModelCard, second: ModelCard) -> None:
-    st.caption(f"{len(each.both)} found by both; boxes are drawn of what only one found.")
-    for column, card, is_second in zip(st.columns(2), (first, second), (False, True), strict=True):
-        alone = only_alone(each, is_second)
-        found = ", ".join(f"{count} × {name}" for name, count in alone.counts().items()) or "nothing"
-        text = f"only {_name(card)}: {found}"
-        column.image(alone.draw(image), caption=text, width="stretch", alt=f"{each.source}, {text}")
-
-
-def _show_pixels(each: PixelDifference, image: bytes, first: ModelCard, second: ModelCard) -> None:
-    columns = st.columns(3)
-    for column, card, answer in zip(columns, (first, second), (each.first, each.second), strict=False):
-        drawn = answer.draw(image, legend=False, largest=LARGEST)
-        column.image(drawn, caption=_name(card), width="stretch", alt=f"{_name(card)}: {answer}")
-    text = f"{each.amount:.2%} of the pixels differ"
-    columns[2].image(draw_pixels(each, image), caption=f"{text}, in orange", width="stretch", alt=text)
-    same = each.first.class_names == each.second.class_names
-    for answers in [(each.first, each.second)] if same else [(each.first,), (each.second,)]:
-        names = list(answers[0].class_names)
-        present = sorted({names.index(name) for answer in answers for name, _, _ in answer.areas()})
-        class_switches.legend(names, [(class_id, "") for class_id in present])
-    if each.pairs:
-        worst = "; ".join(f"{one} → {other}: {count:,} pixels" for one, other, count in each.pairs[:5])
-        st.caption(f"{_name(first)} → {_name(second)}: {worst}")
+    st.markdown(f"**{each.source}**{truth}: they {heading} ({percent(each.amount, 1)})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 import cnnapp
-from cnnapp.explain.decisions import Decision
+from cnnapp.explain.decisions import Decision, decide
 from cnnapp.explain.downscale import Reduced, quick
 from cnnapp.explain.evidence import Explanation, telling_place
 from cnnapp.explain.feature_maps import FeatureMaps
@@ -13,16 +13,20 @@ from cnnapp.explain.heatmap import fitted, stretched
 from cnnapp.explain.inspector import Unit
 from cnnapp.explain.network_input import Shown
 from cnnapp.explain.receptive_view import draw_boxes
+from pipelines.core.percent import percent
 from pipelines.images import image_io
 from ui.components import image_picker, model_picker, url_state
 from ui.components.clickable_image import clickable
+from ui.components.panels import find_panel
 
 __all__ = ["page"]
 
 _TYPES = sorted(extension.removeprefix(".") for extension in image_io.EXTENSIONS)
 _LARGEST = 1600
 """The longest side of what is sent to the browser, in pixels."""
-_ANSWER = "what is decided"
+_ANSWER = "Predicted class"
+_FORMERLY = "What it sees"
+"""The view of receptive fields, in addresses that were kept."""
 _POINT, _IMAGE = "explain point", "explain image"
 
 
@@ -40,17 +44,24 @@ def page() -> None:
         "Evidence": _show_evidence,
         "Filters": _show_filters,
         "Feature maps": _show_maps,
-        "What it sees": _show_sight,
+        "Receptive field": _show_sight,
     }
+    if st.query_params.get("view") == _FORMERLY:
+        st.query_params["view"] = "Receptive field"
     first = "Feature maps" if "layer" in st.query_params else "Evidence"
-    url_state.begin("view", list(views), first, "explain view")
-    view = st.segmented_control("Look at", list(views), key="explain view") or first
+    evidence = find_panel(model.card.task).evidence
+
+    def spoken(each: str) -> str:
+        return evidence if each == "Evidence" else each
+
+    url_state.begin("view", list(views), first, "explain view", spoken)
+    view = st.segmented_control("View", list(views), key="explain view", format_func=spoken) or first
     url_state.keep("view", view)
     try:
         name, data = image
         looked_at = _quick(model, str(model.served.directory), name, data)
         if looked_at:
-            st.caption(f"{name} is large: {looked_at}. What is said below is of these.")
+            st.caption(f"{name} is large: {looked_at}. What follows is about the smaller image.")
         views[view](model, name, looked_at.data)
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")
@@ -87,13 +98,14 @@ def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
         class_name = _choose_class(model)
     opacity = right.slider("Opacity", 0.0, 1.0, 0.6, 0.05, help="Of the colours over the image.")
     found = _explanation(model, str(model.served.directory), name, data, class_name)
-    st.subheader(f"{found.class_name} · {found.score:.1%}")
+    what = find_panel(model.card.task).evidence
+    st.subheader(f"{found.class_name} · {percent(found.score, 1)}")
     left, right = st.columns(2)
     left.image(
         stretched(found.draw(data, opacity, largest=_LARGEST)),
-        caption=f"evidence for {found.class_name}: {found.how}",
+        caption=f"{what.lower()} for {found.class_name}: {found.how}",
         width="stretch",
-        alt=f"evidence over the image: {found}",
+        alt=f"{what.lower()} over the image: {found}",
     )
     right.image(_picture(data), caption=name, width="stretch", alt=name)
     st.markdown(found.meaning)
@@ -153,7 +165,7 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     # Another widget than that of the maps, which Streamlit keeps apart: the address hands the layer on.
     url_state.begin("layer", inside.layers, inside.layers[-1], "explain sight")
     layer = st.select_slider(
-        "Layer", inside.layers, key="explain sight", help="From the first to the last: what a unit sees grows."
+        "Layer", inside.layers, key="explain sight", help="From the first to the last: receptive fields grow."
     )
     url_state.keep("layer", layer)
     _begin_point(model, name, data, shown)
@@ -172,8 +184,8 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
         picture = draw_boxes(data, earlier, boxes[layer], point, largest=_LARGEST)
         clickable(picture, shown.size, f"{name}, to click on; x and y say the same", "explain picture", _click)
         st.caption(
-            f"Click on the image. Yellow: what the unit of {layer} nearest to the cross sees. Blue: what those of the "
-            "layers before it see."
+            f"Click on the image. Yellow: the receptive field of the unit of {layer} nearest to the cross. Blue: those "
+            "of the layers before it."
         )
     with right:
         caption = _sight_caption(unit)
@@ -205,28 +217,21 @@ def _sight_caption(unit: Unit) -> str:
     share = unit.sight.share()
     if not share:
         return f"{sees}; it is silent here, so nothing nearby changes it."
-    return f"{sees}; in effect 90% of what moves it comes from {share:.0%} of them (coloured)."
+    return f"{sees}; in effect 90 % of what moves it comes from {percent(share, 0)} of them (coloured)."
 
 
 def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple[float, float]) -> None:
-    st.subheader("What is decided here")
+    st.subheader("Prediction at this point")
     class_name = _choose_class(model)
     found = _decision(model, str(model.served.directory), name, data, *point, class_name)
     left, right = st.columns(2, vertical_alignment="center")
-    caption = f"which pixels move the decision for {found.class_name}"
+    caption = f"pixels that influence the prediction of {found.class_name}"
     picture = stretched(found.sight.draw(data, point=point, largest=_LARGEST))
     left.image(picture, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
-    right.markdown(f"**{found.class_name} · {found.score:.1%}**: {found.what}")
+    right.markdown(f"**{found.class_name} · {percent(found.score, 1)}**: {found.what}")
     for label, score in found.top():
-        right.progress(score, f"{label}  {score:.1%}")
-    right.caption(_DECISIONS[model.card.task])
-
-
-_DECISIONS = {
-    "classification": "The scores are those of the image. Coloured is what changes the class through this unit alone.",
-    "detection": "A window's scores do not add up to 1: each class is judged alone. Low scores mean background.",
-    "segmentation": "The probabilities of all classes at this pixel. Coloured is what would change them most.",
-}
+        right.progress(score, f"{label}  {percent(score, 1)}")
+    right.caption(find_panel(model.card.task).decision)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -234,19 +239,19 @@ def _picture(data: bytes) -> bytes:
     return image_io.encode(stretched(fitted(image_io.open_rgb(data), 960, _LARGEST)))
 
 
-@st.cache_resource(show_spinner="looking for evidence", max_entries=16)
+@st.cache_resource(show_spinner="Looking for evidence", max_entries=16)
 def _explanation(
     _model: cnnapp.Predictor, directory: str, name: str, data: bytes, class_name: str | None
 ) -> Explanation:
     return _model.explain(data, class_name, name=name)
 
 
-@st.cache_resource(show_spinner="opening the image", max_entries=8)
+@st.cache_resource(show_spinner="Opening the image", max_entries=8)
 def _quick(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> Reduced:
-    return quick(_model, data, name)
+    return quick(_model.inside, data, name)
 
 
-@st.cache_resource(show_spinner="making the maps", max_entries=4)
+@st.cache_resource(show_spinner="Computing the maps", max_entries=4)
 def _maps(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, layer: str) -> FeatureMaps:
     return _model.inside.maps_of(_shown(_model, directory, name, data), layer, name)
 
@@ -271,4 +276,4 @@ def _unit(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, laye
 def _decision(
     _model: cnnapp.Predictor, directory: str, name: str, data: bytes, x: float, y: float, class_name: str | None
 ) -> Decision:
-    return _model.inside.decide(_shown(_model, directory, name, data), x, y, class_name)
+    return decide(_model.inside, _shown(_model, directory, name, data), x, y, class_name)

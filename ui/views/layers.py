@@ -1,4 +1,4 @@
-"""The page with the ideas behind the layers, to play with."""
+"""The page with the ideas behind the layers: the layer playground."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOPICS = {
 }
 
 
-@st.cache_resource(show_spinner="starting TensorFlow")
+@st.cache_resource(show_spinner="Starting TensorFlow")
 def _start() -> None:
     """Import what computes, once for all sessions; the other pages do not wait for it."""
     import_tensorflow()
@@ -30,8 +30,8 @@ def _start() -> None:
 
 
 def page() -> None:
-    """Choose a topic, and play with it."""
-    st.title("Layers, to play with")
+    """Choose a topic, and try it."""
+    st.title("Layer playground")
     url_state.begin("topic", list(_TOPICS), next(iter(_TOPICS)), "topic", _TOPICS.__getitem__)
     chosen = st.segmented_control("Topic", _TOPICS, format_func=_TOPICS.__getitem__, key="topic", required=True)
     topic = chosen or next(iter(_TOPICS))

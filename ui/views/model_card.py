@@ -70,7 +70,7 @@ def _command(card: ModelCard) -> None:
 
 def _quality(card: ModelCard) -> None:
     st.subheader("How good it is")
-    st.caption("Test images were used once, after every choice; by validation images the best epoch was chosen.")
+    st.caption("Test images were used once, after every choice; the best epoch was chosen on validation images.")
     parts = [part for part in ("test", "validation") if card.metrics.get(part)]
     if not parts:
         st.info("This model was not measured.")
@@ -84,7 +84,7 @@ def _quality(card: ModelCard) -> None:
         st.caption(_plain(line))
 
 
-@st.cache_data(max_entries=16, show_spinner="drawing")
+@st.cache_data(max_entries=16, show_spinner="Drawing the figures")
 def _pictures(card: str, part: str) -> list[Picture]:
     return card_pictures(ModelCard.model_validate_json(card), part)
 
@@ -125,7 +125,7 @@ def _made_of(card: ModelCard) -> None:
                "neighbouring units, *centre* the pixel that the first unit looks at.")  # fmt: skip
 
 
-@st.cache_data(max_entries=16, show_spinner="looking at its layers")
+@st.cache_data(max_entries=16, show_spinner="Listing the layers")
 def _layers(name: str) -> tuple[list[str], list[list[str]], str | None]:
     from cnnapp.reports.inspection import UNIQUE_COLUMNS, inspect
 
@@ -148,7 +148,7 @@ def _proof(card: ModelCard) -> None:
     if model is None:
         return
     try:
-        with st.spinner("answering the golden examples"):
+        with st.spinner("Answering for the golden examples"):
             difference = model.verify()
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")

@@ -45,23 +45,21 @@ class Answering:
         Yields:
             (name, answer or ``DataError``), in order.
         """
-        from cnnapp.results.segmentation import Segmentation
-
         with self._reporter.meter("analysing", len(self._files)) as meter:
             found = self._predictor.predict_each(self._files, batch_size, **options)
             for number, (name, answer) in enumerate(found, start=1):
                 meter.advance()
                 if not isinstance(answer, DataError):
                     self._draw(number, name, answer)
-                    if self._masks is not None and isinstance(answer, Segmentation):
+                    if self._masks is not None:
                         write_file(self._masks / f"{numbered_stem(number, name)}.png", answer.mask_png())
                 yield name, answer
 
     def by_pieces(self, tile: int, blend: bool, options: dict[str, Any], scratch: Path) -> Iterator[tuple[str, Any]]:
-        """Answer for each file piece by piece; masks go to files, where those of a run before are taken up again.
+        """Answer for each file tile by tile; masks go to files, and those that were interrupted are resumed.
 
         Args:
-            tile: side of the pieces, in pixels.
+            tile: side of the tiles in pixels.
             blend: as for :meth:`cnnapp.Predictor.predict_by_pieces`.
             options: of the model.
             scratch: where masks go that no folder was given for; the answers read them again.
@@ -83,7 +81,7 @@ class Answering:
 
         assert isinstance(self._predictor, Predictor)
         with self._reporter.meter(f"analysing {name}", 1, "tiles") as meter:
-            if self._predictor.card.task == "segmentation":
+            if self._predictor.answer_type.masks:
                 path = masks / f"{numbered_stem(number, name)}.tif"
                 return self._predictor.segment_to(name, path, tile, blend=blend, advance=meter.reach, **options)
             return self._predictor.predict_by_pieces(name, tile, blend=blend, advance=meter.reach, **options)

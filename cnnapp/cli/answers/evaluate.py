@@ -9,7 +9,6 @@ import typer
 
 from cnnapp.cli.answers.predict import model_options
 from cnnapp.cli.console import DataDir, Model, ScalesOption, out, print_rows, settings
-from pipelines.core.errors import ConfigError, unknown
 
 __all__ = ["evaluate"]
 
@@ -51,8 +50,6 @@ def evaluate(
     from cnnapp.reports.html_report import evaluate_to
 
     loaded = predictor.load(model)
-    if protocol not in ("coco", "uiuc"):
-        raise ConfigError(unknown("protocol", protocol, ("coco", "uiuc")))
     done = evaluate_to(
         loaded, data, data_dir, split, seed, report, protocol, test, on_card=card, **model_options(scales=scales)
     )

@@ -14,7 +14,6 @@ from cnnapp.cli.answers.batch_predict import find_images, write_file
 from cnnapp.cli.console import Model, ScalesOption, err, out, settings
 from cnnapp.results.writers import coco_text, csv_text, json_text
 from pipelines.core.errors import ConfigError, DataError
-from pipelines.core.percent import percent
 from pipelines.detection.config import DetectionConfig
 
 __all__ = ["model_options", "predict"]
@@ -90,10 +89,10 @@ def predict(
     if server is not None and tile is not None:
         raise ConfigError("--tile: does not go with --server; a service takes whole images only")
     loaded = cnnapp.load(model) if server is None else cnnapp.connect(server, model)
-    task = loaded.card.task
-    if coco is not None and task == "classification":
+    task, kind = loaded.card.task, loaded.answer_type
+    if coco is not None and not kind.coco:
         raise ConfigError(f"--coco: {loaded.card.name} is for {task}; COCO's results are boxes and masks")
-    if masks is not None and task != "segmentation":
+    if masks is not None and not kind.masks:
         raise ConfigError(f"--masks: {loaded.card.name} is for {task}; only segmentation gives masks")
     options = model_options(score_threshold=score, overlap_threshold=overlap, scales=scales)
     if blend and tile is None:
@@ -116,7 +115,7 @@ def predict(
             else:
                 answers.append(answer)
                 if not (settings.quiet and written):
-                    out.print(_in_a_line(answer, top), markup=False, soft_wrap=True)
+                    out.print(answer.line(top), markup=False, soft_wrap=True)
         if json_file is not None:
             # Where masks went to no folder of the user's, they are about to be removed.
             write_file(json_file, json_text(answers, failures, loaded.card, mask_paths=masks is not None))
@@ -134,9 +133,3 @@ def predict(
         err.print(f"{len(failures)} of {len(files)} images could not be read")
     if failures or answering.undrawn:
         raise typer.Exit(1)
-
-
-def _in_a_line(answer: Any, top: int) -> str:
-    if hasattr(answer, "top"):
-        return f"{answer.source}: " + ", ".join(f"{label} ({percent(score, 1)})" for label, score in answer.top(top))
-    return str(answer)

@@ -8,8 +8,9 @@ import typer
 from rich.markup import escape
 
 from cnnapp.cli.console import out, say
-from pipelines.core import extras
+from pipelines.core import device_choice, extras
 from pipelines.core.errors import ModelError
+from pipelines.core.tensorflow_import import import_tensorflow
 
 __all__ = ["serve"]
 
@@ -52,6 +53,8 @@ def serve(
     from cnnapp.service.server import Service, run
 
     extras.need("serving", "ray")
+    if device_choice.asks_for_gpu():
+        import_tensorflow()  # the models are loaded by other processes; that there is no such device is said here
     limits = Limits.parse(body=body, pixels=pixels, seconds=seconds, queue=queue, batch=batch, grace=grace)
     names = models or list(model_paths.names())
     if not names:

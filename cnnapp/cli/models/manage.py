@@ -38,12 +38,17 @@ def _home(name: str) -> Path:
     """Return the folder of the versions of a model that lies where models are written.
 
     Raises:
-        ModelError: if there is none of that name, with the nearest one.
+        ModelError: if there is none of that name, with the nearest one; or if it came with the installation.
     """
     root = model_paths.root()
-    if name not in model_paths.names(root):
-        raise ModelError(unknown("saved model", name, model_paths.names(root)))
-    return root / name
+    if name in model_paths.names(root):
+        return root / name
+    if name in model_paths.homes():
+        elsewhere = model_paths.homes()[name]
+        raise ModelError(
+            f"{name}: came with the installation and stays as it is; copy {elsewhere} into {root} to change it"
+        )
+    raise ModelError(unknown("saved model", name, model_paths.names(root)))
 
 
 @models_app.command()

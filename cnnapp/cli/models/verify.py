@@ -39,7 +39,7 @@ def verify(
         say("golden examples, through every interface:")
         for found in cross_check.replay(loaded.served):
             say(f"  {found}", markup=False, soft_wrap=True)
-    if loaded.card.task == "detection":
+    if loaded.answer_type.unit == "window":
         say("dense scan against per-window inference:")
         say(str(loaded.certify()), markup=False, soft_wrap=True)
     if tiling:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -130,7 +131,7 @@ class Backbone:
                 pixels, mean, deviation, **{name: value for name, value in arguments.items() if name in declared}
             )
         except ValueError as error:
-            raise ConfigError(f"backbone {self.name!r} cannot be built for {_of(pixels)}: {error}") from None
+            raise ConfigError(f"backbone {self.name!r} cannot be built for {_of(pixels)}: {_first(error)}") from None
         self._check_found(found, needs, pixels)
         return found
 
@@ -216,6 +217,13 @@ def _field(backbone: Backbone, stride: int, padding: str, options: tuple[tuple[s
             f"backbone {backbone.name!r} does not keep its promise at a stride of {stride}: {_REASONS['valid']}"
         )
     return int(found[0].size)
+
+
+def _first(error: ValueError) -> str:
+    """Return what Keras says is wrong, without where in its own code, and without colours."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return said[0] if said else type(error).__name__
 
 
 def _words(values: Any) -> str:

@@ -76,5 +76,5 @@ def _in_stage(conv: str, stage: int, stages: int) -> str:
 
 
 WINDOW = Backbone(
-    name="window", function=window, strides=(2, 4, 8, 16, 32), padding=("valid", "same"), exact=True, head="average"
+    name="window", function=window, strides=(2, 4, 8, 16, 32), padding=("same", "valid"), exact=True, smallest=8
 )

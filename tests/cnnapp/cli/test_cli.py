@@ -130,6 +130,7 @@ def test_train_prints_the_path_of_what_it_made(run, shapes: Path, tmp_path: Path
     assert "epoch 1/1" in err
     assert "on CPU" in err or "GPU" in err
     assert yaml.safe_load((tmp_path / "runs" / "mine" / "run.yaml").read_text())["image_size"] == [12, 12]
+    assert yaml.safe_load((tmp_path / "runs" / "mine" / "run.yaml").read_text())["log_dir"] is None
     assert "finished" in run("runs")[1]
     assert json.loads((Path(out.strip()) / "model_card.json").read_text())["training"]["flip"] is False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from places import ROOT
@@ -63,7 +62,7 @@ def test_records_of_training_go_where_they_are_told(run, way: str, tmp_path: Pat
 
     def train(task: object, name: str, **options: object) -> object:
         given.update(options)
-        return SimpleNamespace(path=Path("there"))
+        return type("Trained", (), {"path": Path("there")})
 
     monkeypatch.setattr(recipe, "train", train)
     before = ["--runs", "elsewhere"] if way == "option" else []

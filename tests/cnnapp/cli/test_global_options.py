@@ -80,16 +80,15 @@ def test_a_device_that_is_none_is_refused_at_once(words: list[str], run):
 
 @pytest.mark.parametrize("words", ["--device CPU predict", "predict --device cpu", "--device gpu predict --device cpu"])
 def test_the_device_goes_to_whoever_imports_tensorflow(words: str, run):
-    assert run(*words.split(), "digits", DIGIT)[0] == 0
+    assert run(*words.split(), "none", DIGIT)[0] == 1  # before anything is loaded
     assert os.environ[device_choice.VARIABLE] == "cpu"
 
 
-def test_a_gpu_that_is_not_there_is_refused_before_anything_is_computed():
+@pytest.mark.parametrize("words", ["train classification --data digits --name x", "serve digits"])
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_computed(words: str):
     """In a process of its own, in which nothing has used a device yet."""
-    command = [sys.executable, "-m", "cnnapp", "train", "classification", "--data", "digits", "--name", "x"]
+    command = [sys.executable, "-m", "cnnapp", *words.split(), "--device", "gpu:1"]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run(
-        [*command, "--device", "gpu:1"], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "received 'gpu:1'; this machine has cpu" in done.stderr

@@ -52,8 +52,8 @@ def test_a_turned_photograph_keeps_its_upright_shape(tmp_path: Path):
 
 def test_classifiers_are_shown_one_size_so_that_nothing_is_reduced(trained, segmenter):
     large = image_io.encode(Image.new("L", (2000, 1000)))
-    assert not quick(cnnapp.Predictor(trained.path), large)
-    assert quick(cnnapp.Predictor(segmenter.path), large).size == (512, 1024)
+    assert not quick(cnnapp.Predictor(trained.path).inside, large)
+    assert quick(cnnapp.Predictor(segmenter.path).inside, large).size == (512, 1024)
 
 
 def test_maps_of_one_layer_are_those_of_all(segmenter, detector, trained):
@@ -75,7 +75,7 @@ def test_the_command_explains_what_it_would_refuse(
     whole = model.explain(tmp_path / "scene.png", "disc")
     needed = memory.needed(240, 360, model.card.training["scale"], model.card.input["bytes_per_pixel"], 3)
     monkeypatch.setattr(memory, "available", lambda: needed // 2)
-    with pytest.raises(DataError, match="GiB of memory at once"):
+    with pytest.raises(DataError, match="GiB of memory; only"):
         model.explain(tmp_path / "scene.png")
     layer = model.inside.layers[0]
     status, _, error = command_line(

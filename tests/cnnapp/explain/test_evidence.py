@@ -17,6 +17,7 @@ from profiles import examples
 
 import cnnapp
 from cnnapp.explain.contact_sheet import contact_sheet
+from cnnapp.explain.decisions import decide
 from cnnapp.explain.evidence import Explanation
 from cnnapp.explain.feature_maps import FeatureMaps
 from cnnapp.explain.filters import Filters
@@ -276,18 +277,18 @@ def test_the_decision_of_a_pixel_is_the_served_one(segmenter, place: tuple[float
     data = tf.constant(image_io.read(picture))
     probabilities = model.served.run("probabilities", image_bytes=data)["probabilities"].numpy()
     inside, shown = model.inside, model.inside.shown(picture)
-    found = inside.decide(shown, *place)
+    found = decide(inside, shown, *place)
     served = probabilities[int(place[1]), int(place[0])]
     np.testing.assert_allclose(found.scores, served, atol=1e-4)
     assert found.class_id == served.argmax()
     assert found.top(1) == [(found.class_name, found.score)]
-    assert inside.decide(shown, *place, "cross").class_name == "cross"
+    assert decide(inside, shown, *place, "cross").class_name == "cross"
     outside = found.sight.influence.copy()
     outside[found.sight.support] = 0
     assert not outside.any()
     assert found.sight.influence.any()
     with pytest.raises(ConfigError, match="unknown class"):
-        inside.decide(shown, *place, "nothing")
+        decide(inside, shown, *place, "nothing")
 
 
 def test_the_decision_of_a_window_is_its_score_and_depends_on_the_window_alone(detector):
@@ -298,7 +299,7 @@ def test_the_decision_of_a_window_is_its_score_and_depends_on_the_window_alone(d
     step = int(model.card.input["stride"]) / float(model.card.training["scale"])
     for row, column in ((0, 0), (2, 3), (scores.shape[0] - 1, scores.shape[1] - 1)):
         point = min((column + 0.5) * step, picture.width - 1), min((row + 0.5) * step, picture.height - 1)
-        found = inside.decide(shown, *point)
+        found = decide(inside, shown, *point)
         np.testing.assert_allclose(found.scores, scores[row, column], atol=1e-4)
         rows, columns = found.sight.support
         assert (rows.stop - rows.start, columns.stop - columns.start) == tuple(model.card.input["window"])
@@ -315,7 +316,7 @@ def test_what_reaches_a_classifiers_answer_through_its_units_adds_up(trained):
     picture = picture_for(model)
     inside, shown = model.inside, model.inside.shown(picture)
     evidence = inside.evidence
-    found = inside.decide(shown, 3.0, 4.0, "disc")
+    found = decide(inside, shown, 3.0, 4.0, "disc")
     np.testing.assert_allclose(found.scores, model.predict(picture)[0].scores, atol=1e-5)
     assert evidence.layer in found.what
     _, whole = of(evidence.both, shown.pixels, lambda outputs: log_odds(outputs[1][0], found.class_id))
@@ -325,7 +326,7 @@ def test_what_reaches_a_classifiers_answer_through_its_units_adds_up(trained):
         for column in range(columns):
             y, x = ((index + 0.5) * size / count for index, size, count in
                     zip((row, column), shown.size, (rows, columns), strict=True))  # fmt: skip
-            parts += inside.decide(shown, x, y, "disc").sight.influence
+            parts += decide(inside, shown, x, y, "disc").sight.influence
     # Lengths of derivatives: together at least that of their sum, wherever there is any.
     assert (parts >= whole - 1e-6).all()
     assert whole.any()
@@ -352,7 +353,7 @@ def test_images_whose_maps_would_not_fit_are_refused(
     with pytest.raises(DataError, match="the maps of all layers"):
         model.inside.shown(large)
     monkeypatch.setattr(memory, "available", lambda: 1 << 20)
-    with pytest.raises(DataError, match=r"would take .* GiB of memory at once"):
+    with pytest.raises(DataError, match=r"needs .* GiB of memory; only"):
         model.explain(large)
 
 

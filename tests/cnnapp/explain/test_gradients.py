@@ -20,7 +20,8 @@ SCRIPT = """
 from concurrent.futures import ThreadPoolExecutor
 
 import cnnapp
-from pipelines.artifact import read_golden
+from cnnapp.explain.decisions import decide
+from pipelines.artifacts.golden import read_golden
 
 model = cnnapp.load("{directory}")
 shown = model.inside.shown(read_golden(model.served.directory).inputs[0])
@@ -30,7 +31,7 @@ layer = model.inside.layers[-1]
 def look(number):
     x, y = number * 7 % shown.size[1] + 0.5, number * 11 % shown.size[0] + 0.5
     unit = model.inside.unit(shown, layer, model.inside.nearest(shown, layer, x, y))
-    return float(unit.sight.influence.sum()), model.inside.decide(shown, x, y).score
+    return float(unit.sight.influence.sum()), decide(model.inside, shown, x, y).score
 
 
 alone = [look(number) for number in range(4)]
@@ -56,7 +57,7 @@ def test_only_evidence_from_derivatives_waits_for_its_turn(how: str, alone: bool
         found = {"region": np.array([0.0, 0, 8, 8]), "class_id": 0, "score": 0.5, "evidence": np.zeros((1, 1))}
         return {name: tf.constant(value) for name, value in found.items()}
 
-    card = SimpleNamespace(classes=["one"], input={}, evidence=how, task="classification")
+    card = SimpleNamespace(classes=["one"], input={}, evidence=how, task="classification", training={})
     served = SimpleNamespace(has=lambda name: True, card=card, run=run)
     data = read_golden(ROOT / "saved_models" / "digits" / "1").inputs[0]
     assert evidence.explain(served, data, None, "a.png").how == how  # type: ignore[arg-type]

@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_refused_before_it_is_decoded(
     (tmp_path / "image").write_bytes(data)
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
     monkeypatch.setattr(image_io, "encode", lambda *_: pytest.fail("was decoded"))
-    with pytest.raises(cnnapp.DataError, match=r"300 x 200 pixels would take .* --tile 1024"):
+    with pytest.raises(cnnapp.DataError, match=r"300 x 200 pixels needs .* --tile 1024"):
         model.predict(tmp_path / "image" if as_path else data)
 
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_before_it_is_decoded(
 def test_arrays_and_pictures_are_refused_before_they_are_encoded(model, kind, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "available", lambda: 10_000_000)
     monkeypatch.setattr(image_io, "encode", lambda *_: pytest.fail("was encoded"))
-    with pytest.raises(cnnapp.DataError, match="300 x 200 pixels would take"):
+    with pytest.raises(cnnapp.DataError, match="300 x 200 pixels needs"):
         model.predict(kind(Image.new("RGB", (300, 200))))
 
 

@@ -70,7 +70,7 @@ def test_bad_images_get_their_reason_and_the_rest_their_answers(predictor, tmp_p
         "four": "four: is not an image that can be read",
         "five": "five: the file is empty",
     }
-    assert bad["one"].startswith("one: the image cannot be decoded: Invalid PNG data")
+    assert bad["one"].startswith("one: the image cannot be decoded: the file is damaged or incomplete")
     answer = dict(found)["three"]
     assert np.allclose(answer.scores, predictor.predict(PICTURES[1])[0].scores, atol=1e-6)
     with pytest.raises(cnnapp.DataError, match="cannot be decoded"):

@@ -90,7 +90,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_decoded(
     buffer = io.BytesIO()
     Image.new("L", (3000, 2000)).save(buffer, "PNG")
     cut = buffer.getvalue()[:200]  # there is nothing to decode
-    with pytest.raises(DataError, match=r"3000 x 2000 pixels would take .* --tile 1024"):
+    with pytest.raises(DataError, match=r"3000 x 2000 pixels needs .* --tile 1024"):
         model.predict(cut)
     assert model.predict(np.zeros((30, 30, 3), np.uint8))
 

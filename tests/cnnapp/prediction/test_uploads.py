@@ -35,7 +35,7 @@ def test_images_of_nested_folders_are_taken_in_order_and_junk_is_not():
     }
     found = unpack("photos.zip", zipped(files))
     assert found.images == [("photos/a/1.png", b"one"), ("photos/b/2.JPG", b"two")]
-    assert found.notes == ["photos.zip: 1 file is no image, such as photos/readme.txt"]
+    assert found.notes == ["photos.zip: 1 file skipped (not an image), such as photos/readme.txt"]
 
 
 @pytest.mark.parametrize("path", ["../../etc/a.png", "/etc/a.png", "..\\..\\etc\\a.png", "./etc/../etc/a.png"])

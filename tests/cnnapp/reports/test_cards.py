@@ -18,6 +18,7 @@ from cnnapp.reports import card_text
 from cnnapp.reports.card_plots import card_pictures, history_pictures
 from cnnapp.reports.training_command import configuration, training_command
 from pipelines.artifacts.model_card import ModelCard, read_card
+from pipelines.core.percent import percent
 
 SHIPPED = ["digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation"]
 
@@ -78,7 +79,7 @@ def test_limits_name_what_the_card_holds(card: ModelCard):
     assert card.data["source"] in text
     test = card.metrics["test"]
     figure = {
-        "classification": lambda: f"{test['accuracy']:.2%}",
+        "classification": lambda: percent(test["accuracy"]),
         "detection": lambda: f"{test['ap50']:.3f}",
         "segmentation": lambda: f"{test['mean_iou']:.3f}",
     }[card.task]()
@@ -87,12 +88,12 @@ def test_limits_name_what_the_card_holds(card: ModelCard):
     if card.task == "classification":
         assert "answers with one of them for any image" in text
         low, high = test["accuracy_95"]
-        assert f"{low:.2%} to {high:.2%}" in text
+        assert f"{percent(low)} to {percent(high)}" in text
 
 
 def test_the_worst_classes_are_named():
     card = read_card(ROOT / "saved_models" / "fashion" / "1")
-    assert any("the worst on test images are: Shirt (found in 78.2%" in line for line in card_text.limits(card))
+    assert any("the worst on test images are: Shirt (found in 78.2 %" in line for line in card_text.limits(card))
 
 
 def test_intervals_hold_their_figures(card: ModelCard):
@@ -100,12 +101,12 @@ def test_intervals_hold_their_figures(card: ModelCard):
     intervals = [value for name, value in rows.items() if "interval" in name]
     assert bool(intervals) == (card.task != "segmentation")
     for value in intervals:
-        middle, low, high = map(float, re.findall(r"[\d.]+(?=%)", value))
+        middle, low, high = map(float, re.findall(r"[\d.]+(?= %)", value))
         assert low <= middle <= high
     if card.task == "detection":
         best = card.metrics["test"]["best"]
-        assert rows["precision at the best threshold (95 % interval)"].startswith(f"{best['precision']:.1%}")
-        assert rows["recall at the best threshold (95 % interval)"].startswith(f"{best['recall']:.1%}")
+        assert rows["precision at the best threshold (95 % interval)"].startswith(percent(best["precision"], 1))
+        assert rows["recall at the best threshold (95 % interval)"].startswith(percent(best["recall"], 1))
     assert len(card_text.class_rows(card)) == len(card.classes)
 
 

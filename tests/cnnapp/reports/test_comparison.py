@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from places import ROOT
 
-from cnnapp.reports.comparison import ClassDifference, Verdict, common_classes, compare, ranked, verdict
+from cnnapp.reports.comparison import Verdict, common_classes, compare, ranked, verdict
 from cnnapp.reports.comparison_plots import draw_pixels, only_alone
 from cnnapp.reports.labelled_samples import LABELLED, labelled_images
-from cnnapp.results.classification import Classification
-from cnnapp.results.detections import Detections, Segmentation
+from cnnapp.results.classification import ClassDifference, Classification
+from cnnapp.results.detections import Detections
+from cnnapp.results.segmentation import Segmentation
 from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError
 
@@ -163,15 +164,15 @@ def test_mcnemars_test_is_that_of_the_coin():
     assert (found.both, found.first_only, found.second_only, found.neither) == (80, 12, 2, 6)
     # Twice the chance of at most 2 heads in 14 throws: 2 (1 + 14 + 91) / 2^14.
     assert found.chance == pytest.approx(2 * (1 + 14 + 91) / 2**14)
-    assert "the first is better" in str(found)
-    assert "the second is better" in str(verdict(*outcomes(0, 2, 12, 0)))
+    assert "A is better" in str(found)
+    assert "B is better" in str(verdict(*outcomes(0, 2, 12, 0)))
 
 
 def test_where_nothing_tells_two_apart_it_is_said():
     found = verdict(*outcomes(9, 0, 0, 1))
     assert found.chance == 1
     assert "do not show which is better" in str(found)
-    assert "100 % of cases" in str(found)
+    assert "by chance 100 % of the time" in str(found)
     assert "9 of 10" in str(found)
     assert isinstance(found, Verdict)
 

@@ -54,7 +54,7 @@ def test_a_drawing_shows_the_image_and_bars(size: tuple[int, int]):
 
 
 def test_rows_have_a_column_for_every_class_and_one_for_the_reason():
-    rows = to_rows([ANSWER], [{"source": "b.png", "error": "no image"}], ANSWER.class_names)
+    rows = to_rows([ANSWER], [{"source": "b.png", "error": "no image"}], ANSWER.class_names, "classification")
     assert rows[0] == ["source", "class_name", "score", "cat", "dog", "<eel>", "error"]
     assert rows[1][:3] == ["a.png", "dog", "0.600000"]
     assert rows[2] == ["b.png", "", "", "", "", "", "no image"]

@@ -28,12 +28,13 @@ pytestmark = keras_copies
 FAMILIES = [getattr(layers, f"{name}Conv{rank}D") for rank in (2, 1, 3) for name in ("Dilated", "Unshared", "Tiled")]
 families = pytest.mark.parametrize("family", FAMILIES)
 two_dimensional = pytest.mark.parametrize("family", FAMILIES[:3])
-# A graph that has every place of a tile in two or three dimensions takes TensorFlow a minute to write.
-SLOW_TO_WRITE = [layers.TiledConv2D, layers.TiledConv3D]
-families_to_write = pytest.mark.parametrize(
+# TensorFlow takes up to a minute and a half to make a graph of all places of a tile in two or three dimensions.
+SLOW_IN_GRAPHS = [pytest.param(family, marks=pytest.mark.slow) for family in (layers.TiledConv2D, layers.TiledConv3D)]
+families_in_graphs = pytest.mark.parametrize(
     "family",
-    [pytest.param(family, marks=pytest.mark.slow) if family in SLOW_TO_WRITE else family for family in FAMILIES],
+    [*(family for family in FAMILIES if not issubclass(family, TiledConv) or family.rank == 1), *SLOW_IN_GRAPHS],
 )
+SLOW_POLICIES = [pytest.param(policy, marks=pytest.mark.slow) for policy in ("mixed_bfloat16", "float16")]
 # Input sizes, an axis at a time.
 SIZES = (9, 8, 7)
 
@@ -150,7 +151,7 @@ def test_keras_file_round_trip(family, tmp_path):
 
 
 @tensorflow_only
-@families_to_write
+@families_in_graphs
 @pytest.mark.parametrize("known", [True, False])
 def test_saved_model_round_trip(family, known, tmp_path):
     import tensorflow as tf
@@ -194,7 +195,7 @@ def test_graph_equals_eager_with_sizes_unknown_and_one_trace(family, data):
 
 
 @tensorflow_only
-@families
+@families_in_graphs
 def test_trains_in_a_graph_with_sizes_unknown(family):
     import tensorflow as tf
 
@@ -236,7 +237,7 @@ def test_empty_batch_and_batch_of_one(family, batch):
 
 
 @families
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", *SLOW_POLICIES])
 def test_low_precision(family, policy):
     layer = build(family, shape_of(family), policy, **full(family))
     exact = build(family, shape_of(family), "float64", **full(family))
@@ -252,7 +253,7 @@ def test_low_precision(family, policy):
         assert np.abs(a - b).max() <= 0.1 * np.abs(b).max()
 
 
-@families
+@families_in_graphs
 def test_one_fit_step_moves_every_weight(family):
     layer = family(**full(family), data_format="channels_last", kernel_regularizer="l2")
     model = keras.Sequential(

@@ -250,8 +250,14 @@ def test_keras_file_round_trip(tmp_path):
     np.testing.assert_array_equal(to_numpy(again(x)), to_numpy(model(x)))
 
 
+SLOW_IN_GRAPHS = [
+    pytest.param(arguments, marks=pytest.mark.slow)
+    for arguments in ({"strides": 2}, {"strides": 2, "dilation_rate": 3})
+]
+
+
 @tensorflow_only
-@pytest.mark.parametrize("arguments", [UNUSUAL, {}, {"strides": 2}, {"strides": 2, "dilation_rate": 3}])
+@pytest.mark.parametrize("arguments", [UNUSUAL, {}, *SLOW_IN_GRAPHS])
 def test_saved_model_with_sizes_known_only_at_run_time(arguments, tmp_path):
     import tensorflow as tf
 

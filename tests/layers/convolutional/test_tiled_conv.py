@@ -36,7 +36,7 @@ def test_a_tile_of_one_is_a_plain_convolution(drawn):
     assert_close(run(tiled, x), run(plain, x), "float32")
 
 
-@given(convolutions(), st.sampled_from([0, 2]))
+@given(convolutions(), st.sampled_from([0, 2]), ci=4)
 def test_a_tile_as_large_as_the_output_is_an_unshared_convolution(drawn, larger):
     arguments, shape = drawn
     unshared = UnsharedConv2D(**arguments, data_format="channels_last")
@@ -54,7 +54,7 @@ def test_a_tile_as_large_as_the_output_is_an_unshared_convolution(drawn, larger)
     assert_close(run(tiled, x), run(unshared, x), "float32")
 
 
-@given(convolutions(tiled=True))
+@given(convolutions(tiled=True), ci=5)
 def test_equal_kernels_make_a_plain_convolution(drawn):
     arguments, shape = drawn
     tiled = TiledConv2D(**arguments, data_format="channels_last")

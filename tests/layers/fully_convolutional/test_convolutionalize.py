@@ -17,7 +17,7 @@ from layers.fully_convolutional.convolutionalize import certify, convolutionaliz
 
 BACKEND = keras.backend.backend()
 # JAX compiles every operation anew for every shape.
-given = hypothesis.settings(max_examples=examples(30 if BACKEND == "tensorflow" else 3), deadline=None)
+given = hypothesis.settings(max_examples=examples(30 if BACKEND == "tensorflow" else 3, ci=5), deadline=None)
 TOLERANCE = 1e-4  # of the largest magnitude
 
 

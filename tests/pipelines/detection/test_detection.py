@@ -18,7 +18,7 @@ from pipelines.core.errors import ConfigError, DataError
 from pipelines.data.detection import load
 from pipelines.detection.auto_config import choose
 from pipelines.detection.config import DetectionConfig
-from pipelines.detection.evaluator import answers
+from pipelines.detection.evaluation.evaluator import answers
 from pipelines.images.boxes import overlaps
 
 

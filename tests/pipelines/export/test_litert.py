@@ -18,7 +18,7 @@ from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ModelError
 from pipelines.export import litert
 from pipelines.export.litert import open_litert, write_litert
-from pipelines.export.parity import TOLERANCES
+from pipelines.export.parity import tolerance
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 
@@ -77,7 +77,7 @@ def test_half_the_bits_take_half_the_room(task: str, written: dict[str, Path], t
     found = write_litert(served(task), tmp_path / "half.tflite")
     assert found.weights == "float16"
     assert found.size == found.path.stat().st_size < 0.6 * written[task].stat().st_size
-    assert found.agreement.within(TOLERANCES[task]["float16"])
+    assert found.agreement.within(tolerance(served(task), "float16"))
 
 
 def test_a_file_says_what_it_is(written: dict[str, Path]):

@@ -35,13 +35,13 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def train(model: keras.Model, shape: tuple[int, ...]) -> float:
-    """Take three steps towards zero; return by how much the loss fell."""
+    """Take three steps towards one; return what share of the weights moved."""
     images = np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
-    model.compile(keras.optimizers.SGD(1e-2), "mse", jit_compile=False)
+    model.compile(keras.optimizers.Adam(1e-3), "mse", run_eagerly=True)
     target = np.ones(model.compute_output_shape(shape), "float32")
-    losses = [float(model.train_on_batch(images, target)) for _ in range(4)]
-    assert np.isfinite(losses).all()
-    return losses[0] - losses[-1]
+    before = [value.copy() for value in model.get_weights()]
+    assert np.isfinite([float(model.train_on_batch(images, target)) for _ in range(3)]).all()
+    return float(np.mean([not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]))
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -50,7 +50,7 @@ def test_a_backbone_gives_what_it_promises(name: str):
     assert backbone.name == name
     strides = [stride for stride in backbone.strides if stride <= 32]
     for padding in backbone.padding:
-        pixels = keras.Input((64, 96, 1))
+        pixels = keras.Input((64, 96, 1) if padding == "same" else (None, None, 1))
         found = backbone.features(pixels, 100.0, 50.0, needs=strides[-1:], padding=padding)
         standard = keras.Model(pixels, found[strides[-1]]).get_layer("standardise")
         assert (standard.scale, standard.offset) == (1 / 50, -2)
@@ -86,7 +86,7 @@ def test_asking_for_a_receptive_field_draws_no_numbers():
 
 @pytest.mark.parametrize("name", OWN)
 def test_any_backbone_makes_a_classifier(name: str):
-    assert train(classifier(name, (40, 32, 1), 3, head="average"), (4, 40, 32, 1)) > 0
+    assert train(classifier(name, (40, 32, 1), 3, head="average"), (4, 40, 32, 1)) > 0.9
 
 
 @pytest.mark.parametrize("name", ["convnet", "lenet5"])
@@ -124,7 +124,7 @@ REFUSED = {
     "none": (lambda: find_segmenter("aspp")(3, 4, backbone="lenet5"), "padded 'valid', and 'same' is needed"),
     "a name": (lambda: classifier("lenet", (32, 32, 1), 2), "unknown backbone 'lenet'.*Did you mean 'lenet5'"),
     "a size": (lambda: classifier("fcn", (16, 40, 1), 2), "'fcn' needs sides of at least 32 pixels; received 16 x 40"),
-    "too small": (lambda: classifier("window", (20, 20, 1), 2), "'window' cannot be built for images of 20 x 20"),
+    "too small": (lambda: classifier("window", (6, 20, 1), 2), "'window' needs sides of at least 8 pixels"),
     "an option": (
         lambda: classifier("convnet", (32, 32, 1), 2, wheels=4),
         "has no option 'wheels'; it has: conv, pool",
@@ -132,7 +132,7 @@ REFUSED = {
     "a tile": (lambda: detector((40, 40), 1, 2, conv="tiled:3"), "'tiled:3' does not fit backbone 'window'"),
     "unshared": (lambda: detector((40, 40), 1, 2, conv="unshared"), "'unshared' does not fit: each position has"),
     "anywhere": (lambda: find_segmenter("unet")(3, 4, conv="deformable"), "'deformable' does not fit: it may read"),
-    "an image": (lambda: find_segmenter("unet")(3, 4, norm="group"), "'group' does not fit: it normalizes over all"),
+    "an image": (lambda: find_segmenter("unet")(3, 4, norm="group"), "'group' does not fit: it normalizes over"),
     "a power": (lambda: detector((40, 40), 1, 2, pool="lp:9"), "'lp:9' does not fit: its powers are scaled"),
     "a kind": (lambda: classifier("convnet", (8, 8, 1), 2, pool="maxx"), "unknown pool 'maxx'.*Did you mean 'max'"),
     "a head": (lambda: classifier("convnet", (8, 8, 1), 2, head="pyramids"), "unknown head 'pyramids'.*'pyramid'"),
@@ -149,19 +149,25 @@ def test_what_does_not_fit_is_refused_by_name(case: str):
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        (ClassificationConfig, {"model": "convnets"}, "unknown model 'convnets'; there is: .*Did you mean 'convnet'"),
+        (ClassificationConfig, {"model": "convnets"}, "unknown model 'convnets'; available: .*Did you mean 'convnet'"),
         (ClassificationConfig, {"pool": "lp:none"}, "pool 'lp' takes a number >= 1 as `p`"),
         (ClassificationConfig, {"norm": "bacth"}, "unknown norm 'bacth'.*Did you mean 'batch'"),
         (DetectionConfig, {"backbone": "windows"}, "unknown backbone 'windows'.*Did you mean 'window'"),
-        (DetectionConfig, {"conv": "unshared"}, "conv 'unshared' does not fit: each position has a kernel of its own"),
+        (DetectionConfig, {"conv": "unshared"}, "conv 'unshared' does not fit: each position has its own kernel"),
         (DetectionConfig, {"conv": "tyled"}, "unknown conv 'tyled'.*Did you mean 'tiled'"),
-        (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it compares"),
+        (SegmentationConfig, {"norm": "local-contrast"}, "norm 'local-contrast' does not fit: it uses a neighbourhood"),
         (SegmentationConfig, {"model": "unets"}, "unknown model 'unets'.*Did you mean 'unet'"),
     ],
 )
 def test_a_configuration_refuses_by_name(config: type, options: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         config.parse(**options)
+
+
+def test_what_keras_refuses_is_said_in_one_line():
+    pixels = keras.Input((20, 20, 1))
+    with pytest.raises(ConfigError, match=r"'window' cannot be built for images of 20 x 20: [^\n\x1b]*size[^\n\x1b]*$"):
+        find_backbone("window").features(pixels, padding="valid")
 
 
 def test_a_backbone_that_breaks_its_promise_is_found_out():
@@ -182,19 +188,19 @@ def test_a_backbone_from_outside_serves_every_task():
     spec = ImageSpec(24, 32, channels=1, resize="stretch")
     model = find_task("classification").build(config, spec, 3, 100.0, 50.0)
     assert model.get_layer("halved_8").count_params() == 8 * 8 * 9 + 8
-    assert train(model, (4, 24, 32, 1)) > 0
+    assert train(model, (4, 24, 32, 1)) == 1
 
     window = window_for((20, 30), 4, backbone="outside")
     scan = ScanSpec(window, 4, 1, (20.0, 30.0), (1.0,), True)
     model = find_task("detection").build(DetectionConfig.parse(backbone="outside"), scan, 2, 100.0, 50.0)
     assert model.compute_output_shape((1, *window, 1)) == (1, 1, 1, 6)
-    assert train(model, (2, window[0] + 8, window[1], 1)) > 0
+    assert train(model, (2, window[0] + 8, window[1], 1)) > 0.9
 
     for name in ("aspp", "dilated"):
         config = SegmentationConfig.parse(model=name, backbone="outside")
         model = find_task("segmentation").build(config, LabelSpec(1.0, 1, 4, 4), 3, 100.0, 50.0)
         assert model.compute_output_shape((1, 32, 48, 1)) == (1, 8, 12, 3)
-    assert train(model, (2, 32, 48, 1)) > 0
+    assert train(model, (2, 32, 48, 1)) > 0.9
 
 
 @pytest.mark.usefixtures("outside")

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from cnnapp.playground import connectivity, images, kernels, matrices, shifts
 from cnnapp.playground.grids import number
 from cnnapp.playground.windows import windows
+from pipelines.core.percent import percent
 
 TOPICS = ("kernels", "strides", "connectivity", "pooling", "matrix", "shift")
 
@@ -96,7 +97,7 @@ def test_a_kernel_is_normalised_and_begun_again():
     named(page.button, "Normalise").click()
     run(page)
     np.testing.assert_allclose(page.data_editor[0].value.to_numpy(), kernels.kernel("sobel_x", 3) / 4)
-    named(page.button, "Begin again").click()
+    named(page.button, "Reset").click()
     run(page)
     np.testing.assert_allclose(page.data_editor[0].value.to_numpy(), kernels.kernel("sobel_x", 3))
     assert "They add up to 0." in captions(page)
@@ -206,7 +207,7 @@ def test_matrix_and_layer_agree_on_the_page():
     found = matrices.matrix_product(np.array([[1.0, 2, 1], [0, 3, 0], [-1, -2, -1]]), (6, 6), kind="tiled")
     assert metrics(page) == [
         ("Weights", "36"),
-        ("Entries with a weight", f"{found.share:.1%}"),
+        ("Entries with a weight", percent(found.share, 1)),
         ("Largest difference", "0"),
     ]
     assert "every 2 outputs on each axis" in text_of(page)

@@ -132,8 +132,8 @@ def test_the_image_that_differs_comes_first(task: str, request, doubled, second_
     assert not page.error
     assert page.subheader[0].value == "They agree on 1 of 2 images"
     table = page.dataframe[0].value
-    assert table["image"].tolist() == ["other.png", "same.png"]
-    assert table["agree"].tolist() == ["no", "yes"]
+    assert table["Image"].tolist() == ["other.png", "same.png"]
+    assert table["Agree"].tolist() == ["no", "yes"]
     assert any("other.png" in text.value and "differ" in text.value for text in page.markdown)
 
 
@@ -150,7 +150,7 @@ def test_labels_of_a_zip_say_who_is_right(trained, doubled, second_turned):
 
     answers = cnnapp.load("shapes/1").predict([png(draw_shape("disc", number)) for number in range(8)])
     right = int(np.sum([answer.class_name == "disc" for answer in answers]))
-    assert f"first right: {right} of 8, second right: {8 - right} of 8" in page.info[0].value
+    assert f"A right: {right} of 8, B right: {8 - right} of 8" in page.info[0].value
 
 
 def test_embedded_digits_are_offered_with_their_labels(doubled):
@@ -159,5 +159,5 @@ def test_embedded_digits_are_offered_with_their_labels(doubled):
     page.button_group(key="place").set_value("Labelled digits").run()
     assert not page.exception
     assert page.subheader[0].value == "They agree on 280 of 280 images"
-    assert "first right: 279 of 280" in page.info[0].value
+    assert "A right: 279 of 280" in page.info[0].value
     assert page.pagination[0].num_pages == 35

@@ -10,11 +10,13 @@ from places import ROOT
 from streamlit.testing.v1 import AppTest
 
 import cnnapp
+from cnnapp.explain.decisions import decide
 from pipelines.artifacts.golden import read_golden
+from pipelines.core.percent import percent
 from pipelines.images import image_io
 
-VIEWS = ("Evidence", "Filters", "Feature maps", "What it sees")
-PAGE = "from ui import explain; explain.page()"
+VIEWS = ("Evidence", "Filters", "Feature maps", "Receptive field")
+PAGE = "from ui.views import explain; explain.page()"
 
 
 @pytest.fixture(autouse=True)
@@ -56,15 +58,15 @@ def test_the_class_of_the_address_is_explained_and_another_can_be_chosen():
     model = cnnapp.load("digits")
     data = read_golden(model.served.directory).inputs[0]
     page = open_page(model="digits", **{"class": "7"})
-    assert page.subheader[0].value == f"7 · {model.explain(data, '7').score:.1%}"
+    assert page.subheader[0].value == f"7 · {percent(model.explain(data, '7').score, 1)}"
     assert "class activation map" in captions(page)
     assert "logits" in captions(page)
     page.selectbox(key="explain class").set_value("3").run()
-    assert page.subheader[0].value == f"3 · {model.explain(data, '3').score:.1%}"
+    assert page.subheader[0].value == f"3 · {percent(model.explain(data, '3').score, 1)}"
     assert page.query_params["class"] in ("3", ["3"])
     page.selectbox(key="explain class").set_value("").run()
     found = model.explain(data)
-    assert page.subheader[0].value == f"{found.class_name} · {found.score:.1%}"
+    assert page.subheader[0].value == f"{found.class_name} · {percent(found.score, 1)}"
     assert "class" not in page.query_params
 
 
@@ -74,7 +76,7 @@ def test_the_layer_of_the_address_is_shown_and_kept_from_view_to_view():
     assert "the maps of pool1" in captions(page)
     page.selectbox(key="explain layer").set_value("stage2_conv1").run()
     assert "the maps of stage2_conv1" in captions(page)
-    page.button_group(key="explain view").set_value("What it sees").run()
+    page.button_group(key="explain view").set_value("Receptive field").run()
     assert not page.exception
     assert page.select_slider(key="explain sight").value == "stage2_conv1"
     page.select_slider(key="explain sight").set_value("pool1").run()
@@ -86,17 +88,17 @@ def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
     model = cnnapp.load("digit-segmentation")
     data = read_golden(model.served.directory).inputs[0]
     shown = model.inside.shown(data)
-    page = open_page(model="digit-segmentation", layer="first_conv", view="What it sees")
+    page = open_page(model="digit-segmentation", layer="first_conv", view="Receptive field")
     for layer in ("first_conv", "pool2"):
         page.select_slider(key="explain sight").set_value(layer).run()
         page.number_input(key="explain x").set_value(60).run()
         page.number_input(key="explain y").set_value(40).run()
         left, top, right, bottom = model.inside.growth(shown, 60.5, 40.5)[layer]
         assert f"sees {right - left:.0f} × {bottom - top:.0f} pixels" in captions(page)
-        found = model.inside.decide(shown, 60.5, 40.5)
-        assert f"{found.class_name} · {found.score:.1%}**: the pixel at x 60, y 40" in captions(page)
+        found = decide(model.inside, shown, 60.5, 40.5)
+        assert f"{found.class_name} · {percent(found.score, 1)}**: the pixel at x 60, y 40" in captions(page)
     page.button_group(key="explain view").set_value("Evidence").run()
-    page.button_group(key="explain view").set_value("What it sees").run()
+    page.button_group(key="explain view").set_value("Receptive field").run()
     assert (page.number_input(key="explain x").value, page.number_input(key="explain y").value) == (60, 40)
     # Another model's images are others: there it begins at their evidence.
     page.selectbox(key="model choice").set_value("digits/1").run()
@@ -108,12 +110,13 @@ def test_what_is_seen_grows_with_the_layer_and_moves_with_the_point():
 
 
 def test_a_detector_is_looked_at_where_it_found_something_and_maps_begin_with_a_convolution():
-    page = open_page(model="digit-scenes", view="What it sees")
+    page = open_page(model="digit-scenes", view="Receptive field")
     model = cnnapp.load("digit-scenes")
     found = model.explain(read_golden(model.served.directory).inputs[0])
     progress = [text.value for text in page.markdown if text.value.startswith(f"**{found.class_name} · ")]
     assert len(progress) == 1
     assert float(progress[0].split("·")[1].split("%")[0]) == pytest.approx(100 * found.score, abs=0.1)
+    assert "confidence map" in captions(open_page(model="digit-scenes", view="Evidence"))
     page = open_page(model="digit-scenes", view="Feature maps")
     assert page.selectbox(key="explain layer").value == "stage1_conv1"
 
@@ -134,7 +137,7 @@ def test_what_the_address_asks_for_in_vain_is_named_until_another_is_chosen():
     assert [each.value for each in page.warning] == [
         "There is no model digits/7; showing digits/1.",
         "There is no view nosuch; showing Evidence.",
-        "There is no class zzz; showing what is decided.",
+        "There is no class zzz; showing Predicted class.",
     ]
     page.selectbox(key="explain class").set_value("3").run()
     assert len(page.warning) == 2
@@ -151,7 +154,7 @@ def test_an_upload_is_explained_and_a_bad_one_gets_one_line():
     page.file_uploader[0].set_value([("coat.png", data, "image/png")]).run()
     assert not page.exception
     found = cnnapp.load("fashion").explain(data)
-    assert page.subheader[0].value == f"{found.class_name} · {found.score:.1%}"
+    assert page.subheader[0].value == f"{found.class_name} · {percent(found.score, 1)}"
     page.file_uploader[0].set_value([("bad.png", b"no image", "image/png")]).run()
     assert not page.exception
     assert [error.value for error in page.error] == ["bad.png: is not an image that can be read"]
@@ -159,7 +162,7 @@ def test_an_upload_is_explained_and_a_bad_one_gets_one_line():
 
 def test_without_a_model_the_page_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
-    assert "make demo" in open_page().warning[0].value
+    assert "cnnapp demo" in open_page().warning[0].value
 
 
 def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch: pytest.MonkeyPatch):
@@ -173,7 +176,7 @@ def test_a_model_of_an_earlier_version_says_how_to_get_explanations(monkeypatch:
 
 
 def test_an_image_that_is_hardly_high_can_be_clicked_and_seen():
-    page = open_page(model="digit-segmentation", view="What it sees")
+    page = open_page(model="digit-segmentation", view="Receptive field")
     wide = image_io.encode(Image.effect_noise((1500, 10), 60).convert("RGB"))
     page.file_uploader[0].set_value([("wide.png", wide, "image/png")]).run()
     assert not page.exception
@@ -194,3 +197,9 @@ def test_the_places_to_click_on_cover_every_pixel_once(size: tuple[int, int], ro
     assert all(
         each["left"] <= each["x"] < each["right"] and each["top"] <= each["y"] < each["bottom"] for each in cells
     )
+
+
+def test_an_address_with_the_former_name_of_a_view_still_opens_it():
+    page = open_page(model="digits", view="What it sees")
+    assert page.button_group(key="explain view").value == "Receptive field"
+    assert not page.warning

@@ -76,7 +76,7 @@ def test_an_example_is_answered(models: Path, trained):
     names = read_golden(trained.path).outputs["class_names"].tolist()
     take_example(page, 1)
     assert page.subheader[0].value.startswith(names[1])
-    assert page.dataframe[0].value["class_name"].tolist() == [names[1]]
+    assert page.dataframe[0].value["Class"].tolist() == [names[1]]
 
 
 def test_uploads_are_answered_and_bad_ones_get_one_line(models: Path):
@@ -89,9 +89,9 @@ def test_uploads_are_answered_and_bad_ones_get_one_line(models: Path):
     assert not page.exception
     assert [error.value for error in page.error] == ["bad.png: is not an image that can be read"]
     table = page.dataframe[0].value
-    assert table["source"].tolist() == ["a.png", "a.png (2)", "bad.png"]
+    assert table["Image"].tolist() == ["a.png", "a.png (2)", "bad.png"]
     expected = cnnapp.load("shapes").predict([png("disc", 1), png("cross", 2)])
-    assert table["class_name"].tolist()[:2] == [answer.class_name for answer in expected]
+    assert table["Class"].tolist()[:2] == [answer.class_name for answer in expected]
 
 
 def test_answers_can_be_downloaded(models: Path, files):
@@ -129,8 +129,10 @@ def test_a_folder_as_zip_is_answered_and_what_is_no_image_is_said(models: Path):
     }
     page.file_uploader[0].set_value([("birds.zip", zipped(content), "application/zip")]).run()
     assert not page.exception
-    assert page.dataframe[0].value["source"].tolist() == ["birds/crow/1.png", "birds/crow/deep/2.png"]
-    assert [each.value for each in page.warning] == ["birds.zip: 1 file is no image, such as birds/notes.txt"]
+    assert page.dataframe[0].value["Image"].tolist() == ["birds/crow/1.png", "birds/crow/deep/2.png"]
+    assert [each.value for each in page.warning] == [
+        "birds.zip: 1 file skipped (not an image), such as birds/notes.txt"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_a_bad_zip_is_said_in_one_line(data: bytes, said: str, models: Path):
     page.file_uploader[0].set_value(uploads).run()
     assert not page.exception
     assert said in page.warning[0].value
-    assert page.dataframe[0].value["source"].tolist() == ["a.png"]
+    assert page.dataframe[0].value["Image"].tolist() == ["a.png"]
 
 
 def test_a_photograph_is_answered(models: Path):
@@ -154,7 +156,7 @@ def test_a_photograph_is_answered(models: Path):
     draw_shape("disc", 4).save(buffer, "JPEG")
     page.camera_input[0].set_value(("shot.jpg", buffer.getvalue(), "image/jpeg")).run()
     assert not page.exception
-    assert page.dataframe[0].value["source"].tolist() == ["photograph.jpg"]
+    assert page.dataframe[0].value["Image"].tolist() == ["photograph.jpg"]
 
 
 def test_many_images_are_shown_a_page_at_a_time(models: Path, monkeypatch: pytest.MonkeyPatch):
@@ -177,7 +179,7 @@ def test_many_images_are_shown_a_page_at_a_time(models: Path, monkeypatch: pytes
     page.pagination[0].set_value(3).run()
     assert not page.exception
     assert len(page.subheader) == 3 + 1
-    assert page.dataframe[0].value["source"].tolist() == names
+    assert page.dataframe[0].value["Image"].tolist() == names
     assert asked == names  # each once
 
 
@@ -196,7 +198,7 @@ def test_the_address_names_the_model_and_follows_the_choice(monkeypatch: pytest.
 
 def test_without_a_model_the_page_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
-    assert "make demo" in open_page().warning[0].value
+    assert "cnnapp demo" in open_page().warning[0].value
 
 
 def test_a_damaged_model_is_said_in_one_line(trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -228,7 +230,7 @@ def test_a_detector_draws_boxes_and_its_thresholds_act_at_once(detectors: Path):
 def test_segmentation_shows_overlay_confidence_and_areas(segmenters: Path):
     page = open_page(model="painted")
     take_example(page)
-    assert "share" in page.dataframe[0].value.columns
+    assert "Share" in page.dataframe[0].value.columns
     page.slider[0].set_value(0.2).run()
     page.button_group(key="classes painted/1").set_value([1]).run()
     assert not page.exception
@@ -323,7 +325,7 @@ def test_an_image_that_is_too_large_is_answered_in_pieces_by_itself(
     page.file_uploader[0].set_value([("a.png", png("disc", 1), "image/png")]).run()
     assert not page.exception
     assert not page.error
-    assert "a.png is large: it was answered in pieces" in page.info[0].value
+    assert "a.png is large: it was processed in tiles" in page.info[0].value
     archive = zipfile.ZipFile(io.BytesIO(files("Download masks")))
     with archive, Image.open(io.BytesIO(archive.read("0001-a.png"))) as mask:
         np.testing.assert_array_equal(np.asarray(mask), expected)

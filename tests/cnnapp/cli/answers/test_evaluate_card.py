@@ -82,8 +82,8 @@ def test_a_card_that_disagrees_is_left_as_it_is(
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (["--split", "all"], 2, "none of all to add to"),
-        (["--split", "train"], 2, "none of train to add to"),
+        (["--split", "all"], 2, "none for all to add to"),
+        (["--split", "train"], 2, "none for train to add to"),
         (["--seed", "3"], 1, "is not the data that shapes/1 was measured on"),
         (["--scales", "1"], 2, "leave out --scales"),
         (["--test", "digits"], 2, "--test: is for detection and segmentation"),
@@ -112,7 +112,7 @@ def test_data_that_the_card_names_need_not_be_said(models: Path, command_line, m
     assert status == 2
     assert "shapes/1 was trained on shapes, and its card does not say where that lies" in " ".join(err.split())
     asked: list = []
-    monkeypatch.setattr("cnnapp.reports.html_report._load", lambda card, data, *rest: asked.append(data) or 1 / 0)
+    monkeypatch.setattr("cnnapp.reports.html_report._load", lambda task, card, data, *rest: asked.append(data) or 1 / 0)
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(ROOT / "saved_models"))
     for name, source in (("digits", "digits"), ("fashion", "tfds:fashion_mnist"), ("digit-scenes", "scenes")):
         with pytest.raises(ZeroDivisionError):
@@ -161,5 +161,5 @@ def test_so_does_the_card_of_a_model_that_was_tested_on_another_set(
     assert (status, "is not the data" in " ".join(err.split())) == (1, True)
     status, out, err = command_line("evaluate", "scattered", "--data", scattered, "--test", street, "--card")
     assert status == 0, err
-    assert "it gained precision_recall" in out
+    assert "added precision_recall" in out
     assert read_card(card.parent).metrics["test"]["precision_recall"] == both["precision_recall"]

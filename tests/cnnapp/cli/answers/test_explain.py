@@ -74,7 +74,7 @@ def test_a_bad_file_is_named_and_the_rest_explained(models: Path, photos: Path, 
 def test_what_cannot_be_asked_is_said(models: Path, photos: Path, command_line):
     for arguments, message in (
         (("--class", "dics"), "unknown class 'dics'"),
-        (("--features", "conv"), "give a folder for it too"),
+        (("--features", "conv"), "--features requires --draw"),
         (("--features", "nothing", "--draw", "why"), "unknown layer 'nothing'"),
     ):
         status, _, err = command_line("explain", "shapes", photos, *arguments)

@@ -77,7 +77,7 @@ def test_a_page_on_a_port_that_is_taken_says_what_to_do(command_line):
     ("arguments", "status", "reason"),
     [
         (("shape",), 1, "Did you mean 'shapes'"),
-        (("shapes", "shapes/1"), 2, "shapes/1 is asked for twice"),
+        (("shapes", "shapes/1"), 2, "shapes/1 is listed twice"),
         (("shapes", "--body", 0), 2, "body: received 0.0"),
         (("shapes", "--queue", 0), 2, "queue: received 0"),
     ],

@@ -30,7 +30,7 @@ def run(*arguments: object, width: int = 200, fails: type[CnnAppError] | None = 
 def windows_of_the_width_asked_for(monkeypatch: pytest.MonkeyPatch):
     """Let the consoles, which are made once, read the width anew and write to what the runner captures."""
     for name in ("out", "err"):
-        monkeypatch.setattr(main, name, _Console(name == "err"))
+        monkeypatch.setattr("cnnapp.cli.models.inspect." + name, _Console(name == "err"))
 
 
 class _Console:

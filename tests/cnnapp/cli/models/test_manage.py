@@ -141,20 +141,32 @@ def test_the_trash_is_emptied_after_asking(models: Path, command_line, monkeypat
     assert "The trash is empty." in command_line("models", "empty-trash")[1]
 
 
+def meant_by(name: str | Path) -> int:
+    return read_card(model_paths.resolve(name)).version
+
+
 def test_a_pinned_version_is_what_the_name_means(models: Path, command_line):
-    assert cnnapp.load("digits").card.version == 2
+    assert meant_by("digits") == 2
     assert command_line("models", "pin", "digits", 1)[1] == "digits now means digits/1.\n"
+    assert meant_by("digits") == 1
+    assert meant_by(models / "digits") == 1
     assert cnnapp.load("digits").card.version == 1
-    assert cnnapp.load(models / "digits").card.version == 1
-    assert cnnapp.load("digits/2").card.version == 2
+    assert meant_by("digits/2") == 2
     # As the page offers them, and takes the first for the name.
     assert model_paths.listed() == ["digits/1", "digits/2", "fashion/1"]
     assert "digits/1 (pinned)" in command_line("models")[1]
     status, _, err = command_line("models", "delete", "digits/1")
     assert (status, "is pinned" in err) == (2, True)
     assert command_line("models", "unpin", "digits")[1] == "digits now means digits/2.\n"
-    assert cnnapp.load("digits").card.version == 2
+    assert meant_by("digits") == 2
     assert command_line("models", "unpin", "digits")[1] == "digits was not pinned.\n"
+
+
+def test_models_of_the_installation_stay_as_they_are(tmp_path: Path, command_line, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CNNAPP_SAVED_MODELS", raising=False)
+    for words in (["rename", "digits", "x"], ["delete", "digits"], ["pin", "digits", 1]):
+        status, _, err = command_line("models", *words)
+        assert (status, "came with the installation" in err) == (1, True), err
 
 
 def test_a_pin_that_holds_nothing_is_said(models: Path, command_line):

@@ -47,7 +47,7 @@ def evaluate(
         raise DataError(f"the {split.name} part holds no image")
     card = served.card
     title = f"{card.name}/{card.version} on the {split.name} images"
-    with (reporter or Reporter()).meter(f"answering {split.name} images", split.size) as meter:
+    with (reporter or Reporter()).meter(f"Analysing {split.name} images", split.size) as meter:
 
         def answered() -> Iterator[Answered]:
             for example in split.examples():

@@ -10,8 +10,8 @@ import tensorflow as tf
 from pipelines.core.progress import Reporter
 from pipelines.data import Split
 from pipelines.detection.evaluation.average_precision import precision_recall, voc_area
+from pipelines.detection.evaluation.evaluator import WEAK
 from pipelines.detection.evaluation.metrics import best_point
-from pipelines.detection.evaluator import WEAK
 from pipelines.detection.sliding_window import ScanSpec, Thresholds, scan, suppress
 from pipelines.images import preprocessing
 from pipelines.images.boxes import Detected, Objects
@@ -42,7 +42,7 @@ def choose_thresholds(
 
     truths: list[Objects] = []
     found: dict[float, list[Detected]] = {overlap: [] for overlap in overlaps}
-    with reporter.meter("choosing the smallest score", split.size) as meter:
+    with reporter.meter("Choosing the minimum confidence", split.size) as meter:
         for example in split.examples():
             truths.append(example.label)
             seen = look(example.image)

@@ -35,7 +35,7 @@ def evaluate(served: ServedModel, split: Split[np.ndarray], reporter: Reporter |
         raise DataError(f"the {split.name} part holds no image")
     card = served.card
     title = f"{card.name}/{card.version} on the {split.name} images"
-    with (reporter or Reporter()).meter(f"answering {split.name} images", split.size) as meter:
+    with (reporter or Reporter()).meter(f"Analysing {split.name} images", split.size) as meter:
 
         def answered() -> Iterator[AnsweredMask]:
             for example in split.examples():
