@@ -145,7 +145,7 @@ class Classification(Task):
         config, spec = choice.config, choice.spec
         sees = f"{spec.height} x {spec.width} pixels in {'grey' if spec.channels == 1 else 'colour'}"
         return (
-            f"{config.model} (conv {config.conv}, pool {config.pool}) sees {sees}; "
+            f"{config.model} ({config.kinds_in_words('conv', 'pool', 'norm', 'head')}) sees {sees}; "
             f"at most {config.epochs} epochs of batches of {config.batch_size}"
         )
 

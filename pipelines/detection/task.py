@@ -187,10 +187,11 @@ class Detection(Task):
     def plan_in_words(self, choice: Choice) -> str:
         """Say which windows are looked at, at which scales, and on what crops the network is trained."""
         config, spec, crop = choice.config, choice.spec, choice.training
+        kinds = config.kinds_in_words("backbone", "conv", "pool", "norm")
         return (
             f"images are scaled by {config.scale:.3g}; a window of {spec.window[0]} x {spec.window[1]} pixels in "
-            f"{'grey' if spec.channels == 1 else 'colour'} every {spec.stride} pixels (conv {config.conv}, pool "
-            f"{config.pool}); pyramid of {', '.join(f'{scale:.3g}' for scale in spec.scales)}\n"
+            f"{'grey' if spec.channels == 1 else 'colour'} every {spec.stride} pixels ({kinds}); pyramid of "
+            f"{', '.join(f'{scale:.3g}' for scale in spec.scales)}\n"
             f"at most {config.epochs} epochs of batches of {config.batch_size} crops of {crop.size[0]} x {crop.size[1]}"
         )
 

@@ -168,9 +168,10 @@ class Segmentation(Task):
         """Say which network is trained, on what crops."""
         config, spec = choice.config, choice.spec
         height, width = config.crop
+        kinds = config.kinds_in_words("backbone", "conv", "pool", "norm")
         return (
-            f"{config.model} (conv {config.conv}, pool {config.pool}, loss {'+'.join(config.loss)}) on images scaled "
-            f"by {spec.scale:.3g}, in {'grey' if spec.channels == 1 else 'colour'}; an answer at every "
+            f"{config.model} ({kinds}, loss {'+'.join(config.loss)}) on images scaled by {spec.scale:.3g}, in "
+            f"{'grey' if spec.channels == 1 else 'colour'}; an answer at every "
             f"{'pixel' if spec.stride == 1 else f'{spec.stride} pixels'}\n"
             f"at most {config.epochs} epochs of batches of {config.batch_size} crops of {height} x {width}"
         )

@@ -144,6 +144,14 @@ class TrainingConfig(BaseModel):
         message = error["msg"].removeprefix("Value error, ")
         return f"{name.replace('_', '-')}: received {received!r}; {message[0].lower()}{message[1:]}"
 
+    def kinds_in_words(self, *names: str) -> str:
+        """Return the kinds of layers that were chosen, for one line: ``"conv standard, pool max"``.
+
+        Args:
+            *names: of fields; those that are left to the network are left out.
+        """
+        return ", ".join(f"{name} {getattr(self, name)}" for name in names if getattr(self, name) is not None)
+
     @classmethod
     def choices(cls, name: str) -> tuple[str, ...]:
         """Return the values that a field of fixed choices can take, e.g. ``choices("conv")``."""
