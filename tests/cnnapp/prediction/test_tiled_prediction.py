@@ -78,7 +78,7 @@ def test_detections_are_those_of_the_whole_image(detectors: Path, scattered: Pat
 def test_classes_of_whole_images_have_no_pieces(models: Path):
     with pytest.raises(ConfigError, match="whose answer is for the whole image"):
         cnnapp.load("shapes").predict_by_pieces(np.zeros((100, 100, 3), np.uint8))
-    with pytest.raises(ConfigError, match="only segmentation gives masks"):
+    with pytest.raises(ConfigError, match="whose answers have no masks"):
         cnnapp.load("shapes").segment_to(np.zeros((100, 100, 3), np.uint8), "mask.tif")
 
 

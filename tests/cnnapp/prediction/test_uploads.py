@@ -123,7 +123,7 @@ def test_files_and_zips_are_taken_together_and_told_apart():
 def test_more_images_than_are_taken_at_once_are_cut_and_said():
     found = gather([(f"{number}.png", b"x") for number in range(5)], Limits(images=3))
     assert len(found.images) == 3
-    assert "of 5 images the first 3" in found.notes[0]
+    assert "5 images given; only the first 3" in found.notes[0]
 
 
 def test_a_label_is_the_innermost_folder_that_is_a_class():
