@@ -291,7 +291,7 @@ def test_verify_compares_pieces_with_the_whole(
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(segmenters))
     status, text = run("verify", "painted", "--quick", "--tiling")
     assert status == 0, text
-    assert "413 x 397 pixels in pieces of 128" in text
+    assert "413 x 397 pixels in tiles of 128" in text
     assert "0 pixels differ" in text
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(detectors))
     status, text = run("verify", "scattered", "--quick", "--tiling", "--tile", "96")
