@@ -50,8 +50,8 @@ ui: $(STAMP)  ## open the page
 	$(BIN)/cnnapp ui
 
 check: $(STAMP)  ## lint, format and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/mypy
 
 format: $(STAMP)  ## fix what lint and format can fix

@@ -14,9 +14,10 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 import hypothesis
 import numpy as np
 import pytest
+from PIL import Image
+
 from drawings import draw_scene, make_folder
 from made_once import made_once
-from PIL import Image
 from places import SHARED
 from profiles import examples
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from places import ROOT
 
 PACKAGES = ["layers", "pipelines", "cnnapp", "ui"]

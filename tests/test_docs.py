@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from pages import PAGES, anchors, blocks, command_lines, links, options, parse, scripts
 from places import ROOT
 

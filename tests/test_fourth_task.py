@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from places import ROOT
 from streamlit.testing.v1 import AppTest
+
+from places import ROOT
 
 HELPERS = ROOT / "tests" / "helpers"
 TABLES = {

@@ -7,10 +7,9 @@ import re
 import subprocess
 import sys
 
-from places import ROOT
-
 import layers
 from layers.kinds import TABLES
+from places import ROOT
 
 PAGE = (ROOT / "docs" / "layers.md").read_text()
 

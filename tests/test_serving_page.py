@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from places import ROOT
 from typer.main import get_command
 
 from cnnapp.cli.main import app
@@ -14,6 +13,7 @@ from cnnapp.service.metrics import Metrics
 from pipelines.classification.serving import ImageServing
 from pipelines.detection.serving import ScanServing
 from pipelines.segmentation.serving import MaskServing
+from places import ROOT
 
 PAGE = (ROOT / "docs" / "serving.md").read_text()
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}

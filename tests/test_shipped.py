@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from places import ROOT
 
 import cnnapp
 from pipelines.artifacts.golden import GOLDEN_TOLERANCE, read_golden
 from pipelines.artifacts.model_card import read_card
+from places import ROOT
 
 CLASSIFIERS = ["digits/1", "digits-lenet5/1", "fashion/1"]
 # One of a task is asked in a process of its own; of the others it takes `make test-all`.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.version import Version
+
 from places import ROOT
 
 PACKAGES = ("layers", "pipelines", "cnnapp", "ui")

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from profiles import examples as in_profile
 
 BACKEND = keras.backend.backend()

@@ -8,10 +8,10 @@ from functools import cache
 from itertools import takewhile
 from typing import Any
 
-from places import ROOT
 from typer.main import get_command
 
 from cnnapp.cli.main import app
+from places import ROOT
 
 __all__ = ["PAGES", "anchors", "blocks", "command_lines", "links", "options", "parse", "scripts"]
 

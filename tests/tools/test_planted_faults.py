@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from faults import FAULTS, Fault
-from places import ROOT
 from planted_faults import main, place_of
+
+from places import ROOT
 
 
 def test_there_are_forty_in_all_packages():

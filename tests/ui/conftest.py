@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import chromium, served
-from places import ROOT
 
+from page_server import chromium, served
 from pipelines.artifacts.model_card import read_card
+from places import ROOT
 
 
 @pytest.fixture(scope="session")

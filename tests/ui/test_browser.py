@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_shape
-from page_server import download, keep, needs_chromium, open_page, served, wait_for_pictures
 from PIL import Image
-from places import ROOT
 
 import cnnapp
+from drawings import draw_shape
+from page_server import download, keep, needs_chromium, open_page, served, wait_for_pictures
 from pipelines.core.percent import percent
 from pipelines.data.embedded import scenes
+from places import ROOT
 
 pytestmark = needs_chromium
 

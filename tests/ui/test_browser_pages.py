@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from page_server import keep, needs_chromium, open_page, wait_for_pictures, wait_until_still
 
+from page_server import keep, needs_chromium, open_page, wait_for_pictures, wait_until_still
 from pipelines.data.embedded import digits, scenes
 
 pytestmark = needs_chromium

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from page_server import ARTIFACTS, needs_chromium
 
 pytestmark = needs_chromium

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from page_server import ARTIFACTS, needs_chromium
 
 from cnnapp.playground import images, kernels
 from cnnapp.playground.grids import number
+from page_server import ARTIFACTS, needs_chromium
 
 pytestmark = needs_chromium
 

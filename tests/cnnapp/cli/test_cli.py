@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from drawings import draw_shape, make_folder
 from places import ROOT
 

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from places import ROOT
 
 from cnnapp.prediction import model_paths
 from pipelines.core import workspace
+from places import ROOT
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from places import ROOT
 
 from cnnapp.cli import console
 from pipelines.core import device_choice
 from pipelines.core.progress import Reporter
+from places import ROOT
 
 DIGIT = next((ROOT / "saved_models" / "digits" / "1" / "golden").glob("*.png"))
 

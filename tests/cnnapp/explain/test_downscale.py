@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from profiles import examples
 
 import cnnapp
 from cnnapp.explain.downscale import quick, reduced
+from drawings import draw_scene
 from pipelines.artifacts import memory
 from pipelines.core.errors import DataError
 from pipelines.images import image_io
+from profiles import examples
 
 
 @settings(max_examples=examples(40))

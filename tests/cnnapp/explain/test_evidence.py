@@ -9,11 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawings import draw_scene, draw_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from profiles import examples
 
 import cnnapp
 from cnnapp.explain.contact_sheet import contact_sheet
@@ -25,10 +23,12 @@ from cnnapp.explain.gradients import log_odds, of_unit
 from cnnapp.explain.heatmap import draw_heat
 from cnnapp.explain.network_input import Shown, show
 from cnnapp.explain.receptive_view import Sight, draw_boxes
+from drawings import draw_scene, draw_shape
 from layers.analysis.receptive_field import unit_support
 from pipelines.artifacts.golden import read_golden
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.images import image_io
+from profiles import examples
 
 KINDS = {"classification": "trained", "detection": "detector", "segmentation": "segmenter"}
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from cnnapp.explain import evidence
 from cnnapp.explain.gradients import ONE_AT_A_TIME
 from pipelines.artifacts.golden import read_golden
+from places import ROOT
 
 # In a process of its own: what it guards against ends the process, without an error to catch.
 SCRIPT = """

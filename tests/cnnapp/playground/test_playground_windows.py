@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from profiles import examples
 
 import cnnapp
 from cnnapp.playground import stacks
 from cnnapp.playground.windows import Windows, windows
 from layers import DilatedConv1D, DilatedConv2D
 from layers.core.geometry import PADDING_MODES, PADDINGS
+from profiles import examples
 
 SETTINGS = {
     "size": st.integers(1, 7),

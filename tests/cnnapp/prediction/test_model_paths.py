@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from places import ROOT
 
 from cnnapp.prediction import model_paths
 from pipelines.artifacts.model_card import CARD
 from pipelines.core.errors import ModelError
+from places import ROOT
 
 
 def make(folder: Path, *models: str) -> Path:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_scene
 
 import cnnapp
 from cnnapp.prediction import prediction_cache
 from cnnapp.prediction.prediction_cache import AnswerStore
+from drawings import draw_scene
 from pipelines.core.errors import ConfigError, DataError, ImageTooLargeError
 
 

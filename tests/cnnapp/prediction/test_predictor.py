@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_shape
 from PIL import Image
 
 import cnnapp
 from cnnapp.prediction import model_paths
+from drawings import draw_shape
 from pipelines.artifacts.golden import read_golden
 
 

@@ -9,7 +9,6 @@ import shlex
 import numpy as np
 import pytest
 from PIL import Image
-from places import ROOT
 from typer.testing import CliRunner
 
 from cnnapp.cli.main import app
@@ -19,6 +18,7 @@ from cnnapp.reports.card_plots import card_pictures, history_pictures
 from cnnapp.reports.training_command import configuration, training_command
 from pipelines.artifacts.model_card import ModelCard, read_card
 from pipelines.core.percent import percent
+from places import ROOT
 
 SHIPPED = ["digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation"]
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from places import ROOT
 
 from cnnapp.reports.comparison import Verdict, common_classes, compare, ranked, verdict
 from cnnapp.reports.comparison_plots import draw_pixels, only_alone
@@ -16,6 +15,7 @@ from cnnapp.results.detections import Detections
 from cnnapp.results.segmentation import Segmentation
 from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError
+from places import ROOT
 
 
 def classified(scores, names=("cat", "dog"), source="a.png") -> Classification:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_scene
 from PIL import Image
 
 import cnnapp
 from cnnapp.prediction.score_maps import draw_score_map
 from cnnapp.results.writers import to_coco, to_rows
+from drawings import draw_scene
 
 NAMES = ("cat", "dog")
 BOXES = np.float32([[1, 2, 11, 22], [30, 5, 39, 9]])

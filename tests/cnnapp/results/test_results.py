@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from drawings import draw_shape
 
 from cnnapp.results.classification import Classification
 from cnnapp.results.writers import to_rows
+from drawings import draw_shape
 
 SCORES = np.array([0.1, 0.6, 0.3], np.float32)
 ANSWER = Classification("a.png", SCORES, ("cat", "dog", "<eel>"))

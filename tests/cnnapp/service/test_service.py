@@ -20,12 +20,12 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from drawings import draw_scene, draw_shape
 from PIL import Image
-from services import RunningService, running_service
 
 import cnnapp
+from drawings import draw_scene, draw_shape
 from pipelines.images import image_io
+from services import RunningService, running_service
 
 BODY = 6
 

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
+import layers
 from layer_checks import (
     assert_close,
     convolutions,
@@ -16,8 +18,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
-import layers
 from layers.analysis.conv_matrix import convolution_matrix, convolution_offset
 
 pytestmark = keras_copies

@@ -5,9 +5,9 @@ import doctest
 import keras
 import numpy as np
 import pytest
-from layer_checks import keras_copies, tensorflow_only
 
 import layers.analysis.cost
+from layer_checks import keras_copies, tensorflow_only
 from layers.analysis.cost import costs
 from layers.convolutional.deformable_conv import DeformableConv2D
 from layers.convolutional.dilated_conv import DilatedConv2D

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import BACKEND, given, keras_copies, tensorflow_only
 
 import layers.analysis.dilation_check
 import layers.analysis.model_graph
 import layers.analysis.receptive_field
+from layer_checks import BACKEND, given, keras_copies, tensorflow_only
 from layers.analysis.dilation_check import check_dilation_rates
 from layers.analysis.receptive_field import AxisField, receptive_fields, unit_support
 from layers.convolutional.deformable_conv import DeformableConv2D

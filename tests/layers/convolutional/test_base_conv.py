@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
+import layers
 from layer_checks import (
     assert_close,
     check_gradients,
@@ -18,8 +20,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
-import layers
 from layers.convolutional.tiled_conv import TiledConv
 from layers.convolutional.unshared_conv import UnsharedConv
 

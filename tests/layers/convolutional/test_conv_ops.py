@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, given, random_array, tensorflow_only, to_numpy
 
+from layer_checks import assert_close, given, random_array, tensorflow_only, to_numpy
 from layers.convolutional import conv_ops
 from layers.core import backend
 from layers.core.geometry import ConvGeometry

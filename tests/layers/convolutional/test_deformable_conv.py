@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from keras import ops
+
 from layer_checks import (
     BACKEND,
     EXAMPLES,
@@ -21,7 +22,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
 from layers.convolutional.deformable_conv import DeformableConv2D, deformable_convolution
 from layers.convolutional.dilated_conv import DilatedConv2D
 

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, given, keras_copies, random_array, randomize, run, to_numpy
 
+from layer_checks import assert_close, given, keras_copies, random_array, randomize, run, to_numpy
 from layers import DilatedConv2D
 
 pytestmark = keras_copies

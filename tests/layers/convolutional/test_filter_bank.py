@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from layer_checks import (
     assert_close,
     check_gradients,
@@ -18,7 +19,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
 from layers.convolutional.filter_bank import (
     FILTER_NAMES,

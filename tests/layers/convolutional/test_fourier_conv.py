@@ -3,6 +3,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from layer_checks import (
     BACKEND,
     assert_close,
@@ -18,7 +19,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
 from layers.convolutional.dilated_conv import DilatedConv2D
 from layers.convolutional.fourier_conv import FourierConv1D, FourierConv2D, FourierConv3D
 

@@ -3,8 +3,8 @@ import math
 import keras
 import numpy as np
 import pytest
-from layer_checks import keras_copies, to_numpy
 
+from layer_checks import keras_copies, to_numpy
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
 from layers.convolutional.initializers import per_site
 

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
+import layers
 from layer_checks import (
     assert_close,
     check_gradients,
@@ -16,8 +18,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
-import layers
 from layers import LocallyConnected1D, LocallyConnected2D, UnsharedConv2D, convert_keras2_weights, load_keras2_weights
 
 pytestmark = keras_copies

@@ -3,8 +3,8 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from layer_checks import BACKEND, assert_close, keras_copies, random_array, randomize, tensorflow_only, to_numpy
 
+from layer_checks import BACKEND, assert_close, keras_copies, random_array, randomize, tensorflow_only, to_numpy
 from layers.convolutional.dilated_conv import DilatedConv2D
 from layers.convolutional.low_rank import low_rank_kernels
 from layers.convolutional.unshared_conv import UnsharedConv2D

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from layer_checks import (
     assert_close,
     check_gradients,
@@ -17,7 +18,6 @@ from layer_checks import (
     reference_convolution,
     to_numpy,
 )
-
 from layers.analysis.cost import costs
 from layers.convolutional.low_rank_conv import LowRankConv2D
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, convolutions, given, keras_copies, random_array, randomize, run, to_numpy
 
+from layer_checks import assert_close, convolutions, given, keras_copies, random_array, randomize, run, to_numpy
 from layers import DilatedConv2D, TiledConv2D, UnsharedConv2D
 
 pytestmark = keras_copies

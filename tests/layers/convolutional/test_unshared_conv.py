@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from layer_checks import assert_close, convolutions, given, keras_copies, random_array, run, to_numpy
 
+from layer_checks import assert_close, convolutions, given, keras_copies, random_array, run, to_numpy
 from layers import DilatedConv2D, UnsharedConv2D
 
 pytestmark = keras_copies

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layer_checks import reference_pads
 
+from layer_checks import reference_pads
 from layers.core.geometry import ConvGeometry
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import given, random_array, tensorflow_only, to_numpy
 
+from layer_checks import given, random_array, tensorflow_only, to_numpy
 from layers.core.geometry import PADDING_MODES, ConvGeometry
 from layers.core.padding import pad
 

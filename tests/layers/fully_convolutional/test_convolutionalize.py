@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from keras import layers as L
-from profiles import examples
 
 import layers
 from layers.fully_convolutional.convolutionalize import certify, convolutionalize, scan_size, window_stride
+from profiles import examples
 
 BACKEND = keras.backend.backend()
 # JAX compiles every operation anew for every shape.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from layer_checks import assert_close, random_array, tensorflow_only, to_numpy
 
+from layer_checks import assert_close, random_array, tensorflow_only, to_numpy
 from layers import FusedBatchNormalization
 
 

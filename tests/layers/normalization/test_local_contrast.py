@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from layer_checks import (
     assert_close,
     check_gradients,
@@ -16,7 +17,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
 from layers.normalization import local_contrast
 from layers.normalization.local_contrast import (
     DivisiveNormalization2D,

@@ -5,10 +5,10 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, check_gradients, given, gradients, keras_copies, random_array, run, to_numpy
 
 import layers.pooling.adaptive_pooling as adaptive
 import layers.pooling.pyramid_pooling as pyramid
+from layer_checks import assert_close, check_gradients, given, gradients, keras_copies, random_array, run, to_numpy
 from layers.pooling.adaptive_pooling import AdaptiveAveragePooling2D, AdaptiveLpPooling2D, AdaptiveMaxPooling2D
 from layers.pooling.pyramid_pooling import SpatialPyramidPooling2D
 

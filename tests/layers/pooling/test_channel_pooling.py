@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, check_gradients, given, gradients, keras_copies, random_array, run, to_numpy
 
+from layer_checks import assert_close, check_gradients, given, gradients, keras_copies, random_array, run, to_numpy
 from layers.pooling.channel_pooling import ChannelLpPooling, Maxout
 from layers.pooling.lp_pooling import LpPooling1D
 

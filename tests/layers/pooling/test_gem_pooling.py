@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, given, gradients, keras_copies, random_array, reference_pads, run, to_numpy
 
+from layer_checks import assert_close, given, gradients, keras_copies, random_array, reference_pads, run, to_numpy
 from layers.pooling.gem_pooling import GeMPooling1D, GeMPooling2D, GeMPooling3D, GlobalGeMPooling2D
 
 pytestmark = keras_copies

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from layer_checks import (
     assert_close,
     check_gradients,
@@ -16,7 +17,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
 from layers.pooling.lp_pooling import L2Pooling1D, L2Pooling2D, L2Pooling3D, LpPooling1D, LpPooling2D, LpPooling3D
 
 

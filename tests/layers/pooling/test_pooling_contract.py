@@ -3,6 +3,13 @@
 import keras
 import numpy as np
 import pytest
+
+import layers.pooling.adaptive_pooling as adaptive
+import layers.pooling.channel_pooling as channel
+import layers.pooling.gem_pooling as generalized
+import layers.pooling.lp_pooling as pooling
+import layers.pooling.pyramid_pooling as pyramid
+import layers.pooling.weighted_pooling as weighted
 from layer_checks import (
     BACKEND,
     assert_close,
@@ -14,13 +21,6 @@ from layer_checks import (
     tensorflow_only,
     to_numpy,
 )
-
-import layers.pooling.adaptive_pooling as adaptive
-import layers.pooling.channel_pooling as channel
-import layers.pooling.gem_pooling as generalized
-import layers.pooling.lp_pooling as pooling
-import layers.pooling.pyramid_pooling as pyramid
-import layers.pooling.weighted_pooling as weighted
 
 pytestmark = keras_copies
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from layer_checks import assert_close, check_gradients, keras_copies, random_array, randomize, to_numpy
 
+from layer_checks import assert_close, check_gradients, keras_copies, random_array, randomize, to_numpy
 from layers.analysis.cost import costs
 from layers.pooling.subsampling import Subsampling2D
 

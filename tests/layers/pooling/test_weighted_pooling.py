@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from layer_checks import assert_close, given, keras_copies, random_array, reference_pads, run, to_numpy
 
 import layers.pooling.weighted_pooling as weighted
+from layer_checks import assert_close, given, keras_copies, random_array, reference_pads, run, to_numpy
 from layers.pooling.lp_pooling import LpPooling2D
 from layers.pooling.weighted_pooling import WeightedAveragePooling1D, WeightedAveragePooling2D, WeightedLpPooling2D
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from pipelines import models
 from pipelines.artifacts.class_evidence import class_evidence, feature_maps
@@ -14,6 +13,7 @@ from pipelines.artifacts.served_model import ServedModel
 from pipelines.images import preprocessing
 from pipelines.images.preprocessing import ImageSpec
 from pipelines.tasks import rebuild
+from places import ROOT
 
 SHIPPED = ("digits", "digits-lenet5", "fashion", "digit-scenes", "digit-segmentation")
 NONE = tf.constant(-1, tf.int64)

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import psutil
 import pytest
-from places import ROOT
 
 from pipelines.artifacts.memory import available, bytes_per_pixel, needed, needed_by
 from pipelines.artifacts.model_card import read_card
 from pipelines.models import find_segmenter
+from places import ROOT
 
 
 def test_maps_are_counted_while_they_are_needed():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import make_folder
 
+from drawings import make_folder
 from pipelines import classification, data
 from pipelines.artifacts.golden import read_golden
 from pipelines.classification.auto_config import choose

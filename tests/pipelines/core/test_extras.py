@@ -12,10 +12,10 @@ from importlib import metadata
 
 import pytest
 from packaging.requirements import Requirement
-from places import ROOT
 
 from pipelines.core import extras
 from pipelines.core.errors import ConfigError
+from places import ROOT
 
 REQUIRES = [
     "numpy>=2.0",

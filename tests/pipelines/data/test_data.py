@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_shape, make_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drawings import draw_shape, make_folder
 from pipelines import data
 from pipelines.core.errors import DataError
 from pipelines.data import SPLIT_NAMES

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from drawings import draw_shape
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from places import SHARED
 
+from drawings import draw_shape
 from pipelines.core.errors import DataError
 from pipelines.data import SPLIT_NAMES, Splits, detection
 from pipelines.data.checks import classification
@@ -26,6 +25,7 @@ from pipelines.data.detection import is_detection
 from pipelines.data.formats.parsing import part_in
 from pipelines.images.boxes import Objects
 from pipelines.images.image_header import upright_size
+from places import SHARED
 
 SIZE = (20, 24)
 BOX = (4, 2, 16, 18)

@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_shape
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
-from places import SHARED
 
+from drawings import draw_shape
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.core.percent import percent
 from pipelines.data import SPLIT_NAMES, Splits, segmentation
@@ -35,6 +34,7 @@ from pipelines.data.segmentation import is_segmentation
 from pipelines.images import image_io
 from pipelines.images.image_header import Header, upright_size
 from pipelines.images.masks import IGNORED, colours, to_png
+from places import SHARED
 
 SIZE = (20, 24)
 COUNT = 24

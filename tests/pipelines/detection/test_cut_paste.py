@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profiles import examples
 
 from pipelines.detection.crops import Scene
 from pipelines.detection.cut_paste import Montage
 from pipelines.images.boxes import Objects
+from profiles import examples
 
 GREY, BRIGHT = 60, 250
 

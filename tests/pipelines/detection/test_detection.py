@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawings import draw_scene
 
+from drawings import draw_scene
 from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.model_card import read_card
 from pipelines.artifacts.served_model import ServedModel

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ModelError
 from pipelines.export import litert
 from pipelines.export.litert import open_litert, write_litert
 from pipelines.export.parity import tolerance
+from places import ROOT
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 

@@ -12,12 +12,12 @@ import numpy as np
 import onnx
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.export import onnx as onnx_format
 from pipelines.export.onnx import open_onnx, write_onnx
+from places import ROOT
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 OUTPUTS = {

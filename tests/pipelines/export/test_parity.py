@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.core.errors import ModelError
 from pipelines.export import parity
 from pipelines.export.parity import Agreement, agreement, questions, tolerance
+from places import ROOT
 
 MODELS = {"classification": "digits", "detection": "digit-scenes", "segmentation": "digit-segmentation"}
 Change = Callable[[dict[str, np.ndarray]], None]

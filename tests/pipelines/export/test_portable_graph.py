@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from pipelines.artifacts.served_model import as_numpy
 from pipelines.artifacts.serving_module import ServingModule
@@ -20,6 +19,7 @@ from pipelines.export.portable_graph import portable
 from pipelines.images.preprocessing import ImageSpec
 from pipelines.segmentation.dense_prediction import LabelSpec
 from pipelines.segmentation.serving import MaskServing
+from places import ROOT
 
 
 def saved(module: ServingModule, folder: Path):

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profiles import examples
 
 from pipelines.images.exact_resize import reach, resample
+from profiles import examples
 
 sizes = st.tuples(st.integers(1, 60), st.integers(1, 60))
 

@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawings import draw_shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from drawings import draw_shape
 from pipelines.images import image_io, preprocessing
 from pipelines.images.gif import first_frame
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawings import draw_shape
 from PIL import Image
 
+from drawings import draw_shape
 from pipelines.core.errors import DataError
 from pipelines.images import image_io, preprocessing
 

@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from drawings import draw_shape
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from drawings import draw_shape
 from pipelines.images import preprocessing
 from pipelines.images.preprocessing import ImageSpec
 

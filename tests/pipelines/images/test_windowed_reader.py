@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
-from profiles import examples
 from rasterio.errors import NotGeoreferencedWarning
 
 from pipelines.core.errors import DataError
 from pipelines.images import image_io, preprocessing, windowed_reader
 from pipelines.images.windowed_reader import is_too_large, open_raster, reduced
+from profiles import examples
 
 
 def picture() -> Image.Image:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from places import ROOT
 
 from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError
 from pipelines.reporting.words import Words, listed, number, share
 from pipelines.tasks.registry import find_task
+from places import ROOT
 
 FOUND = {"images": 1200, "mean_error": 0.25, "largest": None, "error_95": [0.2, 0.3], "classes": {}, "exact": True}
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profiles import examples
 
 from pipelines.segmentation.dense_prediction import LabelSpec, filled, interpolate, label, scores
+from profiles import examples
 
 sides = st.integers(1, 40)
 

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profiles import examples
 
 from pipelines.images.masks import IGNORED
 from pipelines.segmentation.loss import mask_loss, mask_metrics, median_frequency_weights
+from profiles import examples
 
 CLASSES = 4
 

@@ -17,7 +17,6 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from profiles import examples
 
 from pipelines.core.errors import ConfigError, DataError, ModelError
 from pipelines.images.windowed_reader import open_raster
@@ -27,6 +26,7 @@ from pipelines.segmentation.dense_prediction import LabelSpec, label, scores
 from pipelines.segmentation.tiled import Mosaic
 from pipelines.segmentation.tiled_files import open_mask, write_mask
 from pipelines.segmentation.tiling import halo_of
+from profiles import examples
 
 Served = Any
 

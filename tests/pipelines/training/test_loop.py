@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from places import ROOT
 
 from pipelines.classification import network as network_of
 from pipelines.classification.config import ClassificationConfig
@@ -22,6 +21,7 @@ from pipelines.training import loop
 from pipelines.training.cached_dataset import Pixels, in_order, shuffled
 from pipelines.training.loop import Plan
 from pipelines.training.optimizers import make_optimizer
+from places import ROOT
 
 
 def problem(count: int = 96, seed: int = 0) -> Pixels:

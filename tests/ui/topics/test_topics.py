@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawings import draw_shape
 from streamlit.testing.v1 import AppTest
 
 from cnnapp.playground import connectivity, images, kernels, matrices, shifts
 from cnnapp.playground.grids import number
 from cnnapp.playground.windows import windows
+from drawings import draw_shape
 from pipelines.core.percent import percent
 
 TOPICS = ("kernels", "strides", "connectivity", "pooling", "matrix", "shift")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_scene, draw_shape
-from places import ROOT
 from streamlit.testing.v1 import AppTest
 
+from drawings import draw_scene, draw_shape
 from pipelines.artifacts.model_card import read_card
+from places import ROOT
 
 
 def compare_page() -> None:

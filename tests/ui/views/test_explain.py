@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from places import ROOT
 from streamlit.testing.v1 import AppTest
 
 import cnnapp
@@ -14,6 +13,7 @@ from cnnapp.explain.decisions import decide
 from pipelines.artifacts.golden import read_golden
 from pipelines.core.percent import percent
 from pipelines.images import image_io
+from places import ROOT
 
 VIEWS = ("Evidence", "Filters", "Feature maps", "Receptive field")
 PAGE = "from ui.views import explain; explain.page()"

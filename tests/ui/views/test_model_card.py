@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from places import ROOT
 from streamlit.testing.v1 import AppTest
 
 from cnnapp.reports.training_command import training_command
 from pipelines.artifacts.model_card import read_card
+from places import ROOT
 
 SHIPPED = ["digits", "fashion", "digit-scenes", "digit-segmentation"]
 

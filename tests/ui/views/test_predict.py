@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawings import draw_shape
 from PIL import Image
-from places import ROOT
 from streamlit.testing.v1 import AppTest
 
+from drawings import draw_shape
 from pipelines.artifacts.golden import read_golden
 from pipelines.core.errors import ImageTooLargeError
+from places import ROOT
 
 APP = str(ROOT / "ui" / "app.py")
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from drawings import draw_scene
-from places import ROOT
 
+from drawings import draw_scene
 from pipelines.artifacts.model_card import CARD, read_card
 from pipelines.data import detection
+from places import ROOT
 
 
 def saved(trained, root: Path, forget: str, monkeypatch: pytest.MonkeyPatch) -> Path:

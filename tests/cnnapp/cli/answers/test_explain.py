@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawings import draw_scene, draw_shape
 from PIL import Image
 
 import cnnapp
+from drawings import draw_scene, draw_shape
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import psutil
 import pytest
 import requests
 from PIL import Image
-from places import ROOT
-from services import RunningService, running_service
 
 from cnnapp.service import ports, server
+from places import ROOT
+from services import RunningService, running_service
 
 
 def test_a_port_that_is_taken_is_named(models, command_line):

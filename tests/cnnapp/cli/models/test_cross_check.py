@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import requests
 from PIL import Image, ImageOps
-from places import ROOT
-from services import RunningService, running_service
 
 import cnnapp
 from cnnapp.cli.models import cross_check
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.data.embedded import scenes
 from pipelines.images import image_io
+from places import ROOT
+from services import RunningService, running_service
 
 MODELS = {"classification": "fashion/1", "detection": "digit-scenes/1", "segmentation": "digit-segmentation/1"}
 SCORES = ("scores", "confidence", "boxes")

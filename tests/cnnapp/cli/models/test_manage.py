@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from places import ROOT
 
 import cnnapp
 from cnnapp.cli.models import trash
 from cnnapp.prediction import model_paths, pins
 from pipelines.artifacts.model_card import WARMUP, check_files, read_card, write_card
+from places import ROOT
 
 
 @pytest.fixture

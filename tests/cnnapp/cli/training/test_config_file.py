@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from places import ROOT
 
 from cnnapp.cli.training import train
 from cnnapp.cli.training.config_file import read, to_yaml
 from pipelines.core.errors import ConfigError
 from pipelines.tasks.registry import find_task, task_names
+from places import ROOT
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profiles import examples
 
 from pipelines.detection.evaluation.average_precision import (
     coco_figures,
@@ -31,6 +30,7 @@ from pipelines.detection.evaluation.metrics import (
     point_at,
 )
 from pipelines.images.boxes import Detected, Objects
+from profiles import examples
 
 CLASSES = ("a", "b", "c")
 NO_OBJECTS = Objects.of([], [])
