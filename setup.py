@@ -16,11 +16,11 @@ from setuptools import Command, setup
 from setuptools.command.build import build
 
 SOURCE = Path("saved_models")
-CARD = "model_card.json"
+MANIFEST = "manifest.json"
 
 
 class build_models(Command):  # noqa: N801 - named as setuptools names its commands
-    """Copy the shipped models, each file checked against the hash on the model's card (a setuptools ``SubCommand``)."""
+    """Copy the shipped models, each file checked against the hash in its manifest (a setuptools ``SubCommand``)."""
 
     description = "copy the shipped saved models"
     user_options = [("build-lib=", "d", "where to copy to")]  # noqa: RUF012 - setuptools' own form
@@ -57,7 +57,7 @@ class build_models(Command):  # noqa: N801 - named as setuptools names its comma
 
 
 def shipped_files() -> Iterator[Path]:
-    """Give the files of the shipped models: each card, and what it lists; nothing that lies beside it.
+    """Give the files of the shipped models: each manifest, and what it lists; nothing that lies beside it.
 
     Raises:
         ValueError: if a file is missing or is not what was exported.
@@ -65,13 +65,13 @@ def shipped_files() -> Iterator[Path]:
     with open("pyproject.toml", "rb") as file:
         models = tomllib.load(file)["tool"]["cnnapp"]["shipped-models"]
     for model in models:
-        card = SOURCE / model / CARD
-        yield card
-        for name, expected in json.loads(card.read_text(encoding="utf-8"))["files"].items():
-            path = SOURCE / model / name
+        manifest = SOURCE / model / MANIFEST
+        yield manifest
+        for name, entry in json.loads(manifest.read_text(encoding="utf-8"))["files"].items():
+            path, expected = SOURCE / model / name, entry["sha256"]
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no such file"
             if found != expected:
-                raise ValueError(f"{path}: received {found}; expected SHA-256 {expected}, which is on the model's card")
+                raise ValueError(f"{path}: received {found}; expected SHA-256 {expected} of the model's manifest")
             yield path
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +14,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["DataDir", "Model", "ScalesOption", "Settings", "err", "out", "print_rows", "say", "settings"]
+from pipelines.reporting import notes
+
+__all__ = [
+    "DataDir",
+    "Model",
+    "ScalesOption",
+    "Settings",
+    "err",
+    "notes_shown",
+    "out",
+    "print_rows",
+    "say",
+    "settings",
+]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -62,3 +78,23 @@ def print_rows(title: str, rows: list[list[str]]) -> None:
     for row in rows[1:]:
         table.add_row(*map(escape, row))
     out.print(table)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if not settings.quiet:
+            err.print(f"[yellow]note[/yellow] {escape(record.getMessage())}", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def notes_shown() -> Iterator[None]:
+    """Print notes on standard error as this command line prints, each once; none with ``--quiet``."""
+    logger, handler = logging.getLogger(notes.LOGGER), _Notes()
+    passed_on, logger.propagate = logger.propagate, False
+    notes.forget()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = passed_on

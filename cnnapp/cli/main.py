@@ -15,7 +15,7 @@ from cnnapp.cli.answers.evaluate import evaluate
 from cnnapp.cli.answers.explain import explain
 from cnnapp.cli.answers.predict import predict
 from cnnapp.cli.answers.serve import serve
-from cnnapp.cli.console import err, out, settings
+from cnnapp.cli.console import err, notes_shown, out, settings
 from cnnapp.cli.global_options import before_the_command, with_globals
 from cnnapp.cli.models.export import export
 from cnnapp.cli.models.inspect import inspect
@@ -80,7 +80,8 @@ app.command("list", rich_help_panel=_KEEP)(list_models)
 def main() -> None:
     """Run the command line; say what the user can mend in one line, and with ``-v`` where it came from."""
     try:
-        app()
+        with notes_shown():
+            app()
     except CnnAppError as error:
         if settings.verbose:
             traceback.print_exc()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cnnapp.prediction import pins
-from pipelines.artifacts.model_card import CARD, versions
+from pipelines.artifacts.model_card import CARD, faults, versions
 from pipelines.core import workspace
 from pipelines.core.errors import ModelError, unknown
 
@@ -52,7 +52,8 @@ def homes(folder: Path | None = None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for place in places() if folder is None else [folder]:
         for path in place.iterdir() if place.is_dir() else ():
-            if path.is_dir() and versions(path):
+            # What begins with a dot is not finished, or deleted.
+            if not path.name.startswith(".") and path.is_dir() and versions(path):
                 found.setdefault(path.name, path)
     return dict(sorted(found.items()))
 
@@ -90,21 +91,34 @@ def resolve(name: str | os.PathLike[str], folder: Path | None = None) -> Path:
         ModelError: if there is none; with the names that exist, and the nearest one.
     """
     text = os.fspath(name)
+    try:
+        found = _found(text, folder)
+    except (OSError, ValueError):  # no system takes it for a path: too long, or with a zero in it
+        found = None
+    if found is not None:
+        return found
+    known = names(folder)
+    base, _, number = text.rpartition("/")
+    if base in known and number in map(str, known[base]):
+        directory = homes(folder)[base] / number
+        raise ModelError(f"{directory}: is broken: {next(iter(faults(directory)), 'it cannot be read')}")
+    if base in known:
+        options = [f"{base}/{number}" for number in known[base]]
+        raise ModelError(unknown(f"version of {base}", text, options))
+    if "\0" not in text and os.path.isdir(text):
+        raise ModelError(f"{text}: is a folder, but holds no saved model (no {CARD}, and no numbered versions)")
+    if not known:
+        raise ModelError(f"{text}: there is no such saved model. {none_in(folder)}")
+    raise ModelError(unknown("saved model", text, known))
+
+
+def _found(text: str, folder: Path | None) -> Path | None:
     for directory in _candidates(text, folder):
         if (directory / CARD).is_file() or (directory / "saved_model.pb").is_file():
             return directory
         if text and (version := pins.chosen_version(directory)) is not None:
             return directory / str(version)
-    known = names(folder)
-    base, _, _ = text.rpartition("/")
-    if base in known:
-        options = [f"{base}/{number}" for number in known[base]]
-        raise ModelError(unknown(f"version of {base}", text, options))
-    if Path(text).is_dir():
-        raise ModelError(f"{text}: is a folder, but holds no saved model (no {CARD}, and no numbered versions)")
-    if not known:
-        raise ModelError(f"{text}: there is no such saved model. {none_in(folder)}")
-    raise ModelError(unknown("saved model", text, known))
+    return None
 
 
 def _candidates(text: str, folder: Path | None) -> list[Path]:

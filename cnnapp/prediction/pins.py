@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.artifacts.model_card import versions
+from pipelines.artifacts.model_card import check_files, faults, read_card, versions
 from pipelines.core.errors import ModelError
+from pipelines.reporting.notes import note
+from pipelines.storage.durable import write_atomically
 
 __all__ = ["PIN", "chosen_version", "in_order", "pin", "pinned", "unpin"]
 
@@ -28,13 +30,15 @@ def pinned(home: Path) -> int | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{home / PIN}: cannot be read: {error}") from None
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise ModelError(f"{home / PIN}: holds {text!r}; expected the number of a version. Remove the file to unpin")
     return int(text)
 
 
 def chosen_version(home: Path) -> int | None:
     """Return the version that the name of a model stands for: the pinned one, or the newest; None if there is none.
+
+    A newer version of which something is missing is passed over, and named in a note, where there is a whole one.
 
     Args:
         home: the folder of all its versions.
@@ -44,7 +48,7 @@ def chosen_version(home: Path) -> int | None:
     """
     there, chosen = versions(home), pinned(home)
     if not there or chosen is None:
-        return there[-1] if there else None
+        return _newest_whole(home, there)
     if chosen not in there:
         raise ModelError(
             f"{home.name}: is pinned to version {chosen}, which is not there; available: "
@@ -53,14 +57,29 @@ def chosen_version(home: Path) -> int | None:
     return chosen
 
 
+def _newest_whole(home: Path, there: list[int]) -> int | None:
+    """Return the newest version that is whole; the newest where none is, so that it is said what is wrong with it."""
+    broken: list[str] = []
+    for number in reversed(there):
+        found = faults(home / str(number))
+        if not found:
+            for each in broken:
+                note(f"{each}; {home.name}/{number} is used instead")
+            return number
+        broken.append(f"{home / str(number)}: is broken: {found[0]}")
+    return there[-1] if there else None
+
+
 def in_order(home: Path) -> list[int]:
     """Return the versions of a model: the one that its name stands for, then the others, the newest first.
 
     Args:
         home: the folder of all its versions.
     """
-    chosen = pinned(home)
-    return sorted(versions(home), key=lambda number: (number != chosen, -number))
+    there, chosen = versions(home), pinned(home)
+    if chosen is None:
+        chosen = _newest_whole(home, there)
+    return sorted(there, key=lambda number: (number != chosen, -number))
 
 
 def pin(home: Path, version: int) -> None:
@@ -71,13 +90,17 @@ def pin(home: Path, version: int) -> None:
         version: its number.
 
     Raises:
-        ModelError: if there is no such version, or the folder cannot be written to.
+        ModelError: if there is no such version, a file of it is damaged, or the folder cannot be written to.
     """
     there = versions(home)
     if version not in there:
         raise ModelError(f"{home.name}: received version {version}; available: {', '.join(map(str, there)) or 'none'}")
+    directory = home / str(version)
+    problems = check_files(directory, read_card(directory))
+    if problems:
+        raise ModelError(f"{directory}: {problems[0]}; it is not pinned")
     try:
-        (home / PIN).write_text(f"{version}\n", encoding="utf-8")
+        write_atomically(home / PIN, f"{version}\n".encode())
     except OSError as error:
         raise ModelError(f"{home / PIN}: cannot be written: {error.strerror}") from None
 

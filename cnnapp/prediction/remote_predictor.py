@@ -23,6 +23,7 @@ from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError, ModelError, ServiceError
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
+from pipelines.storage.names import check_name
 
 __all__ = ["RemoteCard", "RemotePredictor", "connect"]
 
@@ -44,7 +45,7 @@ def connect(url: str, model: str, seconds: float = 120.0) -> RemotePredictor:
         A predictor, for one thread.
 
     Raises:
-        ConfigError: if the URL is none.
+        ConfigError: if the URL is none, or the name no model can have.
         ServiceError: if the service cannot be reached, or is none.
         ModelError: if it has no such model, or one whose task is not known.
 
@@ -86,6 +87,9 @@ class RemotePredictor(Answerer):
     def __init__(self, url: str, model: str, seconds: float = 120.0) -> None:
         self._service = _checked(url)
         name, _, version = model.partition("/")
+        check_name(name)
+        if version and not (version.isascii() and version.isdecimal()):
+            raise ConfigError(f"version: received {version!r}; expected a number, as in {name}/1")
         self._path = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
         self._seconds = seconds
         self._session = requests.Session()

@@ -11,7 +11,7 @@ from cnnapp.prediction import model_paths
 from layers.analysis.cost import LayerCost, ModelCost, costs
 from layers.analysis.receptive_field import LayerField, receptive_fields
 from pipelines.artifacts.golden import read_golden
-from pipelines.artifacts.model_card import CARD, ModelCard, read_card
+from pipelines.artifacts.model_card import CARD, ModelCard, check_files, read_card
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.tasks.registry import find_task
@@ -99,6 +99,9 @@ def inspect(name: str, input_size: tuple[int, ...] | None = None) -> Inspection:
     if not (directory / CARD).is_file():
         raise ModelError(f"{directory}: has no {CARD}, which says how the network is built; give its .keras file")
     card = read_card(directory)
+    problems = check_files(directory, card)
+    if problems:
+        raise ModelError(f"{directory}: {problems[0]}; download it again or retrain it")
     model, size = _rebuild(card, input_size)
     # Of a network for any size the example would have to be squeezed into the one that is assumed.
     example = read_golden(directory).inputs[0] if _has_own_size(card) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 import traceback
@@ -20,6 +21,7 @@ from cnnapp.service.limits import Limits
 from cnnapp.service.model import LoadedModel
 from cnnapp.service.protocol import Refusal, Request
 from pipelines.core.tensorflow_import import import_tensorflow
+from pipelines.reporting import notes
 
 __all__ = ["ModelReplica", "Reply"]
 
@@ -68,6 +70,7 @@ class ModelReplica:
         tf = import_tensorflow()
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+        logging.getLogger(notes.LOGGER).setLevel(logging.ERROR)  # the command has said them
         self._model = LoadedModel(Path(directory), limits)
         self._metadata = signatures.read_metadata(Path(directory))
         # One thread for the model, so that batches are one after the other; others for what is around it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from pipelines.core.errors import ModelError
+from pipelines.storage import regular_file
+from pipelines.storage.names import is_component
 
 __all__ = ["GOLDEN", "GOLDEN_TOLERANCE", "Golden", "read_golden"]
 
 GOLDEN = "golden"
 _LARGE = 10_000
 _TIES = 1e-4
+_LARGEST = 2**30  # bytes of one file; maps of large images have some hundred million
 GOLDEN_TOLERANCE = 1e-5
 """How far a score may lie from the golden one: processors of another make add up in another order."""
 
@@ -77,12 +81,22 @@ def read_golden(directory: Path) -> Golden:
     """
     folder = directory / GOLDEN
     try:
-        record = json.loads((folder / "expected.json").read_text())
-        inputs = [(folder / name).read_bytes() for name in record["inputs"]]
+        record = json.loads(_file(folder, "expected.json"))
+        names = list(record["inputs"])
+        inputs = [_file(folder, name) for name in names]
         outputs = {name: _array(folder, **entry) for name, entry in record["outputs"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder}: the golden examples cannot be read: {error}") from None
-    return Golden(record["inputs"], inputs, outputs)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
+        raise ModelError(f"{folder}: the golden examples cannot be read: {error or type(error).__name__}") from None
+    return Golden(names, inputs, outputs)
+
+
+def _file(folder: Path, name: str) -> bytes:
+    if not isinstance(name, str) or not is_component(name):
+        raise ValueError(f"{name!r} is listed, which is no file in this folder")
+    try:
+        return regular_file.read(folder / name, _LARGEST)
+    except regular_file.NotRegularError as error:
+        raise ValueError(f"{name} {error.strerror}") from None
 
 
 def _nearly_the_same_map(found: np.ndarray, expected: np.ndarray) -> bool:
@@ -92,7 +106,7 @@ def _nearly_the_same_map(found: np.ndarray, expected: np.ndarray) -> bool:
 
 def _array(folder: Path, dtype: str, values: list[Any] | None = None, file: str = "") -> np.ndarray:
     if file:
-        stored: np.ndarray = np.load(folder / file, allow_pickle=False)
+        stored: np.ndarray = np.load(io.BytesIO(_file(folder, file)), allow_pickle=False)
         return stored.astype(dtype)
     if dtype == "string":
         return np.array(values, dtype=object)

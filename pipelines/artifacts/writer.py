@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines.artifacts import manifest
 from pipelines.artifacts.golden import GOLDEN, GOLDEN_TOLERANCE, Golden
-from pipelines.artifacts.model_card import LABELS, WARMUP, ModelCard, file_hashes, versions, write_card
+from pipelines.artifacts.model_card import FORMAT, LABELS, WARMUP, ModelCard, file_hashes, versions, write_card
 from pipelines.artifacts.served_model import ServedModel, as_numpy
 from pipelines.artifacts.serving_module import ServingModule
 from pipelines.core import extras
 from pipelines.core.errors import ModelError
+from pipelines.core.tensorflow_errors import first_line
+from pipelines.storage import durable
+from pipelines.storage.leftovers import building_folder, remove_leftovers
+from pipelines.storage.names import check_name
 
 __all__ = ["choose_golden", "export", "software"]
 
@@ -45,7 +50,8 @@ def export(
 ) -> ServedModel:
     """Write the next version of a saved model.
 
-    It becomes visible under its number in one step, complete and checked; an existing version is never touched.
+    It becomes visible under its number in one step, complete, checked and on the disk; an existing version is never
+    touched. What a killed process left unfinished under the name is removed.
 
     Args:
         serving: from the file of labels to what is saved.
@@ -60,32 +66,50 @@ def export(
         The model, loaded from its final place.
 
     Raises:
-        ConfigError: if a package that writing needs is not installed.
+        ConfigError: if a package that writing needs is not installed, or the name is not one plain component of a path.
         ModelError: if what was written does not give the network's own answers, or cannot be written.
     """
     extras.need("a saved model that is written", "train", "tensorflow-serving-api")
+    check_name(card["name"])
     home = root / card["name"]
     try:
         home.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".building-", dir=home))
+        for folder in (root, home):
+            remove_leftovers(folder)
+            durable.sync_folder(folder)
+        building = building_folder(home / "building")
     except OSError as error:
         raise ModelError(f"{home}: cannot be written to: {error.strerror}") from None
     try:
-        expected, evidence = _write(building, serving, classes, golden)
+        with _written(home):
+            expected, evidence = _write(building, serving, classes, golden)
         complete = card | {"classes": list(classes), "software": software(), "evidence": evidence}
         complete |= {"parameters": model.count_params(), "standardisation": _standardisation(model)}
-        complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
+        complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds"), "format": FORMAT}
         # Measured on what was written, not on what was in memory.
         write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
+        manifest.seal(building)
         served = ServedModel(building)
         _prove(served, expected, list(golden))
         complete["metrics"] = measure(served)
-        building.chmod(0o755)
-        final = _publish(building, home, complete)
+        with _written(home):
+            building.chmod(0o755)
+            final = _publish(building, home, complete)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
     return ServedModel(final)
+
+
+@contextlib.contextmanager
+def _written(home: Path) -> Iterator[None]:
+    """Say in a line what the disk refuses, such as when it is full."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(f"{home}: cannot be written to: {error.strerror or error}") from None
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError, tf.errors.UnknownError) as error:
+        raise ModelError(f"{home}: cannot be written to: {first_line(error)}") from None
 
 
 def _write(
@@ -95,7 +119,7 @@ def _write(
     what kind of evidence it gives.
     """
     image_bytes = tf.constant(list(golden), tf.string)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=building) as scratch:  # gone with the rest where the process is killed
         labels = Path(scratch) / LABELS
         labels.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
         module = serving(labels)
@@ -152,10 +176,11 @@ def _publish(building: Path, home: Path, card: dict[str, Any]) -> Path:
     version = max(versions(home), default=0) + 1
     while True:
         write_card(building, ModelCard(**card, version=version, files=file_hashes(building)))
+        durable.sync_tree(building)
         final = home / str(version)
         try:
             # A rename onto an existing directory that is not empty fails, on every system.
-            os.rename(building, final)
+            durable.replace(building, final)
         except OSError:
             if not final.exists():
                 raise

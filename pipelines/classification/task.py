@@ -110,6 +110,10 @@ class Classification(Task):
 
         return choose_golden([(example.label, example.image) for example in splits.validation.examples()])
 
+    def generated_size(self, choice: Choice) -> tuple[int, int]:
+        """Return what the network is shown."""
+        return int(choice.spec.height), int(choice.spec.width)
+
     def serving(
         self, model: keras.Model, classes: Sequence[str], card: dict[str, Any]
     ) -> Callable[[Path], ServingModule]:

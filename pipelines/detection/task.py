@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Detection"]
 
+_SCENE = 512  # pixels of a side of a generated image, unless a window has more
+
 
 class Detection(Task):
     """Boxes around objects; see :class:`pipelines.training.task.Task` for what each hook is."""
@@ -150,6 +152,11 @@ class Detection(Task):
     def golden(self, splits: Splits[Objects]) -> list[bytes]:
         """Choose validation images with objects in them."""
         return list(islice((example.image for example in splits.validation.examples() if len(example.label)), 4))
+
+    def generated_size(self, choice: Choice) -> tuple[int, int]:
+        """Return a scene of a few windows, in pixels of the image before it is scaled."""
+        height, width = (side / choice.config.scale for side in choice.spec.window)
+        return round(max(height, min(3 * height, _SCENE))), round(max(width, min(4 * width, _SCENE)))
 
     def serving(
         self, model: keras.Model, classes: Sequence[str], card: dict[str, Any]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pipelines.artifacts.model_card import ModelCard
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import ModelError
 from pipelines.export.parity import Agreement, Answer, agreement, tolerance
+from pipelines.storage import durable, leftovers
 
 __all__ = ["ExportedFile", "describe", "publish"]
 
@@ -84,20 +85,21 @@ def publish(
     """
     found = _proven(served, opened(finish(None)), weights)
     data = finish(found)
-    part = ""
+    part = leftovers.beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=".exporting-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
+        leftovers.remove_leftovers(path.parent, path.name)
+        with part.open("xb") as file:
             file.write(data)
-        _proven(served, opened(Path(part).read_bytes()), weights)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
+            file.flush()
+            os.fsync(file.fileno())
+        _proven(served, opened(part.read_bytes()), weights)
+        durable.replace(part, path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be written: {error.strerror}") from None
     finally:
-        if part:
-            Path(part).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
     kept = [served.directory / "saved_model.pb", *(served.directory / "variables").iterdir()]
     return ExportedFile(path, weights, len(data), sum(file.stat().st_size for file in kept), found)
 

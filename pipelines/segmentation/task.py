@@ -137,6 +137,11 @@ class Segmentation(Task):
         """Choose two validation images: their maps are large."""
         return [example.image for example in islice(splits.validation.examples(), 2)]
 
+    def generated_size(self, choice: Choice) -> tuple[int, int]:
+        """Return a crop, in pixels of the image before it is scaled."""
+        height, width = choice.config.crop
+        return round(height / choice.config.scale), round(width / choice.config.scale)
+
     def serving(
         self, model: keras.Model, classes: Sequence[str], card: dict[str, Any]
     ) -> Callable[[Path], ServingModule]:

@@ -17,19 +17,19 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["FORGOTTEN", "beside", "building_folder", "is_leftover", "remove_leftovers"]
+__all__ = ["FORGOTTEN", "begun_for", "beside", "building_folder", "is_leftover", "remove_leftovers"]
 
 FORGOTTEN = 7 * 24 * 3600.0
 """Seconds without a change after which what has no owner on this machine counts as left."""
 
 _counter = itertools.count()
-_MARK = re.compile(r"\.(?P<pid>\d+)-(?P<word>[0-9a-f]{8})-(?P<host>[^.]*)-\d+\.part")
-_EARLIER = [
-    re.compile(r"\.(?:building|renaming)-[a-z0-9_]{8}"),  # folders
-    re.compile(r"\.(?:model_card\.json|tf_serving_warmup_requests)\.(?P<pid>\d+)"),
-    re.compile(r"\.state\.npz\.part"),
+_FORMS = [
+    re.compile(r"\.(?P<what>.+)\.(?P<pid>\d+)-(?P<word>[0-9a-f]{8})-(?P<host>[^.]*)-\d+\.part", re.DOTALL),
+    re.compile(r"\.(?P<what>building|renaming)-[a-z0-9_]{8}"),  # folders
+    re.compile(r"\.(?P<what>model_card\.json|tf_serving_warmup_requests)\.(?P<pid>\d+)"),
+    re.compile(r"\.(?P<what>state\.npz)\.part"),
 ]
-"""The names that earlier versions gave to what they began."""
+"""The names of what is begun; behind the first, those that earlier versions gave."""
 
 
 class _Process:
@@ -61,8 +61,12 @@ def beside(path: Path) -> Path:
         A name that nobody else has, which says who began it.
     """
     mark = f".{os.getpid()}-{_this.word}-{_host()}-{next(_counter)}.part"
-    kept = path.name.encode()[:120].decode(errors="ignore")
-    return path.with_name(f".{kept}{mark}")
+    return path.with_name(f".{_kept(path.name)}{mark}")
+
+
+def _kept(name: str) -> str:
+    """Return as much of a name as there is room for before the mark."""
+    return os.fsencode(name)[:120].decode(errors="ignore")
 
 
 def building_folder(path: Path) -> Path:
@@ -95,19 +99,33 @@ def is_leftover(path: Path) -> bool:
         >>> is_leftover(beside(Path("record.json"))), is_leftover(Path("record.json"))
         (False, False)
     """
-    if found := _MARK.search(path.name):
-        if not (path.name.startswith(".") and found.end() == len(path.name)):
-            return False
-        if found["host"] != _host():
-            return _forgotten(path)
-        if int(found["pid"]) == os.getpid():
-            return found["word"] != _this.word
-        return _gone(int(found["pid"]), path)
-    for form in _EARLIER:
-        if found := form.fullmatch(path.name):
-            pid = found.groupdict().get("pid")
-            return _gone(int(pid), path) if pid else _forgotten(path)
-    return False
+    found = _form(path.name)
+    if found is None:
+        return False
+    owner = found.groupdict()
+    if owner.get("pid") is None or owner.get("host", _host()) != _host():
+        return _forgotten(path)
+    if int(owner["pid"]) == os.getpid() and "word" in owner:
+        return bool(owner["word"] != _this.word)
+    return _gone(int(owner["pid"]), path)
+
+
+def _form(name: str) -> re.Match[str] | None:
+    return next((found for form in _FORMS if (found := form.fullmatch(name))), None)
+
+
+def begun_for(name: str) -> str | None:
+    """Return what a file or folder was to be called when it is finished; None if it is not one that is begun.
+
+    Args:
+        name: of the file or folder.
+
+    Example:
+        >>> begun_for(beside(Path("record.json")).name), begun_for("record.json")
+        ('record.json', None)
+    """
+    found = _form(name)
+    return found["what"] if found else None
 
 
 def _gone(pid: int, path: Path) -> bool:
@@ -137,21 +155,22 @@ def _changed(path: Path) -> float:
         return time.time()
 
 
-def remove_leftovers(folder: Path) -> list[str]:
+def remove_leftovers(folder: Path, name: str | None = None) -> list[str]:
     """Remove what killed processes left in a folder; what a living one is at work on stays.
 
     Args:
         folder: that is looked through, not the folders in it.
+        name: of the one file or folder that was begun; by default whatever was, in a folder of the project's own.
 
     Returns:
         The names of what was removed. What cannot be removed stays; it is in nobody's way.
     """
     try:
-        left = sorted(path for path in folder.iterdir() if path.name.startswith(".") and is_leftover(path))
+        begun = [path for path in folder.iterdir() if path.name.startswith(".") and is_leftover(path)]
     except OSError:
         return []
     removed = []
-    for path in left:
+    for path in sorted(path for path in begun if name is None or begun_for(path.name) == _kept(name)):
         try:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         except OSError:

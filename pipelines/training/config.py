@@ -26,7 +26,7 @@ def _size(value: object) -> object:
     return (value, value) if isinstance(value, int) else value
 
 
-_NOT_OF_THE_RUN = {"data_dir", "log_dir", "checkpoint_minutes", "resume", "overwrite", "test"}
+_NOT_OF_THE_RUN = {"data_dir", "golden", "log_dir", "checkpoint_minutes", "resume", "overwrite", "test"}
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_size), Joined("x", "SIZE")]
@@ -109,6 +109,12 @@ class TrainingConfig(BaseModel):
         group="training",
         ge=1,
     )
+    golden: Literal["images", "generated"] = option(
+        "images",
+        "Stored in the saved model as golden examples and warm-up requests: some of your validation images, or generated "
+        "ones, so that no image of yours leaves with the model.",
+        group="run",
+    )
     log_dir: Path | None = option(
         None,
         "Folder of the run: its TensorBoard logs, and the state that --resume needs.",
@@ -127,7 +133,7 @@ class TrainingConfig(BaseModel):
     )
 
     def identity(self) -> dict[str, Any]:
-        """Return the options that tell a run from others, as plain values: not where things lie."""
+        """Return the options that tell a run from others, as plain values: not where things lie, nor what is stored."""
         return self.model_dump(mode="json", exclude=_NOT_OF_THE_RUN)
 
     @classmethod

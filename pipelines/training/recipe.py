@@ -15,17 +15,19 @@ import psutil
 import tensorflow as tf
 
 from pipelines.artifacts import writer
+from pipelines.artifacts.generated_images import generated_images
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core import devices, extras
 from pipelines.core.errors import CnnAppError, ConfigError, ModelError
 from pipelines.core.progress import Reporter
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.storage import room
+from pipelines.storage.names import check_name
 from pipelines.training import checkpoint, loop, run_directory
 from pipelines.training.config import TrainingConfig
 from pipelines.training.loop import History, Loop
 from pipelines.training.optimizers import make_optimizer
-from pipelines.training.session import Trained, check_name, ended, settings
+from pipelines.training.session import Trained, ended, settings
 from pipelines.training.task import Choice, Prepared, Task
 
 __all__ = ["Estimate", "estimate", "train"]
@@ -229,7 +231,7 @@ def _export(
         "input": task.card_input(model, choice, splits, reporter),
         "description": task.description(choice, splits),
         # The name of the data, not where it lay on one machine.
-        "training": choice.config.identity() | {"data": splits.source},
+        "training": choice.config.identity() | {"data": splits.source, "golden": choice.config.golden},
         "history": dataclasses.asdict(history),
         "data": {
             "source": splits.source,
@@ -238,4 +240,19 @@ def _export(
         },
     }
     serving = task.serving(model, splits.classes, card)
-    return writer.export(serving, model, splits.classes, task.golden(splits), card, root, measure)
+    golden = _golden(task, choice, splits, reporter)
+    return writer.export(serving, model, splits.classes, golden, card, root, measure)
+
+
+def _golden(task: Task, choice: Choice, splits: Splits[Any], reporter: Reporter) -> list[bytes]:
+    """Choose or make the images whose answers are kept with the model, and say whose they are."""
+    if choice.config.golden == "generated":
+        made = generated_images(task.generated_size(choice), getattr(choice.spec, "channels", 3))
+        reporter.say(f"golden examples: {len(made)} generated images; no image of the data is stored in the model")
+        return made
+    images = task.golden(splits)
+    reporter.say(
+        f"golden examples: {len(images)} of your validation images are stored in the saved model and go wherever it goes; "
+        "--golden generated stores none of yours"
+    )
+    return images

@@ -11,12 +11,11 @@ import keras
 import tensorflow as tf
 
 from pipelines.artifacts.model_card import ModelCard
-from pipelines.core.errors import ConfigError
 from pipelines.core.progress import duration
 from pipelines.training.config import TrainingConfig
 from pipelines.training.loop import History
 
-__all__ = ["Trained", "check_name", "ended", "settings"]
+__all__ = ["Trained", "ended", "settings"]
 
 
 @dataclass(frozen=True)
@@ -32,20 +31,6 @@ class Trained:
     path: Path
     card: ModelCard
     history: History
-
-
-def check_name(name: str) -> None:
-    """Refuse a name of a saved model that is no plain folder name.
-
-    Raises:
-        ConfigError: saying which names are taken.
-    """
-    legal = name and all(letter.isalnum() or letter in "-_." for letter in name) and name[0].isalnum()
-    if not legal or name.isdecimal():
-        raise ConfigError(
-            f"name: received {name!r}; expected letters, digits, '-', '_' and '.', beginning with a letter or digit, "
-            "and not a number alone (numbers are versions)"
-        )
 
 
 @contextmanager

@@ -137,6 +137,10 @@ class Task(ABC):
         """Choose the encoded images whose answers are kept with the model."""
         return [example.image for example in islice(splits.validation.examples(), 4)]
 
+    def generated_size(self, choice: Choice) -> tuple[int, int]:
+        """Return height and width of the images that are generated where those of the data are not to be kept."""
+        return 96, 128
+
     @abstractmethod
     def serving(
         self, model: keras.Model, classes: Sequence[str], card: dict[str, Any]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
 
 import cnnapp
 from cnnapp.prediction import model_paths
-from pipelines.artifacts.model_card import ModelCard, read_card
+from pipelines.artifacts.manifest import MANIFEST
+from pipelines.artifacts.model_card import CARD, ModelCard, doubts, read_card
 from ui.components import url_state
+from ui.components.plain_text import plain
 
 __all__ = ["choose", "choose_card", "load", "offered"]
 
@@ -18,7 +21,7 @@ _WIDGET, _CHOSEN, _ADDRESS = "model choice", "chosen model", "model of the addre
 
 @st.cache_resource(show_spinner="Loading the model", max_entries=4)
 def _load(directory: str, changed: float) -> cnnapp.Predictor:
-    """Load a model once for all sessions; ``changed`` is its card's time, so that another model is loaded anew."""
+    """Load a model once for all sessions; ``changed`` is its newest time, so that another model is loaded anew."""
     return cnnapp.load(directory)
 
 
@@ -26,10 +29,18 @@ def load(name: str) -> cnnapp.Predictor | None:
     """Load a model by its name, and say where that fails."""
     try:
         directory = model_paths.resolve(name)
-        return _load(str(directory), (directory / "model_card.json").stat().st_mtime)
+        there = [path for path in (directory / CARD, directory / MANIFEST) if path.is_file()]
+        model = _load(str(directory), max((path.stat().st_mtime for path in there), default=0.0))
+        _say_doubts(directory)
+        return model
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")
         return None
+
+
+def _say_doubts(directory: Path) -> None:
+    for text in doubts(directory):
+        st.caption(f":material/warning: Not verified. {plain(text)}")
 
 
 def choose() -> cnnapp.Predictor | None:
@@ -44,7 +55,10 @@ def choose_card() -> ModelCard | None:
     if name is None:
         return None
     try:
-        return read_card(model_paths.resolve(name))
+        directory = model_paths.resolve(name)
+        card = read_card(directory)
+        _say_doubts(directory)
+        return card
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")
         return None

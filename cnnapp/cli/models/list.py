@@ -51,10 +51,13 @@ def _row(home: Path, number: int, hidden: bool) -> list[str]:
         hidden: whether its name means another model, so that only its path leads to it.
     """
     from cnnapp.prediction import pins
-    from pipelines.artifacts.model_card import read_card
+    from pipelines.artifacts.model_card import check_files, read_card
 
+    directory = home / str(number)
     try:
-        card = read_card(home / str(number))
+        card = read_card(directory)
+        if problems := check_files(directory, card, contents=False):
+            raise ModelError(f"{directory}: {problems[0]}")
     except ModelError as error:
         err.print(f"[red]unreadable[/red] {escape(str(error))}", soft_wrap=True)
         return []

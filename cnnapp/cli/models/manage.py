@@ -12,6 +12,7 @@ from cnnapp.cli.models.list import list_models
 from cnnapp.prediction import model_paths, pins
 from pipelines.artifacts.model_card import versions
 from pipelines.core.errors import ConfigError, ModelError, unknown
+from pipelines.storage.names import check_name
 
 __all__ = ["delete", "empty_trash", "models_app", "pin", "rename", "undo", "unpin"]
 
@@ -60,11 +61,10 @@ def rename(name: Name, new: Annotated[str, typer.Argument(help="Its new name.", 
     from pipelines.core.tensorflow_import import import_tensorflow
 
     home = _home(name)
+    check_name(new)
     import_tensorflow()
     from cnnapp.cli.models import rename as renaming
-    from pipelines.training.session import check_name
 
-    check_name(new)
     out.print(renaming.rename(home.parent, name, new), markup=False, soft_wrap=True)
 
 

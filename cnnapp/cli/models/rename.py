@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from cnnapp.prediction import pins
-from pipelines.artifacts.model_card import WARMUP, check_files, file_hashes, read_card, versions, write_card
+from pipelines.artifacts import manifest
+from pipelines.artifacts.manifest import MANIFEST, SIGNATURE
+from pipelines.artifacts.model_card import CARD, WARMUP, check_files, file_hashes, read_card, versions, write_card
 from pipelines.core.errors import ModelError
+from pipelines.reporting.notes import note
+from pipelines.storage import durable
+from pipelines.storage.leftovers import beside, building_folder, remove_leftovers
+from pipelines.storage.names import check_name
 
 __all__ = ["rename"]
 
@@ -28,19 +33,26 @@ def rename(root: Path, old: str, new: str) -> Path:
         The folder of its versions.
 
     Raises:
+        ConfigError: if the new name is not one plain component of a path.
         ModelError: if there is a model of the new name, a file of a version is damaged, or something cannot be written.
     """
+    check_name(new)
     home, target = root / old, root / new
     if target.exists():
         raise ModelError(f"{new}: is the name of another saved model; choose another name, or delete that model")
-    building = Path(tempfile.mkdtemp(prefix=".renaming-", dir=root))
+    remove_leftovers(root)
+    try:
+        building = building_folder(target)
+    except OSError as error:
+        raise ModelError(f"{root}: cannot be written to: {error.strerror}") from None
     try:
         for version in versions(home):
             _copy(home / str(version), building / str(version), new)
         if (number := pins.pinned(home)) is not None:
             pins.pin(building, number)
         building.chmod(0o755)
-        os.rename(building, target)
+        durable.sync_tree(building)
+        durable.replace(building, target)
     except OSError as error:
         raise ModelError(f"{target}: cannot be written: {error.strerror}") from None
     finally:
@@ -53,27 +65,36 @@ def rename(root: Path, old: str, new: str) -> Path:
 
 
 def _copy(directory: Path, target: Path, name: str) -> None:
-    """Copy a version under another name; files that do not hold the name are linked where the disk can."""
+    """Copy a version under another name; files that do not hold the name are linked where the disk can.
+
+    The new one has a manifest where the old one has, and is signed anew by whoever signs.
+    """
     card = read_card(directory)
     problems = check_files(directory, card)
     if problems:
         raise ModelError(f"{directory}: is damaged, and is not renamed: {problems[0]}")
-    shutil.copytree(directory, target, copy_function=_link)
+    sealed, signed = (directory / MANIFEST).exists(), (directory / SIGNATURE).exists()
+    for file in (CARD, *manifest.files_in(directory)):
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        if file != CARD:
+            _link(directory / file, target / file)
     warmup = target / WARMUP
     if warmup.is_file():
         renamed = _warmup_of(warmup, name)
         warmup.unlink()  # it may be the same file as the old one
         os.replace(renamed, warmup)
-    (target / "model_card.json").unlink()
     write_card(target, card.model_copy(update={"name": name, "files": file_hashes(target)}))
+    if sealed:
+        manifest.seal(target)
+    if signed:
+        note(f"{directory}: its signature is of the old name and was not taken along; sign {name}/{card.version} again")
 
 
-def _link(source: str, target: str) -> str:
+def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-    return target
 
 
 def _warmup_of(path: Path, name: str) -> Path:
@@ -83,10 +104,10 @@ def _warmup_of(path: Path, name: str) -> Path:
     tf = import_tensorflow()
     from tensorflow_serving.apis import prediction_log_pb2
 
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with tf.io.TFRecordWriter(str(beside)) as writer:
+    renamed = beside(path)
+    with tf.io.TFRecordWriter(str(renamed)) as writer:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             log = prediction_log_pb2.PredictionLog.FromString(record)
             log.predict_log.request.model_spec.name = name
             writer.write(log.SerializeToString())
-    return beside
+    return renamed

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from pipelines.artifacts.model_card import versions
 from pipelines.core.errors import ModelError
+from pipelines.storage import durable, regular_file
+from pipelines.storage.names import is_component
 
 __all__ = ["TRASH", "Deleted", "delete", "deletions", "empty", "undo"]
 
 TRASH = ".trash"
 """The folder under that of saved models."""
 _RECORD = "deleted.json"
+_LARGEST = 2**20  # bytes of a record
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,12 @@ def delete(root: Path, names: Sequence[str]) -> Deleted:
     moved: list[str] = []
     try:
         folder.mkdir(parents=True)
+        record = {"names": list(names), "when": when.isoformat(timespec="seconds")}
+        # First: killed behind it, what was moved can be put back.
+        durable.write_atomically(folder / _RECORD, json.dumps(record).encode())
         for name in names:
             _move(root / name, folder / name)
             moved.append(name)
-        record = {"names": list(names), "when": when.isoformat(timespec="seconds")}
-        (folder / _RECORD).write_text(json.dumps(record), encoding="utf-8")
     except OSError as error:
         for name in moved:
             _move(folder / name, root / name)
@@ -80,7 +84,7 @@ def _free(trash: Path, stamp: str) -> Path:
 
 def _move(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(source, target)
+    durable.replace(source, target)
 
 
 def _remove_if_bare(home: Path) -> None:
@@ -94,11 +98,21 @@ def deletions(root: Path) -> list[Deleted]:
 
     Args:
         root: the folder of saved models.
+
+    Raises:
+        ModelError: if the record of a deletion is damaged.
     """
     found = []
     for path in sorted((root / TRASH).glob(f"*/{_RECORD}")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Deleted(path.parent, tuple(record["names"]), record["when"]))
+        try:
+            record = json.loads(regular_file.read(path, _LARGEST))
+            names, when = tuple(map(str, record["names"])), str(record["when"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{path}: cannot be read: {error}; move what lies beside it yourself") from None
+        for name in names:
+            if not all(map(is_component, name.split("/"))):
+                raise ModelError(f"{path}: names {name!r}, which is no saved model; move what lies beside it yourself")
+        found.append(Deleted(path.parent, names, when))
     return found
 
 
@@ -118,10 +132,12 @@ def undo(root: Path) -> Deleted:
     if not found:
         raise ModelError(f"{root}: the trash is empty; nothing can be put back")
     last = found[-1]
-    for name in last.names:
+    # A command that was killed before it was done moved some of them alone.
+    moved = [name for name in last.names if os.path.lexists(last.folder / name)]
+    for name in moved:
         if (root / name).exists():
             raise ModelError(f"{name}: is there again; rename or delete that model first")
-    for name in last.names:
+    for name in moved:
         try:
             _move(last.folder / name, root / name)
         except OSError as error:

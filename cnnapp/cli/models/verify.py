@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from cnnapp.cli.console import Model, say
+from cnnapp.cli.console import Model, err, say
 
-__all__ = ["verify"]
+__all__ = ["NOT_VERIFIED", "verify"]
+
+NOT_VERIFIED = 3
+"""The exit status where nothing is wrong, but not everything can be told."""
 
 
 def verify(
@@ -23,6 +27,9 @@ def verify(
 ) -> None:
     """Verify a saved model: file hashes, golden examples, and for a detector that its dense scan is exact.
 
+    The exit status is 1 if something is wrong, and 3 if nothing is, but the model was saved without a manifest by an
+    earlier version or its card names other classes than its graph, so that it does not count as verified.
+
     The golden examples, kept with the model, are run through every interface: Python, TensorFlow alone in a fresh
     process, TensorFlow's own saved_model_cli, the page, and the service over HTTP. All must give the same results.
 
@@ -30,9 +37,15 @@ def verify(
     """
     from cnnapp.cli.models import cross_check
     from cnnapp.prediction import predictor
+    from pipelines.artifacts import manifest
+    from pipelines.artifacts.model_card import doubts
 
     loaded = predictor.load(model)
-    say(f"{len(loaded.card.files)} files match the hashes on the card")
+    listed = manifest.read_manifest(loaded.served.directory)
+    if listed is None:
+        say(f"{len(loaded.card.files)} files match the hashes on the card, which nothing proves itself")
+    else:
+        say(f"{len(listed.files)} files match the hashes of the manifest, and there are no others")
     if quick:
         say(f"golden examples: largest difference {loaded.verify():.3g}")
     else:
@@ -44,3 +57,8 @@ def verify(
         say(str(loaded.certify()), markup=False, soft_wrap=True)
     if tiling:
         say(str(loaded.verify_tiling(tile)), markup=False, soft_wrap=True)
+    left = doubts(loaded.served.directory)
+    for text in left:
+        err.print(f"[yellow]not verified[/yellow] {escape(text)}", soft_wrap=True)
+    if left:
+        raise typer.Exit(NOT_VERIFIED)

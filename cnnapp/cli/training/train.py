@@ -16,6 +16,7 @@ from cnnapp.cli.training.options import parameters
 from pipelines.core import extras, workspace
 from pipelines.core.errors import ConfigError
 from pipelines.core.progress import duration
+from pipelines.storage.names import check_name
 from pipelines.tasks.registry import find_task, task_names
 from pipelines.training.config import TrainingConfig
 from pipelines.training.task import Task
@@ -113,15 +114,14 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
         ConfigError: as :func:`pipelines.training.recipe.train`.
         DataError: likewise.
     """
+    check_name(name)  # before the seconds that importing TensorFlow takes
     extras.need("training", "train")
     from pipelines.core.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     from cnnapp.prediction import model_paths
     from pipelines.training import recipe
-    from pipelines.training.session import check_name
 
-    check_name(name)
     folder = config.log_dir or workspace.runs() / name
     # The folder of the run is left open where it is the usual one, for whoever trains by this file under another name.
     text = config_file.to_yaml(task.name, name, config.model_copy(update={"resume": False, "overwrite": False}))
