@@ -36,12 +36,12 @@ def test_the_models_that_ship_are_those_of_the_repository():
     assert {"/".join(path.split("/")[1:3]) for path in tracked("saved_models")} == set(SHIPPED)
 
 
-def test_the_files_of_a_shipped_model_are_those_on_its_card():
-    """What is not on the card would not get into the wheel."""
+def test_the_files_of_a_shipped_model_are_those_of_its_manifest():
+    """What is not in it would not get into the wheel."""
     for model in SHIPPED:
-        card = json.loads((ROOT / "saved_models" / model / "model_card.json").read_text())
+        listed = json.loads((ROOT / "saved_models" / model / "manifest.json").read_text())["files"]
         found = {path.removeprefix(f"saved_models/{model}/") for path in tracked(f"saved_models/{model}")}
-        assert found == {*card["files"], "model_card.json"}
+        assert found == {*listed, "manifest.json"}
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_models_are_complete_and_what_was_trained_beside_them_is_not_there(wheel
     expected = {path.removeprefix("saved_models/") for path in tracked("saved_models")}
     assert set(found) == expected
     for model in SHIPPED:
-        for name, digest in json.loads(found[f"{model}/model_card.json"])["files"].items():
-            assert hashlib.sha256(found[f"{model}/{name}"]).hexdigest() == digest
+        for name, entry in json.loads(found[f"{model}/manifest.json"])["files"].items():
+            assert hashlib.sha256(found[f"{model}/{name}"]).hexdigest() == entry["sha256"]
 
 
 @pytest.mark.slow

@@ -238,8 +238,8 @@ def seal(directory: Path) -> Manifest:
 def rewrite(directory: Path, name: str, data: bytes) -> None:
     """Write a file of a saved model anew, and the manifest with it, where there is one.
 
-    The manifest takes the old file and the new one before the file is replaced, and the new one alone after that. Killed
-    at any moment, it leaves a model that loads.
+    The manifest takes the old file and the new one before the file is replaced, and the new one alone after that: at
+    every moment there is a model that loads.
 
     Args:
         directory: of the saved model.

@@ -111,8 +111,8 @@ class TrainingConfig(BaseModel):
     )
     golden: Literal["images", "generated"] = option(
         "images",
-        "Stored in the saved model as golden examples and warm-up requests: some of your validation images, or generated "
-        "ones, so that no image of yours leaves with the model.",
+        "Stored in the saved model as golden examples and warm-up requests: some of your validation images, or "
+        "generated ones, so that no image of yours leaves with the model.",
         group="run",
     )
     log_dir: Path | None = option(

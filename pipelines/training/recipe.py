@@ -252,7 +252,7 @@ def _golden(task: Task, choice: Choice, splits: Splits[Any], reporter: Reporter)
         return made
     images = task.golden(splits)
     reporter.say(
-        f"golden examples: {len(images)} of your validation images are stored in the saved model and go wherever it goes; "
-        "--golden generated stores none of yours"
+        f"golden examples: {len(images)} of your validation images are stored in the saved model and go wherever it "
+        "goes; --golden generated stores none of yours"
     )
     return images

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from page_server import chromium, served
-from pipelines.artifacts.model_card import read_card
+from pipelines.artifacts.model_card import read_card, write_card
 from places import ROOT
 
 
@@ -25,8 +25,7 @@ def address(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         shutil.copytree(ROOT / "saved_models" / name, root / name)
     shutil.copytree(trained.path.parent, root / trained.path.parent.name)
     second = Path(shutil.copytree(root / "digits" / "1", root / "digits" / "2"))
-    card = read_card(second).model_copy(update={"version": 2})
-    (second / "model_card.json").write_text(card.model_dump_json())
+    write_card(second, read_card(second).model_copy(update={"version": 2}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CNNAPP_SAVED_MODELS", str(root))
         with served(root / "page.log") as url:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cards import edit_card
 from pipelines.artifacts import card_figures
 from pipelines.artifacts.card_figures import add_figures, completed
 from pipelines.artifacts.model_card import CARD, check_files, read_card
@@ -75,10 +76,7 @@ def test_a_figure_that_comes_out_otherwise_is_named(recorded: dict, measured: di
 def saved(trained, tmp_path: Path) -> Path:
     """A classifier as an earlier version would have saved it: without calibration."""
     copy = Path(shutil.copytree(trained.path, tmp_path / "shapes" / "1"))
-    record = json.loads((copy / CARD).read_text())
-    for part in record["metrics"].values():
-        del part["calibration"]
-    (copy / CARD).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    edit_card(copy, lambda record: [part.pop("calibration") for part in record["metrics"].values()])
     return copy
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.artifacts import served_model, writer
+from cards import edit_card
+from pipelines.artifacts import manifest, model_card, writer
 from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.model_card import check_files, file_hashes, read_card, versions
 from pipelines.artifacts.served_model import ServedModel
@@ -28,10 +28,10 @@ def test_the_directory_is_what_the_design_says(trained):
     found = {path.relative_to(trained.path).as_posix() for path in trained.path.rglob("*") if path.is_file()}
     assert {
         "saved_model.pb", "fingerprint.pb", "variables/variables.index", "assets/labels.txt",
-        "assets.extra/tf_serving_warmup_requests", "model_card.json", "golden/expected.json",
+        "assets.extra/tf_serving_warmup_requests", "model_card.json", "golden/expected.json", "manifest.json",
     } <= found  # fmt: skip
     assert (trained.path / "assets/labels.txt").read_text().split() == ["cross", "disc"]
-    assert not [path for path in trained.path.parent.iterdir() if path.name.startswith(".building")]
+    assert not [path for path in trained.path.parent.iterdir() if path.name.startswith(".")]
 
 
 def test_the_card_tells_everything(trained):
@@ -76,7 +76,7 @@ def test_warm_up_requests_are_real_and_answerable(trained):
 
     loaded = tf.saved_model.load(str(trained.path))
     sizes = []
-    for record in tf.data.TFRecordDataset(str(trained.path / served_model.WARMUP)):
+    for record in tf.data.TFRecordDataset(str(trained.path / model_card.WARMUP)):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
         assert request.model_spec.name == "shapes"
         batch = tf.make_ndarray(request.inputs["image_bytes"])
@@ -116,22 +116,24 @@ def test_a_missing_file_is_refused_by_name(copied: Path):
 
 
 def test_a_damaged_card_is_refused_with_the_field(copied: Path):
-    card = json.loads((copied / "model_card.json").read_text())
-    (copied / "model_card.json").write_text(json.dumps(card | {"classes": 3}))
+    edit_card(copied, lambda record: record.update(classes=3))
     with pytest.raises(ModelError, match=r"model_card.json: is damaged .*classes"):
         read_card(copied)
     (copied / "model_card.json").write_text("{")
+    manifest.seal(copied)
     with pytest.raises(ModelError, match="is damaged"):
         read_card(copied)
     (copied / "model_card.json").unlink()
+    with pytest.raises(ModelError, match=r"model_card.json: is missing"):
+        read_card(copied)
+    manifest.seal(copied)
     with pytest.raises(ModelError, match=r"holds no model_card.json"):
         read_card(copied)
 
 
 def test_damage_that_the_hashes_were_made_to_fit_is_still_refused(copied: Path):
     (copied / "saved_model.pb").write_bytes(b"not a graph")
-    card = json.loads((copied / "model_card.json").read_text())
-    (copied / "model_card.json").write_text(json.dumps(card | {"files": file_hashes(copied)}))
+    edit_card(copied, lambda record: record.update(files=file_hashes(copied)))
     with pytest.raises(ModelError, match="TensorFlow cannot load it"):
         ServedModel(copied)
 
@@ -161,7 +163,7 @@ def test_a_number_taken_meanwhile_is_stepped_over(copied: Path, monkeypatch: pyt
 def test_an_export_that_gives_other_answers_is_not_published(trained, shapes: Path, quiet, tmp_path, monkeypatch):
     from pipelines import classification
 
-    monkeypatch.setattr(served_model.Golden, "difference", lambda self, outputs: 0.5)
+    monkeypatch.setattr(writer.Golden, "difference", lambda self, outputs: 0.5)
     with pytest.raises(ModelError, match=r"differs from the network by 0\.5"):
         classification.train("bad", root=tmp_path, reporter=quiet, data=str(shapes), epochs=1, image_size=16)
     assert list((tmp_path / "bad").iterdir()) == []

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from drawings import draw_scene, draw_shape
-from pipelines.artifacts.model_card import read_card
+from pipelines.artifacts.model_card import read_card, write_card
 from places import ROOT
 
 
@@ -46,8 +46,7 @@ def doubled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path],
         name = path.parent.name
         for version in (1, 2):
             copy = Path(shutil.copytree(path, tmp_path / name / str(version)))
-            card = read_card(copy).model_copy(update={"version": version})
-            (copy / "model_card.json").write_text(card.model_dump_json())
+            write_card(copy, read_card(copy).model_copy(update={"version": version}))
         monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
         return name
 

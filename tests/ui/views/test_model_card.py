@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from cards import as_earlier_versions, edit_card
 from cnnapp.reports.training_command import training_command
 from pipelines.artifacts.model_card import read_card
 from places import ROOT
@@ -57,9 +57,7 @@ def test_what_an_earlier_version_did_not_record_is_named_and_the_rest_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     copy = Path(shutil.copytree(ROOT / "saved_models" / "digit-scenes" / "1", tmp_path / "digit-scenes" / "1"))
-    record = json.loads((copy / "model_card.json").read_text())
-    del record["metrics"]["test"]["precision_recall"]
-    (copy / "model_card.json").write_text(json.dumps(record))
+    edit_card(copy, lambda record: record["metrics"]["test"].pop("precision_recall"))
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
     page = open_page("digit-scenes")
     asked = "`cnnapp evaluate digit-scenes/1 --split test --card`"
@@ -102,17 +100,42 @@ def test_files_and_golden_examples_are_verified(shipped: Path):
     page.button[0].click().run()
     assert not page.exception
     files = read_card(shipped / "digits" / "1").files
-    assert f"{len(files)} files have the hashes on the card" in page.success[0].value
+    assert f"{len(files) + 1} files have the hashes that are listed" in page.success[0].value
 
 
 def test_an_altered_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     copy = Path(shutil.copytree(ROOT / "saved_models" / "digits" / "1", tmp_path / "digits" / "1"))
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
-    (copy / "assets" / "labels.txt").write_text("x")
+    (copy / "fingerprint.pb").write_bytes(b"x")
     page = open_page("digits")
     page.button[0].click().run()
     assert not page.exception
-    assert page.error[0].value == "assets/labels.txt: differs from what was exported"
+    assert page.error[0].value == "fingerprint.pb: differs from what was exported"
+    assert not page.success
+
+
+@pytest.mark.parametrize("name", ["assets/labels.txt", "model_card.json", "manifest.json"])
+def test_a_card_that_was_altered_is_not_shown(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    copy = Path(shutil.copytree(ROOT / "saved_models" / "digits" / "1", tmp_path / "digits" / "1"))
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
+    (copy / name).write_bytes((copy / name).read_bytes().replace(b"7", b"8", 1))
+    page = open_page("digits")
+    assert not page.exception
+    assert name in page.error[0].value
+    assert not page.markdown
+
+
+def test_a_model_without_a_manifest_is_shown_and_does_not_count_as_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copy = Path(shutil.copytree(ROOT / "saved_models" / "digits" / "1", tmp_path / "digits" / "1"))
+    monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
+    as_earlier_versions(copy)
+    page = open_page("digits")
+    assert any("Not verified" in each.value for each in page.caption)
+    page.button[0].click().run()
+    assert not page.exception
+    assert "Not verified" in page.warning[0].value
     assert not page.success
 
 
@@ -125,9 +148,7 @@ def test_a_damaged_card_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_card_of_another_version_has_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     copy = Path(shutil.copytree(ROOT / "saved_models" / "digits" / "1", tmp_path / "digits" / "1"))
-    record = json.loads((copy / "model_card.json").read_text())
-    record["training"]["unheard_of"] = 1
-    (copy / "model_card.json").write_text(json.dumps(record))
+    edit_card(copy, lambda record: record["training"].update(unheard_of=1))
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
     page = open_page("digits")
     assert "its card is of another version" in page.warning[0].value
@@ -136,8 +157,6 @@ def test_a_card_of_another_version_has_no_command(tmp_path: Path, monkeypatch: p
 
 def test_what_a_card_says_is_not_read_as_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     copy = Path(shutil.copytree(ROOT / "saved_models" / "digits" / "1", tmp_path / "digits" / "1"))
-    record = json.loads((copy / "model_card.json").read_text())
-    record["description"] = "Tells *a_b* from <script>alert(1)</script> and $x$"
-    (copy / "model_card.json").write_text(json.dumps(record))
+    edit_card(copy, lambda record: record.update(description="Tells *a_b* from <script>alert(1)</script> and $x$"))
     monkeypatch.setenv("CNNAPP_SAVED_MODELS", str(tmp_path))
     assert "\\*a\\_b\\*" in open_page("digits").markdown[0].value

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from cards import edit_card
 from cnnapp.cli import main
 from cnnapp.reports import inspection
 from pipelines.core.errors import CnnAppError, ConfigError, ModelError
@@ -174,13 +175,14 @@ def test_refuses_what_is_no_model(models: Path, trained, tmp_path: Path):
     (tmp_path / "bad.keras").write_bytes(b"nothing")
     assert "bad.keras: Keras cannot load it" in run(tmp_path / "bad.keras", fails=ModelError)
     copy = shutil.copytree(trained.path, tmp_path / "copy")
-    card = json.loads((copy / "model_card.json").read_text())
+    whole = shutil.copytree(copy, tmp_path / "whole")
     for change, message in (
         ({"parameters": 7}, "not the 7 of the card"),
         ({"task": "poetry"}, "this version knows"),
         ({"training": {"strange": 1}}, "its card is of another version"),
     ):
-        (copy / "model_card.json").write_text(json.dumps(card | change))
+        shutil.copytree(whole, copy, dirs_exist_ok=True)
+        edit_card(copy, lambda record, change=change: record.update(change))
         assert message in run(copy, fails=ModelError)
     (copy / "model_card.json").unlink()
     assert "has no model_card.json" in run(copy, fails=ModelError)
