@@ -10,7 +10,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 __all__ = ["generated_images"]
 
-_FEW, _LARGE = 4, 128 * 128  # of large images fewer are kept: their maps are kept as well
 _SIGNS = "0123456789ABCDEFGHKLMNPRSTXYZ"
 _Draw = Callable[[np.random.Generator, int, int], Image.Image]
 
@@ -21,7 +20,7 @@ def generated_images(size: tuple[int, int], channels: int, count: int = 10) -> l
     Args:
         size: height and width in pixels.
         channels: 1 for greyscale, 3 for colour.
-        count: of the images; at most 4 of more than 128 x 128 pixels.
+        count: of the images.
 
     Returns:
         PNG files, each time the same.
@@ -32,7 +31,6 @@ def generated_images(size: tuple[int, int], channels: int, count: int = 10) -> l
         (10, True)
     """
     height, width = size
-    count = min(count, _FEW) if height * width > _LARGE else count
     found = []
     for number in range(count):
         # A generator for each, so that they do not depend on how many there are.

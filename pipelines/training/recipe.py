@@ -34,6 +34,7 @@ __all__ = ["Estimate", "estimate", "train"]
 
 _MEASURED_STEPS = 3
 _GRAPHS = 16 * 2**20  # bytes of a saved model besides its weights, at most: graphs, golden examples
+_LEAST_GENERATED = 4
 
 
 def train(
@@ -246,11 +247,13 @@ def _export(
 
 def _golden(task: Task, choice: Choice, splits: Splits[Any], reporter: Reporter) -> list[bytes]:
     """Choose or make the images whose answers are kept with the model, and say whose they are."""
+    images = task.golden(splits)
     if choice.config.golden == "generated":
-        made = generated_images(task.generated_size(choice), getattr(choice.spec, "channels", 3))
+        # As many as there would be: of tasks with large outputs few are kept.
+        count = max(len(images), _LEAST_GENERATED)
+        made = generated_images(task.generated_size(choice), getattr(choice.spec, "channels", 3), count)
         reporter.say(f"golden examples: {len(made)} generated images; no image of the data is stored in the model")
         return made
-    images = task.golden(splits)
     reporter.say(
         f"golden examples: {len(images)} of your validation images are stored in the saved model and go wherever it "
         "goes; --golden generated stores none of yours"

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import cnnapp
+from cards import as_earlier_versions
 from cnnapp.cli.models import trash
 from cnnapp.prediction import model_paths, pins
-from pipelines.artifacts.model_card import WARMUP, check_files, read_card, write_card
+from pipelines.artifacts.model_card import WARMUP, check_files, doubts, read_card, write_card
+from pipelines.storage.leftovers import beside
 from places import ROOT
 
 
@@ -79,6 +81,26 @@ def test_a_name_that_cannot_be_is_refused(old, new, status, said, models: Path, 
     assert files(models) == before
 
 
+def test_a_renamed_model_has_a_manifest_where_it_had_one_and_no_signature(models: Path, command_line):
+    (models / "digits" / "1" / "model.sig").write_text("signed")
+    as_earlier_versions(models / "digits" / "2")
+    status, _, err = command_line("models", "rename", "digits", "numerals")
+    assert status == 0
+    assert "sign numerals/1 again" in err
+    assert not (models / "numerals" / "1" / "model.sig").exists()
+    assert doubts(models / "numerals" / "1") == []
+    assert "was saved without manifest.json" in doubts(models / "numerals" / "2")[0]
+
+
+def test_what_a_killed_command_left_is_cleared_away(models: Path, command_line):
+    left = beside(models / "numerals")
+    left = left.with_name(left.name.replace(left.name.split("-")[1], "00000000"))
+    shutil.copytree(models / "digits", left)
+    assert list(model_paths.names()) == ["digits", "fashion"]
+    assert command_line("models", "rename", "digits", "numerals")[0] == 0
+    assert sorted(path.name for path in models.iterdir()) == ["fashion", "numerals"]
+
+
 def test_a_damaged_model_is_not_renamed(models: Path, command_line):
     (models / "digits" / "2" / "saved_model.pb").write_bytes(b"other")
     before = files(models)
@@ -125,6 +147,28 @@ def test_what_is_not_there_is_not_deleted(name: str, said: str, models: Path, co
     status, _, err = command_line("models", "delete", "fashion", name)
     assert (status, said in err) == (1, True), err
     assert "fashion" in model_paths.names()
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [("{", "cannot be read"), ("[]", "cannot be read"), ('{"names": ["../../x"], "when": ""}', "names '../../x'")],
+)
+def test_a_record_of_the_trash_that_was_altered_moves_nothing(record: str, said: str, models: Path, command_line):
+    command_line("models", "delete", "fashion")
+    (path,) = (models / trash.TRASH).glob("*/deleted.json")
+    path.write_text(record)
+    for command in (["undo"], ["empty-trash", "-y"]):
+        status, _, err = command_line("models", *command)
+        assert (status, said in err) == (1, True), err
+    assert (path.parent / "fashion" / "1" / "saved_model.pb").is_file()
+
+
+def test_a_deletion_that_was_killed_is_undone(models: Path, command_line):
+    command_line("models", "delete", "digits/1", "fashion")
+    (path,) = (models / trash.TRASH).glob("*/deleted.json")
+    (path.parent / "fashion").rename(models / "fashion")  # as if it was not moved yet
+    assert command_line("models", "undo")[0] == 0
+    assert model_paths.names() == {"digits": [1, 2], "fashion": [1]}
 
 
 def test_the_trash_is_emptied_after_asking(models: Path, command_line, monkeypatch: pytest.MonkeyPatch):
