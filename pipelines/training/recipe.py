@@ -16,6 +16,7 @@ from pipelines.artifacts import writer
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core import devices, extras
 from pipelines.core.progress import Reporter
+from pipelines.data import proof
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.training import loop
 from pipelines.training.config import TrainingConfig
@@ -141,7 +142,7 @@ def _prepare(
     task: Task, config: TrainingConfig, strategy: tf.distribute.Strategy, reporter: Reporter
 ) -> tuple[Splits[Any], Choice, Prepared]:
     """Load, choose what was left open, say it, and decode."""
-    splits = task.load(config)
+    splits = proof.proven(task.load(config), task, reporter, skip=config.skip_bad_images)
     choice = task.choose(config, splits)
     counts = ", ".join(f"{splits[part].size:,} {part}" for part in SPLIT_NAMES)
     kinds = f", {len(splits.classes)} classes" if splits.classes else ""
@@ -180,7 +181,8 @@ def _export(
             "source": splits.source,
             "fingerprint": splits.fingerprint,
             "images": {part: splits[part].size for part in SPLIT_NAMES},
-        },
+        }
+        | proof.on_card(splits),
     }
     serving = task.serving(model, splits.classes, card)
     return writer.export(serving, model, splits.classes, task.golden(splits), card, root, measure)
