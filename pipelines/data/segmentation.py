@@ -23,24 +23,27 @@ import numpy as np
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.data.formats.parsing import Fault
 from pipelines.data.masks.class_table import ClassTable
-from pipelines.data.masks.mask_set import Masked, MaskSet, label
+from pipelines.data.masks.mask_set import Mask, Masked, MaskFile, MaskSet, label
+from pipelines.data.masks.polygons import Outlines
 from pipelines.data.partition import (
     are_mirrored,
     assign,
     find_format,
     is_kind,
     naming_files,
+    read_whole,
     refuse,
     refuse_shared,
     refuse_twice,
-    split_reading,
+    stored_size,
     tested_on,
 )
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Split, Splits, everything
 from pipelines.images import image_io
+from pipelines.images.image_header import Header
 from pipelines.images.masks import IGNORED
 
-__all__ = ["FEW", "is_segmentation", "load", "load_drawn", "load_whole", "read"]
+__all__ = ["FEW", "examine", "is_segmentation", "load", "load_drawn", "load_whole", "read", "split_of_images"]
 
 FEW = (
     "a single class; at least two are needed. The value 255 marks unlabelled pixels: if it is a class, as in masks of "
@@ -52,6 +55,7 @@ _FORMATS = """a folder of images/ and masks/ with files of the same names (or th
 a Pascal VOC folder (JPEGImages/, SegmentationClass/*.png, ImageSets/Segmentation/train.txt, ...),
 a COCO .json file with outlines or a folder of them (annotations/instances_train*.json, ...)"""
 _READ_AHEAD = 16  # A mask is as large as the decoded image.
+_UNKNOWN = Header((1, 1), 1)
 
 
 # === The front door ===
@@ -80,7 +84,7 @@ def load(
         of each pixel, 255 where nothing is said. Images and masks are read when they are asked for.
 
     Raises:
-        DataError: if there is no such source; for the first image without mask; if a part has no image, or there is but
+        DataError: if there is no such source; for images without mask; if a part has no image, or there is but
             one class; as examples are read, for a mask of another size than its image, or with a value that is no
             class. ``cnnapp check`` lists everything that is wrong.
         ConfigError: if ``ignore`` is no index, or the source has nothing to ignore.
@@ -94,7 +98,7 @@ def load(
     if _is_drawn(data):
         splits = load_drawn(data, data_dir, seed, ignore)
         return splits if test is None else _tested_on(splits, test, data_dir, seed, ignore)
-    found = read(Path(data), refuse, ignore)
+    found = read_whole(data, lambda fault: read(Path(data), fault, ignore))
     parts = assign(found.images, seed, with_test=test is None)
     wanted = SPLIT_NAMES if test is None else ("train", "validation")
     _refuse_gaps(data, found.table, {part: len(parts[part]) for part in wanted})
@@ -125,7 +129,7 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0, ignore: i
         splits = load_drawn(data, data_dir, seed, ignore)
         none: dict[str, Split[np.ndarray]] = {part: Split(part, 0, lambda: iter(())) for part in SPLIT_NAMES}
         return replace(splits, train=none["train"], validation=none["validation"], test=everything(splits))
-    found = read(Path(data), refuse, ignore)
+    found = read_whole(data, lambda fault: read(Path(data), fault, ignore))
     splits = _splits(data, found.table, {"train": [], "validation": [], "test": found.images})
     return replace(splits, test=replace(splits.test, name="all"))
 
@@ -223,14 +227,7 @@ def _refuse_gaps(source: str, table: ClassTable, sizes: Mapping[str, int]) -> No
 
 
 def _splits(data: str, table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> Splits[np.ndarray]:
-    def read_one(one: Masked) -> Example[np.ndarray]:
-        image = image_io.read(one.path)
-        found = label(one, table)
-        if found.strange:
-            raise DataError(f"{one.mask.name}: {table.describe(found.strange, found.coloured)}")
-        return Example(one.id, image, found.mask)
-
-    split = {part: split_reading(part, parts[part], read_one, _READ_AHEAD) for part in SPLIT_NAMES}
+    split = {part: split_of_images(part, parts[part], table) for part in SPLIT_NAMES}
     return Splits(
         source=Path(os.path.abspath(Path(data).expanduser())).name,
         classes=table.names,
@@ -243,12 +240,62 @@ def _splits(data: str, table: ClassTable, parts: Mapping[str, Sequence[Masked]])
     )
 
 
-def _fingerprint(table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> str:
+def split_of_images(name: str, images: Sequence[Masked], table: ClassTable) -> Split[np.ndarray]:
+    """Make a part of images and their masks, which are read when they are asked for."""
+    of_table = hashlib.sha256(_meaning(table)).hexdigest()
+
+    def item(one: Masked) -> Item[np.ndarray]:
+        def read() -> Example[np.ndarray]:
+            image = image_io.read(one.path)
+            found = label(one, table)
+            if found.strange:
+                raise DataError(f"{one.mask.name}: {table.describe(found.strange, found.coloured)}")
+            return Example(one.id, image, found.mask)
+
+        in_file = (one.mask.path,) if isinstance(one.mask, MaskFile) else ()
+        meaning = of_table if in_file else f"{of_table}:{one.mask.digest().hex()}"
+        return Item(one.id, read, (one.path, *in_file), meaning, classes=lambda: _classes(one.mask, table))
+
+    return Split.of(name, len(images), lambda: map(item, images), _READ_AHEAD)
+
+
+def examine(example: Example[np.ndarray], size: tuple[int, int]) -> None:
+    """Raise ``DataError`` if a mask is of another (height, width) than its image, as that is decoded."""
+    if example.label.shape != size:
+        (height, width), (decoded_height, decoded_width) = example.label.shape, size
+        raise DataError(
+            f"{example.id}: its mask is {width} x {height} pixels (width x height), but the image is decoded to "
+            f"{decoded_width} x {decoded_height}; save the mask in that size"
+        )
+
+
+def _classes(mask: Mask, table: ClassTable) -> set[int]:
+    """Return the classes of a mask without its image."""
+    if isinstance(mask, Outlines):
+        found = {table.indices.get(value, IGNORED) for value, _ in mask.outlines}
+    else:
+        found = set(np.unique(table.label(mask.pixels(_UNKNOWN), mask.name)[0]).tolist())
+    return found - {IGNORED}
+
+
+def _meaning(table: ClassTable) -> bytes:
+    """Write what the values of masks stand for."""
     meaning = [table.names, sorted(table.indices.items()), sorted(table.colours.items())]
-    digest = hashlib.sha256(repr(meaning).encode("utf-8", "surrogateescape"))
+    return repr(meaning).encode("utf-8", "surrogateescape")
+
+
+def _content(one: Masked) -> bytes:
+    try:
+        return one.mask.digest()
+    except DataError:
+        return b"unreadable"  # that is said where it is to be read
+
+
+def _fingerprint(table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> str:
+    digest = hashlib.sha256(_meaning(table))
     with ThreadPoolExecutor(max_workers=4) as pool:
         for part in SPLIT_NAMES:
-            for one, content in zip(parts[part], pool.map(lambda one: one.mask.digest(), parts[part]), strict=True):
-                line = f"{part}\t{one.id}\t{os.path.getsize(one.path)}\n"
+            for one, content in zip(parts[part], pool.map(_content, parts[part]), strict=True):
+                line = f"{part}\t{one.id}\t{stored_size(one.path)}\n"
                 digest.update(line.encode("utf-8", "surrogateescape") + content)
     return digest.hexdigest()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipelines.artifacts.serving_module import ServingModule
     from pipelines.core.progress import Reporter
     from pipelines.data.checks.classification import Checked
-    from pipelines.data.splits import Split, Splits
+    from pipelines.data.splits import Example, Split, Splits
     from pipelines.reporting.report import Report
     from pipelines.reporting.words import Words
     from pipelines.segmentation.dense_prediction import LabelSpec
@@ -67,6 +67,12 @@ class Segmentation(Task):
         from pipelines.data.checks import segmentation
 
         return segmentation.check(data, data_dir, seed, reporter, options.get("ignore"))
+
+    def examine(self, example: Example[Any], size: tuple[int, int]) -> None:
+        """Refuse a mask of another size than its image, as it is decoded."""
+        from pipelines.data import segmentation
+
+        segmentation.examine(example, size)
 
     # === Training ===
 
