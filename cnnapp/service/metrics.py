@@ -57,6 +57,12 @@ class Metrics:
             registry=registry,
         )
         self._waiting = Gauge("cnnapp_requests_held", "Requests that a model holds now.", _MODEL, registry=registry)
+        self._refusals = Counter(
+            "cnnapp_refusals", "What was refused, by the limit or check.", ("reason",), registry=registry
+        )
+        self._retries = Counter(
+            "cnnapp_retries", "Requests asked again of another process, as theirs had ended.", _MODEL, registry=registry
+        )
         self._memory = Gauge(
             "cnnapp_replica_memory_bytes",
             "Memory that a model's process takes.",
@@ -91,6 +97,15 @@ class Metrics:
     def held(self, model: str, version: int, count: int) -> None:
         """Note how many requests a model holds."""
         self._waiting.labels(model, str(version)).set(count)
+
+    def refused(self, reason: str) -> None:
+        """Count a refusal by a limit or check; those for no such reason, whose word is empty, are not counted here."""
+        if reason:
+            self._refusals.labels(reason).inc()
+
+    def retried(self, model: str, version: int) -> None:
+        """Count a request that is asked of another process."""
+        self._retries.labels(model, str(version)).inc()
 
     def described(self, model: str, version: int, told: Sequence[Mapping[str, Any]]) -> None:
         """Note what the processes of a model say of themselves; those that say nothing any more are forgotten.

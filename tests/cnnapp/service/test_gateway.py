@@ -23,6 +23,7 @@ class Reply:
     images: int = 1
     batch: int = 3
     retry_after: int | None = None
+    reason: str = ""
 
 
 @dataclass
@@ -75,7 +76,7 @@ async def ask(gateway: Gateway, method: str, path: str, *parts: bytes, **headers
 
     scope = {
         "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
-        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in ({"host": "localhost"} | headers).items()],
         "http_version": "1.1", "scheme": "http", "root_path": "",
     }  # fmt: skip
     await gateway.application(scope, receive, send)
