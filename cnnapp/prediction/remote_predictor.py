@@ -22,6 +22,7 @@ from cnnapp.prediction.base_predictor import Answerer, Option
 from cnnapp.results.answer import Answer
 from cnnapp.results.table import answer_type, task_of
 from cnnapp.service.front import tokens
+from cnnapp.service.ports import is_local
 from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError, ModelError, ServiceError
 from pipelines.images import image_io
@@ -99,6 +100,8 @@ class RemotePredictor(Answerer):
         if token is not None:
             # Not as a header, which an entry for the host in a .netrc would replace.
             self._session.auth = _Bearer(token)
+        if is_local(urlsplit(self._service).hostname or ""):
+            self._session.headers["Accept-Encoding"] = "identity"  # compressing takes longer than sending there
         busy = Retry(
             total=_TRIES,
             connect=2,

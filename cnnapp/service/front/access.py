@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from cnnapp.service.front.tokens import Tokens
+from cnnapp.service.ports import is_local
 from cnnapp.service.protocol import Refusal
 from pipelines.core.errors import ConfigError
 
@@ -72,7 +73,7 @@ class Access:
     @property
     def local(self) -> bool:
         """Whether only this machine reaches the address."""
-        return _loopback(self.address)
+        return is_local(self.address)
 
     def takes_host(self, host: str) -> bool:
         """Say whether the service goes by a name, as of the header ``Host``."""
@@ -82,7 +83,7 @@ class Access:
         if not self.hosts and not self.local:
             return True  # others reach it, by names that are not known here
         name = _bare(found[1])
-        if _loopback(name) or name == _bare(self.address):
+        if is_local(name) or name == _bare(self.address):
             return True
         allowed = [_bare(one.lower()) for one in self.hosts]
         return any(one in ("*", name) or (one.startswith("*.") and name.endswith(one[1:])) for one in allowed)
@@ -185,13 +186,3 @@ def _asks_leave(method: str, headers: Headers) -> bool:
 
 def _bare(name: str) -> str:
     return name.strip("[]").rstrip(".")
-
-
-def _loopback(name: str) -> bool:
-    """Say whether a name stands for this machine wherever it is asked."""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

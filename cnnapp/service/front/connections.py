@@ -4,7 +4,7 @@ uvicorn reads HTTP by llhttp, which is strict, but waits for headers as long and
 
 - headers, the lines between chunks and what follows a chunked body have a size; headers a time, from the connection or
   the end of the request before;
-- what is left of a body after an early answer, and an answer that a client does not read, have a time;
+- what is left of a body after an early answer has a time; answers that clients do not read, a time and a size;
 - there are so many connections at most: those of the client that has most make room for others', as long as no request
   of theirs is being answered.
 """
@@ -29,6 +29,8 @@ __all__ = ["Connection", "Connections", "configure"]
 
 State = Literal["head", "request", "rest", "idle", "sending", "closing"]
 
+_UNREAD = 2**29  # bytes of answers that clients have not taken yet; one answer may be more
+_PROGRESS = 2**20  # bytes that a client must take of its answer in the time of a request
 _UNDONE = {"rest": "body_rest", "sending": "unread"}  # reasons for which connections are cut that nobody is told
 _LINGER = 1.0  # seconds, in which a client that is refused may read why
 
@@ -94,11 +96,18 @@ class Connections:
         for peer in sorted(self._open, key=lambda one: -len(self._open[one])):
             for one in self._open[peer]:  # the oldest first
                 if one.state in ("idle", "head", "rest", "closing"):
-                    self.refused("connections")
-                    self.leave(one)
-                    one.transport.abort()
+                    one.cut("connections")
                     return True
         return False
+
+    def bound_unread(self) -> None:
+        """Cut connections whose answers are not read, of the client that has most of them, until they are few enough."""
+        while True:
+            sending = {peer: [one for one in of_client if one.state == "sending"] for peer, of_client in self._open.items()}
+            unread = {peer: sum(one.unread for one in ones) for peer, ones in sending.items()}
+            if sum(unread.values()) <= _UNREAD or sum(map(len, sending.values())) == 1:
+                return
+            sending[max(unread, key=lambda peer: unread[peer])][0].cut("unread")
 
 
 class Connection(HttpToolsProtocol):
@@ -118,8 +127,14 @@ class Connection(HttpToolsProtocol):
         self._ended = False
         self._silent = 0  # bytes that brought neither the end of the headers nor a part of the body
         self._timer: asyncio.TimerHandle | None = None
+        self._unread_before = 0
         self.peer = ""
         self.state: State = "idle"
+
+    @property
+    def unread(self) -> int:
+        """Bytes of answers that the client has not taken yet."""
+        return self.transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it."""
@@ -180,8 +195,10 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for what comes next."""
         super().on_response_complete()
-        if self.transport.get_write_buffer_size():
+        if self.unread:
+            self._unread_before = self.unread
             self._watch("sending")
+            self._all.bound_unread()
         else:
             self._look()
 
@@ -234,8 +251,11 @@ class Connection(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._arm()
+
+    def _arm(self) -> None:
         head, whole = self._all.limits.header_seconds, self._all.limits.seconds
-        seconds = {"head": head, "rest": head, "sending": whole, "closing": _LINGER}.get(state)
+        seconds = {"head": head, "rest": head, "sending": whole, "closing": _LINGER}.get(self.state)
         if seconds is not None:
             self._timer = self.loop.call_later(seconds, self._over)
 
@@ -244,9 +264,16 @@ class Connection(HttpToolsProtocol):
         if self.state == "head" and (self._begun or self._silent):
             seconds = self._all.limits.header_seconds
             self.refuse(Refusal(408, f"the headers did not come within {seconds:g} seconds", reason="header_seconds"))
-        elif self.state == "sending" and not self.transport.get_write_buffer_size():
-            self._look()  # it has been read
+        elif self.state == "sending" and not self.unread:
+            self._look()
+        elif self.state == "sending" and self._unread_before - self.unread >= _PROGRESS:
+            self._unread_before = self.unread
+            self._arm()
         else:
-            if self.state in _UNDONE:
-                self._all.refused(_UNDONE[self.state])
-            self.transport.abort()
+            self.cut(_UNDONE.get(self.state, ""))
+
+    def cut(self, reason: str) -> None:
+        """Close the connection without a word."""
+        self._all.refused(reason)
+        self._all.leave(self)
+        self.transport.abort()
