@@ -203,7 +203,7 @@ class Gateway:
             raise Refusal(504, f"the request timed out after {seconds:g} seconds", reason="seconds") from None
 
     async def _reply(self, name: str, version: int, body: bytes, until: float) -> Any:
-        """Ask a model, and again where its process ends: an answer changes nothing, so that it may be computed twice."""
+        """Ask a model, and again where its process ends: a prediction changes nothing, and may be computed twice."""
         tries = 0
         while True:
             try:

@@ -27,7 +27,9 @@ class Limits(BaseModel):
     batch: int = Field(32, ge=1, description="Requests that are answered in one call at most.")
     grace: float = Field(30.0, gt=0, description="Seconds that requests in flight are given when the service stops.")
     headers: float = Field(64.0, ge=1, le=1024, description="KiB of a request's headers; more are refused (431).")
-    header_seconds: float = Field(10.0, gt=0, description="Seconds for the headers of a request; then it is closed (408).")
+    header_seconds: float = Field(
+        10.0, gt=0, description="Seconds for the headers of a request; then it is closed (408)."
+    )
     connections: int = Field(1024, ge=1, description="Connections; idle ones of whoever has most make room for others.")
 
     @classmethod

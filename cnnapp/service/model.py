@@ -80,7 +80,9 @@ class LoadedModel:
             self._check_size(image_io.size_of(data, name), name, request)
             return image_io.read(data, name)
         except ImageTooLargeError:
-            raise Refusal(400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}", reason="pixels") from None
+            raise Refusal(
+                400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}", reason="pixels"
+            ) from None
         except DataError as error:
             raise Refusal(400, str(error)) from None
 

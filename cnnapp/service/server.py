@@ -108,8 +108,8 @@ def _allow_open_files(connections: int) -> None:
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most not in (resource.RLIM_INFINITY, -1) and most < needed:
         raise ConfigError(
-            f"--connections: {connections:,} and {_OWN_FILES} files of its own are more than the {most:,} that the system "
-            "lets this process open (`ulimit -H -n`); choose fewer"
+            f"--connections: {connections:,} and {_OWN_FILES} files of its own are more than the {most:,} that the "
+            "system lets this process open (`ulimit -H -n`); choose fewer"
         )
     if now not in (resource.RLIM_INFINITY, -1) and now < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))

@@ -43,13 +43,15 @@ def serve(
     queue: Annotated[
         int,
         typer.Option(
-            help="Maximum number of pending requests of a model, shared fairly by its clients; further requests get 503 "
-            "with Retry-After."
+            help="Maximum number of pending requests of a model, shared fairly by its clients; further requests get "
+            "503 with Retry-After."
         ),
     ] = 128,
     batch: Annotated[int, typer.Option(help="Maximum batch size: requests answered in one call of the model.")] = 32,
     grace: Annotated[float, typer.Option(help="Seconds to finish pending requests when the service stops.")] = 30.0,
-    headers: Annotated[float, typer.Option(help="Maximum size of a request's headers in KiB; larger ones get 431.")] = 64.0,
+    headers: Annotated[
+        float, typer.Option(help="Maximum size of a request's headers in KiB; larger ones get 431.")
+    ] = 64.0,
     header_seconds: Annotated[
         float, typer.Option(help="Timeout of a request's headers in seconds; then the connection is closed (408).")
     ] = 10.0,
@@ -61,8 +63,8 @@ def serve(
         Path | None,
         typer.Option(
             envvar=tokens.VARIABLE,
-            help="Require a token of this file, which has one a line: clients send 'Authorization: Bearer TOKEN'. It is "
-            "read again on SIGHUP.",
+            help="Require a token of this file, which has one a line: clients send 'Authorization: Bearer TOKEN'. It "
+            "is read again on SIGHUP.",
             show_default="no token",
         ),
     ] = None,
@@ -87,8 +89,8 @@ def serve(
     Concurrent requests are answered in batches, those of each client in turn. Ctrl-C, or SIGTERM, lets pending requests
     finish.
 
-    Whoever reaches the address can use the models. For other machines, require a token, and put a proxy with TLS in front,
-    since tokens and images travel unencrypted.
+    Whoever reaches the address can use the models. For other machines, require a token, and put a proxy with TLS in
+    front, since tokens and images travel unencrypted.
 
     Example: `cnnapp serve digits`
 
@@ -118,7 +120,9 @@ def serve(
     say(f"starting {', '.join(f'{name}/{version}' for name, version in asked)}", markup=False, soft_wrap=True)
 
     if known is None and not access.local:
-        say(f"--address {address}: whoever reaches it can use the models; --token-file requires a token", soft_wrap=True)
+        say(
+            f"--address {address}: whoever reaches it can use the models; --token-file requires a token", soft_wrap=True
+        )
     if known is not None and tokens.readable_by_others(known.path):
         say(f"warning: other users can read {escape(str(known.path))}; `chmod 600` keeps it to you", soft_wrap=True)
 

@@ -35,9 +35,7 @@ async def read(request: Request, most: int, grow: Callable[[int], None] = lambda
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in _TAKEN:
-        raise Refusal(
-            415, f"Content-Encoding: received {encoding[:40]!r}; expected gzip, or none", reason="encoding"
-        )
+        raise Refusal(415, f"Content-Encoding: received {encoding[:40]!r}; expected gzip, or none", reason="encoding")
     told = request.headers.get("content-length", "")
     if told.isdecimal() and int(told) > most:
         raise _too_large(most)

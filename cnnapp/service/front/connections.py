@@ -1,6 +1,7 @@
 """Connections of clients: uvicorn's protocol, with bounds on what a client may leave undone.
 
-uvicorn reads HTTP by llhttp, which is strict, but waits for headers as long and takes them as large as a client likes. Here
+uvicorn reads HTTP by llhttp, which is strict, but waits for headers as long, and takes them as large, as a client
+likes. Here
 
 - headers, the lines between chunks and what follows a chunked body have a size; headers a time, from the connection or
   the end of the request before;
@@ -101,9 +102,11 @@ class Connections:
         return False
 
     def bound_unread(self) -> None:
-        """Cut connections whose answers are not read, of the client that has most of them, until they are few enough."""
+        """Cut connections whose answers are not read, of the client that has most, until they are few enough."""
         while True:
-            sending = {peer: [one for one in of_client if one.state == "sending"] for peer, of_client in self._open.items()}
+            sending = {
+                peer: [one for one in of_client if one.state == "sending"] for peer, of_client in self._open.items()
+            }
             unread = {peer: sum(one.unread for one in ones) for peer, ones in sending.items()}
             if sum(unread.values()) <= _UNREAD or sum(map(len, sending.values())) == 1:
                 return

@@ -1,9 +1,9 @@
 """Whose turn it is: requests for one model, fair to its clients.
 
 A client that is alone has the whole queue. When it is full and another comes, the client that holds most gives up the
-newest of its requests that no process works at yet (503), so that every client comes to have an equal share (longest queue
-drop). Those that wait are let through in turn, one a client (round robin), so that a client with few requests waits for few
-of the others'.
+newest of its requests that no process works at yet (503), so that every client comes to have an equal share (longest
+queue drop). Those that wait are let through in turn, one a client (round robin), so that a client with few requests
+waits for few of the others'.
 
 References:
     Nagle 1987, "On Packet Switches with Infinite Storage". Suter et al. 1998, "Design Considerations for Supporting TCP

@@ -22,7 +22,7 @@ _MAKE = "python -c 'import secrets; print(secrets.token_urlsafe(32))' > tokens.t
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
-    """Read a file of tokens.
+    r"""Read a file of tokens.
 
     Args:
         path: of a text file: one token a line; empty lines and those that begin with ``#`` are passed over.
@@ -37,7 +37,7 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder, "tokens.txt")
-        ...     _ = file.write_text("# of the page\\n0123456789abcdef\\n")
+        ...     _ = file.write_text("# of the page\n0123456789abcdef\n")
         ...     read_tokens(file)
         ('0123456789abcdef',)
     """

@@ -164,7 +164,9 @@ def test_more_images_than_a_request_may_have_are_refused_before_they_are_read(co
 
 def test_what_is_no_image_is_not_counted():
     assert len(read_request(b'{"inputs": [1, 2, 3, 4]}', {"serving_default": ONE}, images=3).inputs["x"]) == 4
-    assert len(read_request(b'{"instances": ["a", "b"]}', {"serving_default": BYTES}, images=2).inputs["image_bytes"]) == 2
+    assert (
+        len(read_request(b'{"instances": ["a", "b"]}', {"serving_default": BYTES}, images=2).inputs["image_bytes"]) == 2
+    )
 
 
 @pytest.mark.parametrize(

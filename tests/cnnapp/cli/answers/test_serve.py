@@ -116,7 +116,12 @@ def test_who_may_ask_is_handed_on_and_what_is_unsafe_said(models, command_line, 
     assert access.tokens is not None
     assert (access.hosts, access.origins) == (("gpu.example", "b.example"), ("http://a.example",))
     assert access.tokens.client(f"Bearer {'u' * 20}") is not None
-    for line in ("warning: other users can read", "the tokens stay as they were", "2 tokens read from", "Authorization: Bearer"):
+    for line in (
+        "warning: other users can read",
+        "the tokens stay as they were",
+        "2 tokens read from",
+        "Authorization: Bearer",
+    ):
         assert line in out
     assert "t" * 20 not in out
     status, out, _ = command_line("serve", "shapes", "--address", "0.0.0.0")

@@ -19,7 +19,9 @@ MOST = 4 * 2**20
 TEXT = bytes(random.Random(0).choices(b"abcdefghij", k=2**20))
 
 
-def read(data: bytes, encoding: str | None = None, size: int = 10_000, grown: list[int] | None = None, **headers: str) -> bytes:
+def read(
+    data: bytes, encoding: str | None = None, size: int = 10_000, grown: list[int] | None = None, **headers: str
+) -> bytes:
     given = headers if encoding is None else headers | {"content-encoding": encoding}
     scope: dict[str, Any] = {
         "type": "http",

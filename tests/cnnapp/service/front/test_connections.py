@@ -80,7 +80,8 @@ class Service:
 
     def refusals(self) -> dict[str, float]:
         page = self.gateway.metrics.page().decode()
-        return {name: float(count) for name, count in re.findall(r'^cnnapp_refusals_total{reason="(\w+)"} (\S+)$', page, re.M)}
+        found = re.findall(r'^cnnapp_refusals_total{reason="(\w+)"} (\S+)$', page, re.MULTILINE)
+        return {name: float(count) for name, count in found if float(count)}
 
     def requests_counted(self) -> int:
         return len(self.model.asked)
@@ -372,7 +373,10 @@ def test_bodies_may_be_compressed_and_large_answers_are(service):
 
 def test_scripts_of_pages_are_let_in_by_name():
     page = "http://localhost:3000"
-    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type",
+    }
     with running(Access(origins=(page,))) as service:
         url = f"http://127.0.0.1:{service.port}"
         answer = ask(url, data=b"{}", headers={"Origin": page})

@@ -29,7 +29,15 @@ def test_a_client_is_known_by_its_token(file: Path):
     assert second is not None
     assert first != second
     assert FIRST not in first
-    for wrong in ("", "Bearer", FIRST, f"Basic {FIRST}", f"Bearer {FIRST}x", f"Bearer {FIRST} {SECOND}", "Bearer \udc80"):
+    for wrong in (
+        "",
+        "Bearer",
+        FIRST,
+        f"Basic {FIRST}",
+        f"Bearer {FIRST}x",
+        f"Bearer {FIRST} {SECOND}",
+        "Bearer \udc80",
+    ):
         assert tokens.client(wrong) is None
 
 
@@ -75,7 +83,9 @@ def test_only_files_are_read(tmp_path: Path):
         read_tokens(tmp_path / "link")
 
 
-@pytest.mark.parametrize(("mode", "others"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o660, True)])
+@pytest.mark.parametrize(
+    ("mode", "others"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o660, True)]
+)
 def test_a_file_that_others_can_read_is_told(file: Path, mode: int, others: bool):
     file.chmod(mode)
     assert readable_by_others(file) is others
