@@ -94,8 +94,8 @@ class LoadedModel:
         """Refuse an image that is too large, or whose answer would not fit into memory."""
         height, width = size
         if height * width > self._most:
-            problem = f"{name}: {width} x {height} pixels, more than the {self._most:,} that {_SMALLER}"
-            raise Refusal(400, problem, reason="pixels")
+            large = f"{name}: {width} x {height} pixels, more than the {self._most:,} that {_SMALLER}"
+            raise Refusal(400, large, reason="pixels")
         what, needed = f"{name}: {width} x {height} pixels", self._needed((height, width), request)
         problem = memory.too_much(what, needed, "send it smaller, or in parts")
         if problem is not None:
