@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +21,8 @@ from cnnapp.prediction import model_paths
 from cnnapp.prediction.base_predictor import Answerer, Option
 from cnnapp.results.answer import Answer
 from cnnapp.results.table import answer_type, task_of
+from cnnapp.service.front import tokens
+from cnnapp.service.ports import is_local
 from pipelines.artifacts.model_card import read_card
 from pipelines.core.errors import ConfigError, DataError, ModelError, ServiceError
 from pipelines.images import image_io
@@ -33,19 +37,21 @@ _TRIES = 5
 _REFUSED = (400, 413, 429, 504)  # of these, fewer images may be answered
 
 
-def connect(url: str, model: str, seconds: float = 120.0) -> RemotePredictor:
+def connect(url: str, model: str, seconds: float = 120.0, *, token: str | None = None) -> RemotePredictor:
     """Connect to a model behind a service.
 
     Args:
         url: of the service, such as ``"http://127.0.0.1:8501"``.
         model: its name there, or name/version.
         seconds: to wait for an answer.
+        token: that the service requires (`cnnapp serve --token-file`); by default the first one of the file that the
+            environment variable ``CNNAPP_TOKEN_FILE`` names, and none without it.
 
     Returns:
         A predictor, for one thread.
 
     Raises:
-        ConfigError: if the URL is none, or the name no model can have.
+        ConfigError: if the URL is none, the name no model can have, or the file of tokens cannot be read.
         ServiceError: if the service cannot be reached, or is none.
         ModelError: if it has no such model, or one whose task is not known.
 
@@ -53,7 +59,7 @@ def connect(url: str, model: str, seconds: float = 120.0) -> RemotePredictor:
         model = connect("http://127.0.0.1:8501", "digits")
         print(model.predict(["seven.png"])[0])
     """
-    return RemotePredictor(url, model, seconds)
+    return RemotePredictor(url, model, seconds, token=token)
 
 
 @dataclass(frozen=True)
@@ -82,9 +88,10 @@ class RemotePredictor(Answerer):
         url: as for :func:`connect`.
         model: likewise.
         seconds: likewise.
+        token: likewise.
     """
 
-    def __init__(self, url: str, model: str, seconds: float = 120.0) -> None:
+    def __init__(self, url: str, model: str, seconds: float = 120.0, *, token: str | None = None) -> None:
         self._service = _checked(url)
         name, _, version = model.partition("/")
         check_name(name)
@@ -93,6 +100,12 @@ class RemotePredictor(Answerer):
         self._path = f"/v1/models/{quote(name, safe='')}" + (f"/versions/{version}" if version else "")
         self._seconds = seconds
         self._session = requests.Session()
+        token = token or _token()
+        if token is not None:
+            # Not as a header, which an entry for the host in a .netrc would replace.
+            self._session.auth = _Bearer(token)
+        if is_local(urlsplit(self._service).hostname or ""):
+            self._session.headers["Accept-Encoding"] = "identity"  # compressing takes longer than sending there
         busy = Retry(
             total=_TRIES,
             connect=2,
@@ -177,6 +190,11 @@ class RemotePredictor(Answerer):
 
     def _tell(self, response: requests.Response) -> dict[str, Any]:
         """Return the content of an answer that is one."""
+        if response.status_code == 401:
+            raise ServiceError(
+                f"{self._service}: requires a token that it knows; give the file that has it by --token-file or "
+                f"{tokens.VARIABLE}, or the token to cnnapp.connect"
+            )
         if response.status_code == 404 and _parse(response) is not None:
             raise ModelError(f"{self._service}: {self._reason(response)}")
         if response.status_code != 200 and "text/html" in response.headers.get("content-type", ""):
@@ -265,6 +283,23 @@ class RemotePredictor(Answerer):
             return {name: np.array(found[name], _dtype(spec["dtype"])) for name, spec in specs.items()}
         except (KeyError, TypeError, ValueError):
             raise ServiceError(f"{self._service}: answers, but not as its metadata says") from None
+
+
+class _Bearer(requests.auth.AuthBase):
+    """Sends a token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def _token() -> str | None:
+    """Return the token for services that the environment names."""
+    path = os.environ.get(tokens.VARIABLE)
+    return tokens.read_tokens(Path(path))[0] if path else None
 
 
 def _checked(url: str) -> str:

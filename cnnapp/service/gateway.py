@@ -10,28 +10,49 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from cnnapp.service.front import bodies
+from cnnapp.service.front.access import HEALTH, Access, Gate
+from cnnapp.service.front.fair_queue import FairQueue
 from cnnapp.service.limits import Limits
 from cnnapp.service.metrics import CONTENT_TYPE, Metrics
 from cnnapp.service.protocol import Refusal, to_json, write_error
 
-__all__ = ["Gateway", "Model"]
+__all__ = ["Gateway", "Model", "ProcessEnded"]
 
 _ASK = re.compile(r"(?i)/v1/models/([^/:]+)(?:/versions/([0-9]{1,30})|/labels/([^/:]+))?:(predict|classify|regress)")
 _TELL = re.compile(r"(?i)/v1/models(?:/([^/:]+))?(?:/versions/([0-9]{1,30})|/labels/([^/:]+))?(?:/(metadata))?")
 _JSON = "application/json"
 _SHOWN = 200  # characters of a path that an error repeats
 _PATIENCE = 5.0  # seconds, in which a healthy model says that it is there
+_TRIES = 2  # processes that may have ended while they had a request
+_PAUSE = 0.1  # seconds, before a model is asked again
+_LARGE = 2**16  # bytes of an answer that is worth to be compressed, where the client asks for that
+_BODIES = 8  # times the largest body: what the requests that a model holds may have together
+_HEADERS = {401: {"WWW-Authenticate": 'Bearer realm="cnnapp"'}, 415: {"Accept-Encoding": "gzip"}}
+
+
+class ProcessEnded(Exception):
+    """A model's process ended before it answered.
+
+    Args:
+        had_request: whether the request had come to it, and may be why it ended.
+    """
+
+    def __init__(self, had_request: bool) -> None:
+        super().__init__(had_request)
+        self.had_request = had_request
 
 
 class Model(Protocol):
     """A model behind the gateway, wherever it runs."""
 
     async def answer(self, body: bytes, seconds: float) -> Any:
-        """Return a :class:`cnnapp.service.replica.Reply`; raise a Refusal where the model is not there."""
+        """Return a :class:`cnnapp.service.replica.Reply`; raise ProcessEnded where there is none."""
 
     async def describe(self) -> list[dict[str, Any]]:
         """Return what each of the model's processes says of itself; raise a Refusal where none is there."""
@@ -43,19 +64,50 @@ class Gateway:
     Args:
         models: by name and version.
         limits: of the service.
+        access: who may ask; anybody on this machine by default.
+        replicas: processes of each model.
     """
 
-    def __init__(self, models: Mapping[str, Mapping[int, Model]], limits: Limits) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Mapping[int, Model]],
+        limits: Limits,
+        access: Access | None = None,
+        replicas: int = 1,
+    ) -> None:
         self._models, self._limits = models, limits
         self.metrics = Metrics()
         self.stopping = False
-        self._held = dict.fromkeys(((name, version) for name in models for version in models[name]), 0)
+        self._queues = {
+            (name, version): self._queue(name, version, replicas) for name in models for version in models[name]
+        }
         figures = [Route(path, self._figures) for path in ("/metrics", "/monitoring/prometheus/metrics")]
-        health = [Route(path, self._health) for path in ("/healthz", "/-/healthz")]
-        self.application = Starlette(
+        health = [Route(path, self._health) for path in HEALTH]
+        routes = Starlette(
             routes=[*figures, *health, Route("/{rest:path}", self._serve, methods=["GET", "POST"])],
             exception_handlers={405: _not_found},
         )
+        packed = GZipMiddleware(routes, minimum_size=_LARGE, compresslevel=1, thread_minimum_size=_LARGE)
+        self.application = Gate(packed, access or Access(), self._refuse)
+
+    def _queue(self, name: str, version: int, replicas: int) -> FairQueue:
+        """Make the queue of a model. It gets one call's requests and those of the next; the others wait their turn."""
+        limits, body = self._limits, int(self._limits.body * 2**20)
+        window = max(1, min(2 * limits.batch * replicas, limits.queue // 2))
+        return FairQueue(
+            limits.queue,
+            window,
+            room=_BODIES * body,
+            window_room=2 * replicas * body,
+            changed=lambda held: self.metrics.held(name, version, held),
+        )
+
+    async def _refuse(self, refusal: Refusal, scope: Any, receive: Any, send: Any) -> None:
+        await self._refused(refusal)(scope, receive, send)
+
+    def _refused(self, refusal: Refusal) -> Response:
+        self.metrics.refused(refusal.reason)
+        return _refused(refusal)
 
     async def _serve(self, request: Request) -> Response:
         path = request.scope["path"]
@@ -69,7 +121,7 @@ class Gateway:
                 return await self._predict(request, *asked.groups())
             return await self._tell(*asked.groups())
         except Refusal as refusal:
-            return _refused(refusal)
+            return self._refused(refusal)
         except Exception:
             return _failed()
 
@@ -123,9 +175,10 @@ class Gateway:
                 raise Refusal(400, f"{found} has no signature for {method}; its signatures are for predict")
             reply = await self._answer(request, found, number, started)
             signature, images, batch = reply.signature, reply.images, reply.batch
+            self.metrics.refused(reply.reason)
             response = _response(reply.status, reply.body, reply.retry_after)
         except Refusal as refusal:
-            response = _refused(refusal)
+            response = self._refused(refusal)
         except asyncio.CancelledError:  # what outlasts the grace of a service that is stopped
             response = _refused(Refusal(503, "the service has stopped before there was an answer", retry_after=1))
         except Exception:
@@ -136,51 +189,39 @@ class Gateway:
         return response
 
     async def _answer(self, request: Request, name: str, version: int, started: float) -> Any:
-        key = name, version
         if self.stopping:
             raise Refusal(503, "the service is stopping", retry_after=1)
-        if self._held[key] >= self._limits.queue:
-            raise Refusal(
-                503,
-                f"{name}/{version} has {self._held[key]} requests in its queue, the maximum; retry later",
-                retry_after=1,
-            )
-        self._hold(key, 1)
+        seconds, most = self._limits.seconds, int(self._limits.body * 2**20)
         try:
-            async with asyncio.timeout(self._limits.seconds):
-                body = await self._body(request)
-                left = self._limits.seconds - (time.perf_counter() - started)
-                return await self._models[name][version].answer(body, left)
+            async with self._queues[name, version].place(request.state.caller, seconds) as place:
+                body = await bodies.read(request, most, place.grow)
+                await place.turn()
+                return await self._reply(name, version, body, started + seconds)
         except ClientDisconnect:
             raise Refusal(499, "the client disconnected") from None
         except TimeoutError:
-            raise Refusal(504, f"the request timed out after {self._limits.seconds:g} seconds") from None
-        finally:
-            self._hold(key, -1)
+            raise Refusal(504, f"the request timed out after {seconds:g} seconds", reason="seconds") from None
 
-    def _hold(self, key: tuple[str, int], change: int) -> None:
-        self._held[key] += change
-        self.metrics.held(*key, self._held[key])
-
-    async def _body(self, request: Request) -> bytes:
-        most = int(self._limits.body * 2**20)
-        told = request.headers.get("content-length", "")
-        parts, size = [], int(told) if told.isdecimal() else 0
-        if size <= most:
-            size = 0
-            async for part in request.stream():
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    break
-        if size > most:
-            raise Refusal(413, f"the request has more than the {self._limits.body:g} MiB that this service takes")
-        return b"".join(parts)
+    async def _reply(self, name: str, version: int, body: bytes, until: float) -> Any:
+        """Ask a model, and again where its process ends: a prediction changes nothing, and may be computed twice."""
+        tries = 0
+        while True:
+            try:
+                return await self._models[name][version].answer(body, until - time.perf_counter())
+            except ProcessEnded as ended:
+                tries += ended.had_request
+                if ended.had_request:
+                    self.metrics.retried(name, version)
+            if tries == _TRIES:
+                raise Refusal(
+                    503, f"{name}/{version}: two processes ended while they had this request", 2, reason="process"
+                )
+            await asyncio.sleep(_PAUSE)
 
     async def _health(self, request: Request) -> Response:
         """Say whether every model answers; also where Ray's own proxy would say it."""
         ill = ["the service is stopping"] if self.stopping else []
-        told = await asyncio.gather(*(self._described(*key) for key in self._held), return_exceptions=True)
+        told = await asyncio.gather(*(self._described(*key) for key in self._queues), return_exceptions=True)
         ill += [str(problem) for problem in told if isinstance(problem, BaseException)]
         if ill:
             return Response("; ".join(ill), 503, media_type="text/plain")
@@ -188,7 +229,7 @@ class Gateway:
 
     async def _figures(self, request: Request) -> Response:
         # A model that does not answer keeps the figures it had.
-        await asyncio.gather(*(self._described(*key) for key in self._held), return_exceptions=True)
+        await asyncio.gather(*(self._described(*key) for key in self._queues), return_exceptions=True)
         return Response(self.metrics.page(), headers={"content-type": CONTENT_TYPE})
 
 
@@ -211,6 +252,5 @@ def _failed() -> Response:
 
 def _response(status: int, body: bytes, retry_after: int | None = None) -> Response:
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
-    if status == 413:
-        headers["Connection"] = "close"  # what is left of the body is not read
+    headers |= _HEADERS.get(status, {})
     return Response(body, status, headers, _JSON)

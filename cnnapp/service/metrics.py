@@ -15,9 +15,15 @@ from prometheus_client import (
     generate_latest,
 )
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "REASONS", "Metrics"]
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+REASONS = (
+    "body", "body_rest", "connections", "encoding", "header_seconds", "headers", "host", "images", "malformed",
+    "memory", "origin", "pixels", "process", "queue", "seconds", "share", "token", "unread",
+)  # fmt: skip
+"""Why requests and connections are refused: the ``reason`` of a :class:`cnnapp.service.protocol.Refusal`."""
 
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -57,6 +63,14 @@ class Metrics:
             registry=registry,
         )
         self._waiting = Gauge("cnnapp_requests_held", "Requests that a model holds now.", _MODEL, registry=registry)
+        self._refusals = Counter(
+            "cnnapp_refusals", "What was refused, by the limit or check.", ("reason",), registry=registry
+        )
+        for reason in REASONS:
+            self._refusals.labels(reason)
+        self._retries = Counter(
+            "cnnapp_retries", "Requests asked again of another process, as theirs had ended.", _MODEL, registry=registry
+        )
         self._memory = Gauge(
             "cnnapp_replica_memory_bytes",
             "Memory that a model's process takes.",
@@ -91,6 +105,19 @@ class Metrics:
     def held(self, model: str, version: int, count: int) -> None:
         """Note how many requests a model holds."""
         self._waiting.labels(model, str(version)).set(count)
+
+    def refused(self, reason: str) -> None:
+        """Count a refusal.
+
+        Args:
+            reason: one of :data:`REASONS`; empty for a refusal by none of these limits and checks.
+        """
+        if reason:
+            self._refusals.labels(reason).inc()
+
+    def retried(self, model: str, version: int) -> None:
+        """Count a request that is asked of another process."""
+        self._retries.labels(model, str(version)).inc()
 
     def described(self, model: str, version: int, told: Sequence[Mapping[str, Any]]) -> None:
         """Note what the processes of a model say of themselves; those that say nothing any more are forgotten.

@@ -61,7 +61,7 @@ class LoadedModel:
         Raises:
             Refusal: if it is none, or an image is too large or cannot be read.
         """
-        request = protocol.read_request(body, self.signatures)
+        request = protocol.read_request(body, self.signatures, self._limits.images)
         option_ranges.check(request.inputs, len(self.card.classes))
         for name, values in request.inputs.items():
             if values.ndim == 4:  # images that are decoded
@@ -80,7 +80,9 @@ class LoadedModel:
             self._check_size(image_io.size_of(data, name), name, request)
             return image_io.read(data, name)
         except ImageTooLargeError:
-            raise Refusal(400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}") from None
+            raise Refusal(
+                400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}", reason="pixels"
+            ) from None
         except DataError as error:
             raise Refusal(400, str(error)) from None
 
@@ -92,11 +94,12 @@ class LoadedModel:
         """Refuse an image that is too large, or whose answer would not fit into memory."""
         height, width = size
         if height * width > self._most:
-            raise Refusal(400, f"{name}: {width} x {height} pixels, more than the {self._most:,} that {_SMALLER}")
+            large = f"{name}: {width} x {height} pixels, more than the {self._most:,} that {_SMALLER}"
+            raise Refusal(400, large, reason="pixels")
         what, needed = f"{name}: {width} x {height} pixels", self._needed((height, width), request)
-        reason = memory.too_much(what, needed, "send it smaller, or in parts")
-        if reason is not None:
-            raise Refusal(400, reason)
+        problem = memory.too_much(what, needed, "send it smaller, or in parts")
+        if problem is not None:
+            raise Refusal(400, problem, reason="memory")
 
     def _needed(self, size: tuple[int, int], request: Request) -> int:
         return memory.needed_by(self.card, size, request.inputs)
@@ -160,7 +163,7 @@ def _refusal(request: Request, error: Any) -> Refusal:
     from pipelines.images import preprocessing as images
 
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return Refusal(429, "there is not enough memory to answer this request")
+        return Refusal(429, "there is not enough memory to answer this request", reason="memory")
     for index, data in np.ndenumerate(request.inputs.get(_IMAGES, np.zeros(0, object))):
         try:
             images.decode(tf.constant(data))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import ipaddress
 import socket
 
 from pipelines.core.errors import ConfigError, ServiceError
 
-__all__ = ["FIRST", "hold"]
+__all__ = ["FIRST", "hold", "is_local"]
 
 FIRST = 8501
 """Where the page and the service begin; whichever comes second takes the next."""
@@ -62,3 +63,21 @@ def _hold(address: str, port: int) -> socket.socket:
             f"for the first that is free from {FIRST} on"
         ) from None
     return listener
+
+
+def is_local(name: str) -> bool:
+    """Say whether a name or address stands for this machine wherever it is asked.
+
+    Args:
+        name: of a host, in lower case, without brackets.
+
+    Example:
+        >>> is_local("localhost"), is_local("::1"), is_local("example.org")
+        (True, True, False)
+    """
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

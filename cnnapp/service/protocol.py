@@ -39,11 +39,12 @@ class Refusal(Exception):
         status: of HTTP.
         message: what was received, what was expected.
         retry_after: seconds after which it may be asked again.
+        reason: a word for the figures of the service: which of its limits or checks it was; empty for all others.
     """
 
-    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+    def __init__(self, status: int, message: str, retry_after: int | None = None, reason: str = "") -> None:
         super().__init__(message)
-        self.status, self.message, self.retry_after = status, message, retry_after
+        self.status, self.message, self.retry_after, self.reason = status, message, retry_after, reason
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,13 @@ class Request:
     row: bool
 
 
-def read_request(body: bytes, signatures: Mapping[str, Signature]) -> Request:
+def read_request(body: bytes, signatures: Mapping[str, Signature], images: int | None = None) -> Request:
     """Read a request.
 
     Args:
         body: JSON.
         signatures: of the model, by name.
+        images: how many it may have; None for any number.
 
     Raises:
         Refusal: with status 400, if it is no request, or not one that a signature takes.
@@ -93,6 +95,9 @@ def read_request(body: bytes, signatures: Mapping[str, Signature]) -> Request:
         )
     row = "instances" in content
     given = _rows(content["instances"], signature) if row else _columns(content["inputs"], signature)
+    if images is not None:
+        for key, value in given.items():
+            _check_count(value, key, signature.inputs[key], images)
     inputs = {key: _array(value, key, signature.inputs[key]) for key, value in given.items()}
     return Request(signature, dict(signature.defaults) | inputs, row)
 
@@ -152,6 +157,18 @@ def _check_names(given: Mapping[str, Any], signature: Signature, where: str) -> 
     for key in signature.required:
         if key not in given:
             raise Refusal(400, f"Missing named input: {key} in {where}")
+
+
+def _check_count(value: Any, name: str, spec: TensorSpec, most: int) -> None:
+    """Refuse more images, encoded or as pixels, than a request may have; before any of them is looked at."""
+    pixels = spec.shape is not None and len(spec.shape) == 4
+    if (spec.dtype == "string" or pixels) and isinstance(value, list) and len(value) > most:
+        raise Refusal(
+            400,
+            f"{name}: received {len(value):,} images in one request; this service takes at most {most:,}: send them in "
+            "several requests",
+            reason="images",
+        )
 
 
 def _is_base64(value: Any) -> bool:

@@ -42,6 +42,7 @@ class Reply:
         images: that were answered.
         batch: how many images were answered in the same call.
         retry_after: as of :class:`Refusal`.
+        reason: likewise.
     """
 
     status: int
@@ -50,6 +51,7 @@ class Reply:
     images: int = 0
     batch: int = 0
     retry_after: int | None = None
+    reason: str = ""
 
 
 class ModelReplica:
@@ -116,7 +118,8 @@ class ModelReplica:
             return Reply(200, written, request.signature.name, batches.count(request), batch)
         except Refusal as refusal:
             name = request.signature.name if request else ""
-            return Reply(refusal.status, protocol.write_error(refusal.message), name, retry_after=refusal.retry_after)
+            written = protocol.write_error(refusal.message)
+            return Reply(refusal.status, written, name, retry_after=refusal.retry_after, reason=refusal.reason)
         except Exception:
             traceback.print_exc()  # for whoever runs the service; the client has no use for it
             return Reply(500, protocol.write_error("the model failed; the log of the service says why"))
@@ -144,7 +147,7 @@ class ModelReplica:
     @_AT_ONCE
     async def _together(self, requests: list[Request], untils: list[float]) -> list[Any]:
         """Answer requests that came together, those of a kind in one call."""
-        found: list[Any] = [Refusal(504, "the request timed out in the queue")] * len(requests)
+        found: list[Any] = [Refusal(504, "the request timed out in the queue", reason="seconds")] * len(requests)
         groups: dict[Any, list[int]] = {}
         for number, (request, until) in enumerate(zip(requests, untils, strict=True)):
             if time.monotonic() < until:

@@ -22,11 +22,14 @@ from pipelines.core import extras
 from pipelines.core.errors import ConfigError, ModelError, ServiceError
 
 if TYPE_CHECKING:
+    from cnnapp.service.front.access import Access
     from cnnapp.service.gateway import Gateway
 
 __all__ = ["Service", "run"]
 
 _STORE = 80 * 2**20  # bytes of shared memory, the least that Ray takes; requests do not go through it
+_OWN_FILES = 256
+_HEALTH_SECONDS = 1.0
 _QUIET = {"log_level": "ERROR", "enable_access_log": False}
 
 
@@ -40,6 +43,7 @@ class Service:
         port: likewise; 0 for any that is free, None for the first from 8501 on.
         replicas: processes a model.
         limits: what it takes on.
+        access: who may ask; None for anybody, by the names of this machine.
 
     Raises:
         ModelError: if a model cannot be read or is altered.
@@ -51,6 +55,7 @@ class Service:
     port: int | None = None
     replicas: int = 1
     limits: Limits = field(default_factory=Limits.parse)
+    access: Access | None = None
 
     def __post_init__(self) -> None:
         """Look at the models, so that what is wrong with one is said before anything is started."""
@@ -70,27 +75,44 @@ class Service:
         return found
 
 
-def run(service: Service, ready: Callable[[str], None]) -> None:
+def run(service: Service, ready: Callable[[str], None], reload: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or SIGINT; then answer what is in flight, and leave no process behind.
 
     Args:
         service: what, and where.
         ready: called with the service's URL once every model is warm and requests are taken.
+        reload: called on SIGHUP while requests are taken.
 
     Raises:
         ConfigError: if what serving needs is not installed, or the address is none of this machine.
         ServiceError: if the port is taken, or a model does not start.
     """
     extras.need("the service", "ray")
+    _allow_open_files(service.limits.connections)
     _stop_on_signals()
     # The port is taken before the models are loaded: that it cannot be should be known at once.
     with contextlib.suppress(_Stopped), ports.hold(service.address, service.port) as listener, _ray():
         gateway = _gateway(service, _deploy(service))
-        _serve(gateway, listener, service.limits.grace, ready)
+        _serve(gateway, listener, service.limits, ready, reload)
 
 
 class _Stopped(BaseException):
     """A signal came before there was anything to be finished."""
+
+
+def _allow_open_files(connections: int) -> None:
+    """Have the system let this process open as many files as there may be connections, and its own."""
+    import resource
+
+    needed = connections + _OWN_FILES
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most not in (resource.RLIM_INFINITY, -1) and most < needed:
+        raise ConfigError(
+            f"--connections: {connections:,} and {_OWN_FILES} files of its own are more than the {most:,} that the "
+            "system lets this process open (`ulimit -H -n`); choose fewer"
+        )
+    if now not in (resource.RLIM_INFINITY, -1) and now < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
 def _stop_on_signals() -> None:
@@ -155,6 +177,8 @@ def _deploy(service: Service) -> dict[tuple[str, int], Any]:
             num_replicas=service.replicas,
             # Queues are kept, and limited, in front of Ray's.
             max_ongoing_requests=10 * service.limits.queue,
+            # A process that ended is missed after a second, and not after ten.
+            health_check_period_s=_HEALTH_SECONDS,
             graceful_shutdown_timeout_s=1.0,
             ray_actor_options={"num_cpus": 0},
         )(ModelReplica)
@@ -166,58 +190,26 @@ def _deploy(service: Service) -> dict[tuple[str, int], Any]:
         raise ServiceError(f"a model does not start: {error}") from None
 
 
-class _Deployed:
-    """A model that Ray runs, for the gateway."""
-
-    def __init__(self, handle: Any) -> None:
-        self._handle = handle
-
-    async def answer(self, body: bytes, seconds: float) -> Any:
-        with _refusing():
-            response = self._handle.answer.remote(body, seconds)
-            try:
-                return await response
-            except asyncio.CancelledError:
-                response.cancel()
-                raise
-
-    async def describe(self) -> list[dict[str, Any]]:
-        with _refusing():
-            found = await self._handle.broadcast("describe").results_async(return_exceptions=True)
-            told = [one for one in found if not isinstance(one, BaseException)]
-            if not told:
-                raise found[0] if found else ConnectionError
-            return told
-
-
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    """Make what Ray raises a refusal."""
-    from grpc.aio import AioRpcError
-    from ray.exceptions import RayError
-    from ray.serve.exceptions import RayServeException
-
-    from cnnapp.service.protocol import Refusal
-
-    try:
-        yield
-    except (RayError, RayServeException, ConnectionError):
-        raise Refusal(503, "the model's process has ended; a new one is being started", retry_after=2) from None
-    except AioRpcError as error:
-        raise Refusal(500, f"the model's process could not be asked: {error.details()}") from None
-
-
 def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
+    from cnnapp.service.deployment import Deployment
     from cnnapp.service.gateway import Gateway
 
     models: dict[str, dict[int, Any]] = {}
     for (name, version), handle in handles.items():
-        models.setdefault(name, {})[version] = _Deployed(handle)
-    return Gateway(models, service.limits)
+        models.setdefault(name, {})[version] = Deployment(handle)
+    return Gateway(models, service.limits, service.access, service.replicas)
 
 
-def _serve(gateway: Gateway, listener: socket.socket, grace: float, ready: Callable[[str], None]) -> None:
+def _serve(
+    gateway: Gateway,
+    listener: socket.socket,
+    limits: Limits,
+    ready: Callable[[str], None],
+    reload: Callable[[], None],
+) -> None:
     import uvicorn
+
+    from cnnapp.service.front.connections import configure
 
     class Server(uvicorn.Server):
         @contextlib.contextmanager
@@ -228,8 +220,10 @@ def _serve(gateway: Gateway, listener: socket.socket, grace: float, ready: Calla
                 gateway.stopping = True
                 self.should_exit = True
 
+            loop = asyncio.get_running_loop()
             for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, stop)
+                loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(signal.SIGHUP, reload)
             yield
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -244,12 +238,6 @@ def _serve(gateway: Gateway, listener: socket.socket, grace: float, ready: Calla
             if self.server_state.tasks:
                 await asyncio.wait(self.server_state.tasks, timeout=1.0)
 
-    config = uvicorn.Config(
-        gateway.application,
-        log_level="error",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=max(1, round(grace)),
-    )
+    config = configure(gateway.application, limits, gateway.metrics.refused)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(Server(config).serve([listener]))

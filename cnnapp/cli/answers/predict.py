@@ -13,6 +13,7 @@ from rich.markup import escape
 from cnnapp.cli.answers.batch_predict import find_images, write_file
 from cnnapp.cli.console import Model, ScalesOption, err, out, settings
 from cnnapp.results.writers import coco_text, csv_text, json_text
+from cnnapp.service.front import tokens
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.detection.config import DetectionConfig
 
@@ -72,6 +73,14 @@ def predict(
             help="Send images to the service at this URL (`cnnapp serve`, TensorFlow Serving).", metavar="URL"
         ),
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=tokens.VARIABLE,
+            help="With --server: send the first token of this file, for a service that requires one.",
+            show_default="no token",
+        ),
+    ] = None,
 ) -> None:
     """Run prediction on images. A file that cannot be read is reported with its reason; the exit status is then 1.
 
@@ -88,7 +97,8 @@ def predict(
     files = list(find_images(paths))
     if server is not None and tile is not None:
         raise ConfigError("--tile: does not go with --server; a service takes whole images only")
-    loaded = cnnapp.load(model) if server is None else cnnapp.connect(server, model)
+    token = tokens.read_tokens(token_file)[0] if server is not None and token_file is not None else None
+    loaded = cnnapp.load(model) if server is None else cnnapp.connect(server, model, token=token)
     task, kind = loaded.card.task, loaded.answer_type
     if coco is not None and not kind.coco:
         raise ConfigError(f"--coco: {loaded.card.name} is for {task}; COCO's results are boxes and masks")

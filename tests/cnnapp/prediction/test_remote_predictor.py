@@ -50,6 +50,7 @@ class Made(ThreadingHTTPServer):
         self.predict: Any = lambda content: (200, {"outputs": [[0.2, 0.3, 0.5]] * count(content)})
         self.told: tuple[int, bytes, str] | None = None
         self.asked: list[Any] = []
+        self.tokens: set[str | None] = set()
         self.connections: set[Any] = set()
 
     @property
@@ -62,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Made
 
     def do_GET(self) -> None:
+        self.server.tokens.add(self.headers["Authorization"])
         if self.server.told:
             self.send(*self.server.told)
             return
@@ -72,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, content))
         self.server.connections.add(self.client_address)
+        self.server.tokens.add(self.headers["Authorization"])
         self.send(*self.server.predict(content))
 
     def send(self, status: int, content: Any, kind: str = "application/json") -> None:
@@ -163,6 +166,28 @@ def test_every_optional_input_is_sent_and_names_are_learned_from_answers(made):
     assert [(one.class_name, one.class_id, one.score) for one in found] == [("owl", 4, 0.75)]
     sent = made.asked[-1][1]["inputs"]
     assert (sent["score_threshold"], sent["scales"]) == (0.5, [1.0, 0.1])
+
+
+def test_a_token_is_sent_with_every_request(made, tmp_path, monkeypatch):
+    """Also where a .netrc has an entry for the host."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password b")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    cnnapp.connect(made.url, "any", token="t" * 20).predict(pictures(1))
+    assert made.tokens == {f"Bearer {'t' * 20}"}
+    made.tokens.clear()
+    (tmp_path / "tokens.txt").write_text(f"# first\n{'u' * 20}\n{'v' * 20}\n")
+    monkeypatch.setenv("CNNAPP_TOKEN_FILE", str(tmp_path / "tokens.txt"))
+    cnnapp.connect(made.url, "any").predict(pictures(1))
+    assert made.tokens == {f"Bearer {'u' * 20}"}
+    monkeypatch.setenv("CNNAPP_TOKEN_FILE", str(tmp_path / "none.txt"))
+    with pytest.raises(cnnapp.ConfigError, match="does not exist"):
+        cnnapp.connect(made.url, "any")
+
+
+def test_a_service_that_wants_a_token_is_told_apart(made):
+    made.told = (401, {"error": "Authorization: expected 'Bearer' and a token; received none"}, "application/json")
+    with pytest.raises(cnnapp.ServiceError, match="requires a token that it knows; give the file"):
+        cnnapp.connect(made.url, "any")
 
 
 def test_a_busy_service_is_asked_again(made):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from cnnapp.service.gateway import Gateway
+from cnnapp.service.front.access import Access
+from cnnapp.service.front.tokens import Tokens
+from cnnapp.service.gateway import Gateway, ProcessEnded
 from cnnapp.service.limits import Limits
 from cnnapp.service.protocol import Refusal, to_json
 from pipelines.core.errors import ConfigError
@@ -23,6 +26,7 @@ class Reply:
     images: int = 1
     batch: int = 3
     retry_after: int | None = None
+    reason: str = ""
 
 
 @dataclass
@@ -34,6 +38,7 @@ class Model:
     open: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[bytes] = field(default_factory=list)
     ill: Exception | None = None
+    ends: list[bool] = field(default_factory=list)
     reply: Reply = field(default_factory=Reply)
 
     async def answer(self, body: bytes, seconds: float) -> Any:
@@ -41,6 +46,8 @@ class Model:
         await self.open.wait()
         if self.ill:
             raise self.ill
+        if self.ends:
+            raise ProcessEnded(had_request=self.ends.pop(0))
         return self.reply
 
     async def describe(self) -> list[dict[str, Any]]:
@@ -73,6 +80,7 @@ async def ask(gateway: Gateway, method: str, path: str, *parts: bytes, **headers
     async def send(message: Any) -> None:
         sent.append(message)
 
+    headers = {"host": "localhost"} | headers
     scope = {
         "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
@@ -242,6 +250,79 @@ def test_a_request_that_is_cut_off_is_told_so_and_counted():
         assert 'cnnapp_requests_held{model="digits",version="1"} 0.0' in page
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "asked", "retries"),
+    [([True], 200, 2, 1), ([False] * 3, 200, 4, 0), ([False, True, False], 200, 4, 1), ([True, True], 503, 2, 2)],
+)
+def test_a_request_whose_process_ended_is_asked_again(
+    monkeypatch, ends: list[bool], status: int, asked: int, retries: int
+):
+    """Once, where it may be why the process ended; and as often as none is there yet."""
+    monkeypatch.setattr("cnnapp.service.gateway._PAUSE", 0.0)
+    gateway, model = one_model()
+    model.ends = ends
+    answer = asyncio.run(ask(gateway, "POST", "/v1/models/digits:predict", b"{}"))
+    assert (answer.status, len(model.asked)) == (status, asked)
+    page = gateway.metrics.page().decode()
+    assert not retries or f'cnnapp_retries_total{{model="digits",version="1"}} {retries}.0' in page
+    if status == 503:
+        assert "two processes ended" in answer.error
+        assert answer.headers["retry-after"] == "2"
+        assert refusals(gateway) == {"process": 1}
+
+
+def test_a_process_that_is_not_back_in_time_costs_the_request():
+    gateway, model = one_model(seconds=0.3)
+    model.ends = [False] * 1000
+    answer = asyncio.run(ask(gateway, "POST", "/v1/models/digits:predict", b"{}"))
+    assert (answer.status, refusals(gateway)) == (504, {"seconds": 1})
+
+
+def refusals(gateway: Gateway) -> dict[str, float]:
+    page = gateway.metrics.page().decode()
+    found = re.findall(r'^cnnapp_refusals_total{reason="(\w+)"} (\S+)$', page, re.MULTILINE)
+    return {name: float(count) for name, count in found if float(count)}
+
+
+def test_refusals_are_counted_by_their_reason(tmp_path):
+    (tmp_path / "tokens").write_text("t" * 20)
+    access = Access(tokens=Tokens(tmp_path / "tokens"))
+    model = Model()
+    gateway = Gateway({"digits": {1: model}}, Limits.parse(body=0.001, queue=1, seconds=0.1), access)
+    model.reply = Reply(400, b"{}", reason="images")
+    token = {"authorization": f"Bearer {'t' * 20}"}
+
+    async def check() -> None:
+        path = "/v1/models/digits:predict"
+        held = asyncio.create_task(ask(gateway, "POST", path, b"{}", **token))
+        await asyncio.sleep(0.01)
+        found = [
+            await ask(gateway, "POST", path, b"{}", **how)
+            for how in ({"host": "evil.example"}, {"origin": "http://evil.example"}, {}, token)
+        ]
+        assert [one.status for one in found] == [403, 403, 401, 503]
+        assert found[2].headers["www-authenticate"] == 'Bearer realm="cnnapp"'
+        assert (await held).status == 504
+        assert (await ask(gateway, "POST", path, b"x" * 2000, **token)).status == 413
+        assert (await ask(gateway, "POST", path, b"x", content_encoding="br", **token)).status == 415
+        model.open.set()
+        assert (await ask(gateway, "POST", path, b"x", **token)).status == 400
+        assert (await ask(gateway, "GET", "/healthz")).status == 200
+        assert (await ask(gateway, "GET", "/metrics")).status == 401
+
+    asyncio.run(check())
+    names = ["host", "origin", "queue", "seconds", "body", "encoding", "images"]
+    assert refusals(gateway) == dict.fromkeys(names, 1) | {"token": 2}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"body": 0}, {"images": 0}, {"headers": 0}, {"header_seconds": 0}, {"connections": 0}]
+)
+def test_new_limits_that_cannot_be_are_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong)).replace("_", "-")):
+        Limits.parse(**wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"body": 0}, {"queue": 0}, {"pixels": -1}, {"nothing": 1}])

@@ -147,6 +147,29 @@ NAMES = np.array([b"cat", "hund ü".encode()], object)
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        {"signature_name": "bytes", "instances": ["no image"] * 4},
+        {"signature_name": "bytes", "inputs": {"image_bytes": ["no image"] * 4}},
+        {"signature_name": "bytes", "inputs": {"image_bytes": [{"b64": "?"}] * 4}},
+        {"signature_name": "pixels", "instances": [[[[1, 2, 3]]]] * 4},
+        {"signature_name": "pixels", "inputs": [None] * 4},
+    ],
+)
+def test_more_images_than_a_request_may_have_are_refused_before_they_are_read(content):
+    with pytest.raises(Refusal, match="received 4 images in one request; this service takes at most 3") as found:
+        read_request(json.dumps(content).encode(), SIGNATURES, images=3)
+    assert (found.value.status, found.value.reason) == (400, "images")
+
+
+def test_what_is_no_image_is_not_counted():
+    assert len(read_request(b'{"inputs": [1, 2, 3, 4]}', {"serving_default": ONE}, images=3).inputs["x"]) == 4
+    assert (
+        len(read_request(b'{"instances": ["a", "b"]}', {"serving_default": BYTES}, images=2).inputs["image_bytes"]) == 2
+    )
+
+
+@pytest.mark.parametrize(
     ("outputs", "rows", "columns"),
     [
         ({"y": np.array([0.5, 2], "f4")}, [0.5, 2.0], [0.5, 2.0]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import re
+import signal
 import struct
 import subprocess
 import threading
@@ -304,6 +306,28 @@ def figures(service) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
+def test_more_images_than_a_request_may_have_are_refused(service):
+    content = {"inputs": {"image_bytes": [b64(SHAPES[0])] * 129}}
+    assert (
+        "received 129 images in one request; this service takes at most 128"
+        in post(service, "shapes", content, 400)["error"]
+    )
+    assert figures(service)['cnnapp_refusals_total{reason="images"}'] == 1
+    content["inputs"]["image_bytes"].pop()
+    assert len(post(service, "shapes", content)["outputs"]["class_ids"]) == 128
+
+
+def test_a_compressed_request_has_the_same_answer(service):
+    body = json.dumps({"instances": [b64(SHAPES[0])]}).encode()
+    url, packed = f"{service.url}/v1/models/shapes:predict", {"Content-Encoding": "gzip"}
+    answers = [
+        requests.post(url, data=data, headers=headers, timeout=60).json()
+        for data, headers in ((body, {}), (gzip.compress(body), packed))
+    ]
+    assert answers[0] == answers[1]
+    assert requests.post(url, data=gzip.compress(b"0" * 2**26), headers=packed, timeout=60).status_code == 413
+
+
 def test_requests_that_come_together_are_answered_together(service):
     """All for one model, of which only the first ones may be alone."""
     key = 'cnnapp_batch_images_{}{{model="shapes",signature="serving_default",version="1"}}'
@@ -444,3 +468,69 @@ def test_requests_in_flight_are_answered_when_it_stops(service):
     said = service.log.read_text()
     assert said.rstrip().endswith("stopped")
     assert "Traceback" not in said
+
+
+def replicas_of(service: RunningService) -> list[psutil.Process]:
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    return [one for one in children if "ServeReplica" in " ".join(one.cmdline())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_no_request_is_lost_when_a_process_ends(predictors, tmp_path: Path, replicas: int):
+    """With two, the other one answers; with one, requests wait until it has been started again."""
+    arguments = (predictors["shapes"].served.directory, "--replicas", replicas, "--seconds", 300)
+    with running_service(tmp_path / "log.txt", *arguments) as started:
+        ended = threading.Event()
+        statuses: list[int] = []
+
+        def ask(image: bytes) -> None:
+            with requests.Session() as session:
+                while not ended.is_set():
+                    content = {"instances": [b64(image)]}
+                    answer = session.post(f"{started.url}/v1/models/shapes:predict", json=content, timeout=330)
+                    statuses.append(answer.status_code)
+
+        with ThreadPoolExecutor(8) as pool:
+            asking = [pool.submit(ask, image) for image in SHAPES[:8]]
+            try:
+                for _ in range(2):
+                    until = time.monotonic() + 300
+                    while len(replicas_of(started)) < replicas or len(statuses) < 50:
+                        assert time.monotonic() < until
+                        time.sleep(0.2)
+                    statuses.clear()
+                    replicas_of(started)[0].kill()
+                    while len(statuses) < 50:
+                        assert time.monotonic() < until
+                        time.sleep(0.2)
+            finally:
+                ended.set()
+            for one in asking:
+                one.result()
+        assert set(statuses) == {200}
+        assert not [name for name in figures(started) if 'status="5' in name]
+
+
+@pytest.mark.slow
+def test_a_service_with_tokens(predictors, tmp_path: Path, monkeypatch):
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("t" * 20)
+    tokens.chmod(0o600)
+    directory = predictors["shapes"].served.directory
+    with running_service(tmp_path / "log.txt", directory, "--token-file", tokens) as started:
+        assert get(started, "/healthz").status_code == 200
+        assert get(started, "/v1/models/shapes").status_code == 401
+        with pytest.raises(cnnapp.ServiceError, match="requires a token"):
+            cnnapp.connect(started.url, "shapes")
+        assert len(cnnapp.connect(started.url, "shapes", token="t" * 20).predict(SHAPES[:2])) == 2
+        tokens.write_text("u" * 20)
+        started.process.send_signal(signal.SIGHUP)
+        monkeypatch.setenv("CNNAPP_TOKEN_FILE", str(tokens))
+        until = time.monotonic() + 30
+        while "1 tokens read" not in started.log.read_text():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert len(cnnapp.connect(started.url, "shapes").predict(SHAPES[:2])) == 2
+        assert requests.get(f"{started.url}/healthz", headers={"Host": "evil.example"}, timeout=10).status_code == 403
+        assert started.stop() == 0

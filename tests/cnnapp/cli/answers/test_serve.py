@@ -38,7 +38,7 @@ def test_without_a_port_it_takes_the_next_and_says_so(models, command_line, monk
     """As beside the page, which begins at the same port."""
     asked: list[int] = []
 
-    def run(service: server.Service, ready: Callable[[str], None]) -> None:
+    def run(service: server.Service, ready: Callable[[str], None], reload: Callable[[], None]) -> None:
         with ports.hold(service.address, service.port) as listener:
             asked.append(listener.getsockname()[1])
             ready(f"http://{service.address}:{asked[0]}")
@@ -80,11 +80,55 @@ def test_a_page_on_a_port_that_is_taken_says_what_to_do(command_line):
         (("shapes", "shapes/1"), 2, "shapes/1 is listed twice"),
         (("shapes", "--body", 0), 2, "body: received 0.0"),
         (("shapes", "--queue", 0), 2, "queue: received 0"),
+        (("shapes", "--images", 0), 2, "images: received 0"),
+        (("shapes", "--header-seconds", 0), 2, "header-seconds: received 0.0"),
+        (("shapes", "--token-file", "none.txt"), 2, "--token-file: none.txt does not exist; make one with: python -c"),
+        (("shapes", "--allow-host", "http://a"), 2, "--allow-host: received 'http://a'; expected a name"),
+        (("shapes", "--allow-origin", "a"), 2, "--allow-origin: received 'a'; expected scheme, name and port"),
+        (("shapes", "--connections", 10**9), 2, "--connections: 1,000,000,000 and"),
     ],
 )
 def test_what_cannot_be_served_is_said(models, command_line, arguments, status, reason):
     found, _, err = command_line("serve", *arguments, "--port", 0)
     assert (found, reason in err) == (status, True), err
+
+
+def test_who_may_ask_is_handed_on_and_what_is_unsafe_said(models, command_line, monkeypatch, tmp_path: Path):
+    served: list[tuple[server.Service, Callable[[], None]]] = []
+
+    def run(service: server.Service, ready: Callable[[str], None], reload: Callable[[], None]) -> None:
+        served.append((service, reload))
+        ready("http://localhost:1")
+        tokens.write_text("x")
+        reload()
+        tokens.write_text("t" * 20 + "\n" + "u" * 20)
+        reload()
+
+    monkeypatch.setattr(server, "run", run)
+    tokens = tmp_path / "tokens.txt"
+    tokens.write_text("t" * 20)
+    tokens.chmod(0o644)
+    names = ("--allow-host", "gpu.example", "--allow-host", "b.example", "--allow-origin", "http://a.example")
+    status, out, _ = command_line("serve", "shapes", "--token-file", tokens, *names)
+    access = served[-1][0].access
+    assert status == 0
+    assert access is not None
+    assert access.tokens is not None
+    assert (access.hosts, access.origins) == (("gpu.example", "b.example"), ("http://a.example",))
+    assert access.tokens.client(f"Bearer {'u' * 20}") is not None
+    for line in (
+        "warning: other users can read",
+        "the tokens stay as they were",
+        "2 tokens read from",
+        "Authorization: Bearer",
+    ):
+        assert line in out
+    assert "t" * 20 not in out
+    status, out, _ = command_line("serve", "shapes", "--address", "0.0.0.0")
+    assert "--address 0.0.0.0: whoever reaches it can use the models; --token-file requires a token" in out
+    monkeypatch.setenv("CNNAPP_TOKEN_FILE", str(tokens))
+    command_line("serve", "shapes")
+    assert served[-1][0].access.tokens is not None  # type: ignore[union-attr]
 
 
 def test_an_altered_model_is_not_served(trained, command_line, tmp_path: Path):
