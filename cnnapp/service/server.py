@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cnnapp.service import ports, ray_local
 from cnnapp.service.limits import Limits
 from pipelines.artifacts.model_card import check_files, read_card
+from pipelines.artifacts.trust.policy import require_signature
 from pipelines.core import extras
 from pipelines.core.errors import ConfigError, ModelError, ServiceError
 
@@ -54,7 +55,8 @@ class Service:
 
     def __post_init__(self) -> None:
         """Look at the models, so that what is wrong with one is said before anything is started."""
-        self.models()
+        for directory in self.models().values():
+            require_signature(directory)
 
     def models(self) -> dict[tuple[str, int], Path]:
         """Return the directories by name and version."""

@@ -77,7 +77,7 @@ def export(
         complete |= {"created": datetime.now(UTC).isoformat(timespec="seconds")}
         # Measured on what was written, not on what was in memory.
         write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
-        served = ServedModel(building)
+        served = ServedModel(building, exporting=True)
         _prove(served, expected, list(golden))
         complete["metrics"] = measure(served)
         building.chmod(0o755)
@@ -85,7 +85,7 @@ def export(
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    return ServedModel(final)
+    return ServedModel(final, exporting=True)
 
 
 def _write(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cnnapp.prediction import pins
 from pipelines.artifacts.model_card import WARMUP, check_files, file_hashes, read_card, versions, write_card
+from pipelines.artifacts.trust.signature import SIGNATURE
 from pipelines.core.errors import ModelError
 
 __all__ = ["rename"]
@@ -53,7 +54,7 @@ def rename(root: Path, old: str, new: str) -> Path:
 
 
 def _copy(directory: Path, target: Path, name: str) -> None:
-    """Copy a version under another name; files that do not hold the name are linked where the disk can."""
+    """Copy a version under another name, without its signature; files that do not hold the name are linked if possible."""
     card = read_card(directory)
     problems = check_files(directory, card)
     if problems:
@@ -65,6 +66,7 @@ def _copy(directory: Path, target: Path, name: str) -> None:
         warmup.unlink()  # it may be the same file as the old one
         os.replace(renamed, warmup)
     (target / "model_card.json").unlink()
+    (target / SIGNATURE).unlink(missing_ok=True)  # the card and the warm-up requests are others now
     write_card(target, card.model_copy(update={"name": name, "files": file_hashes(target)}))
 
 
