@@ -10,7 +10,7 @@ from typing import Any
 
 from pipelines.artifacts.trust.finding import Finding
 from pipelines.artifacts.trust.operations import reach_of
-from pipelines.artifacts.trust.saved_graph import Body, MetaGraph, called, read_meta_graphs, text_of
+from pipelines.artifacts.trust.saved_graph import LARGEST, Body, MetaGraph, called, read_meta_graphs, text_of
 from pipelines.core.errors import ModelError
 
 __all__ = ["find_in_saved_model", "refuse_irregular_files"]
@@ -38,7 +38,7 @@ def find_in_saved_model(directory: Path) -> list[Finding]:
         What it would reach outside of itself, in order; none for a model that only computes.
 
     Raises:
-        ModelError: if its graph cannot be read, or a file of it is a device or a pipe, which would not end.
+        ModelError: if its graph is damaged or missing, or a file of it is a device or a pipe, which would not end.
 
     Example:
         >>> find_in_saved_model(Path("saved_models/digits/1"))
@@ -49,10 +49,14 @@ def find_in_saved_model(directory: Path) -> list[Finding]:
         others = [name for name in _OTHER_GRAPHS if (directory / name).exists()]
         kept = f"holds {others[0]}, which is not looked through, but " if others else "holds "
         raise ModelError(f"{directory}: {kept}no {_GRAPH}; TensorFlow cannot load it")
+    if (size := (directory / _GRAPH).stat().st_size) > LARGEST:
+        does = f"has {size:,} bytes, more than the {LARGEST:,} that are looked through"
+        return [*findings, Finding(_GRAPH, does, "the folder of the model")]
     for graph in read_meta_graphs(directory / _GRAPH):
         findings += _in_graph(graph)
         findings += _in_assets(graph)
-    return sorted(set(findings))
+    # What a signature runs is said first.
+    return sorted(set(findings), key=lambda each: (not each.where.startswith("signature"), each))
 
 
 def refuse_irregular_files(directory: Path) -> list[Finding]:
