@@ -117,7 +117,10 @@ class _Signatures:
 def as_numpy(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """Turn the tensors of a signature into arrays, with strings decoded."""
     # NumPy's form of a single string is bytes, which is no array.
-    arrays = {name: np.array(value.numpy(), object if value.dtype.name == "string" else None) for name, value in outputs.items()}
+    arrays = {
+        name: np.array(value.numpy(), object if value.dtype.name == "string" else None)
+        for name, value in outputs.items()
+    }
     return {name: _decoded(value) if value.dtype == object else value for name, value in arrays.items()}
 
 

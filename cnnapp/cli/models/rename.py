@@ -54,7 +54,7 @@ def rename(root: Path, old: str, new: str) -> Path:
 
 
 def _copy(directory: Path, target: Path, name: str) -> None:
-    """Copy a version under another name, without its signature; files that do not hold the name are linked if possible."""
+    """Copy a version under another name, unsigned; files that do not hold the name are linked where the disk can."""
     card = read_card(directory)
     problems = check_files(directory, card)
     if problems:

@@ -22,7 +22,8 @@ def verify(
     ] = False,
     tile: Annotated[int, typer.Option(min=64, help="Side of those tiles in pixels.")] = 128,
     key: Annotated[
-        Path | None, typer.Option("--key", help="Also verify the signature, with this public key (PEM); see `cnnapp sign`.")
+        Path | None,
+        typer.Option("--key", help="Also verify the signature, with this public key (PEM); see `cnnapp sign`."),
     ] = None,
 ) -> None:
     """Verify a saved model: file hashes, golden examples, and for a detector that its dense scan is exact.

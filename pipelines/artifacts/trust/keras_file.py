@@ -209,9 +209,8 @@ def find_in_config(config: Any) -> list[Finding]:
             where = _place(inner, where)
             if (finding := _of_object(value, where)) is not None:
                 findings.append(finding)
-        for argument in _PATHS:
-            if isinstance(value.get(argument), str):
-                findings.append(Finding(f"{argument}={value[argument]!r}", "reads a file", where))
+        paths = {argument: value[argument] for argument in _PATHS if isinstance(value.get(argument), str)}
+        findings += [Finding(f"{argument}={path!r}", "reads a file", where) for argument, path in paths.items()]
         waiting += [(each, where) for each in value.values()]
     return sorted(set(findings))
 
@@ -234,7 +233,9 @@ def _of_object(value: dict[str, Any], where: str) -> Finding | None:
         return None
     if name in _CODE:
         return Finding(name, _CODE[name], where)
-    if _is_registered(name) or (isinstance(registered, str) and (_is_registered(registered) or _ours(registered, module))):
+    if _is_registered(name) or (
+        isinstance(registered, str) and (_is_registered(registered) or _ours(registered, module))
+    ):
         return None
     found = _of_keras(name, module)
     if found is None:
@@ -262,8 +263,12 @@ def _of_keras(name: str, module: str | None) -> Any:
 
     if module is None or module == "builtins":
         # Of Keras 2, or a function: the name alone says what is meant.
+        if name == "Functional":
+            return keras.Model
         parts = [keras, *(getattr(keras, area) for area in sorted(_AREAS))]
-        return next((found for part in parts if (found := getattr(part, name, None)) is not None and callable(found)), None)
+        return next(
+            (found for part in parts if (found := getattr(part, name, None)) is not None and callable(found)), None
+        )
     parts_of_name = module.split(".")
     if parts_of_name[0] != "keras":
         return None

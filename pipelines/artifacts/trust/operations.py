@@ -1,7 +1,7 @@
 """Which operations of TensorFlow compute, and which reach files, processes, the network or Python.
 
-The register of operations says of each whether it is stateful: whether it keeps or changes anything but its outputs. Three
-lists complete that:
+The register of operations says of each whether it is stateful: whether it keeps or changes anything but its outputs.
+Three lists complete that:
 
 - `_REACHING` names what is refused whatever the register says. Some of it is registered as stateless: `ReadFile`,
   `ImmutableConst`, which maps a file into memory, `DebugIdentity`, `PyFuncStateless`, `Abort`.
@@ -10,8 +10,8 @@ lists complete that:
 - `_TELLING` is a net below the first: an operation of a later TensorFlow, or of a library that was loaded into it, that
   takes the path of a file or an address is refused even if nobody put it on a list.
 
-All other stateful operations are refused, and so are those that this TensorFlow does not know. What is allowed with some
-arguments only is in :mod:`pipelines.artifacts.trust.saved_model`.
+All other stateful operations are refused, and so are those that this TensorFlow does not know. What is allowed with
+some arguments only is in :mod:`pipelines.artifacts.trust.saved_model`.
 """
 
 from __future__ import annotations

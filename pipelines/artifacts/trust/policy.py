@@ -1,7 +1,7 @@
 """What is loaded and what is refused: the one place that every way to a model goes through.
 
-A model that reaches outside of itself is refused, unless the user trusts whoever made it: ``--trust``, ``trust=True`` in
-Python, or ``CNNAPP_TRUST=1`` for other processes. What it would run is then printed instead. Where
+A model that reaches outside of itself is refused, unless the user trusts whoever made it: ``--trust``, ``trust=True``
+in Python, or ``CNNAPP_TRUST=1`` for other processes. What it would run is then printed instead. Where
 ``CNNAPP_REQUIRE_SIGNED=1`` is set, a model without a valid signature is refused too, trusted or not.
 """
 
@@ -57,8 +57,8 @@ def admit_saved_model(directory: Path, trust: bool | None = None) -> None:
         trust: as of :func:`is_trusted`. What was found is then printed to standard error.
 
     Raises:
-        ModelError: if it reaches outside of itself and is not trusted, with what it would run and where; or if its graph
-            cannot be read.
+        ModelError: if it reaches outside of itself and is not trusted, with what it would run and where; or if its
+            graph cannot be read.
 
     Example:
         >>> admit_saved_model(Path("saved_models/digits/1"))
@@ -78,7 +78,9 @@ def admit_keras_file(path: Path, trust: bool | None = None) -> None:
             manifest that could be signed.
     """
     if _is_set(REQUIRE_SIGNED):
-        raise ModelError(f"{path}: is not signed, and {REQUIRE_SIGNED} asks for that; a Keras file cannot be signed here")
+        raise ModelError(
+            f"{path}: is not signed, and {REQUIRE_SIGNED} asks for that; a Keras file cannot be signed here"
+        )
     _admit(str(path), find_in_keras_file(path), trust)
 
 
@@ -96,7 +98,9 @@ def require_signature(directory: Path) -> None:
         return
     key = os.environ.get(KEY)
     if not key:
-        raise ConfigError(f"{REQUIRE_SIGNED} is set, and {KEY} is not: name the file of the public key, {KEY}=public.pem")
+        raise ConfigError(
+            f"{REQUIRE_SIGNED} is set, and {KEY} is not: name the file of the public key, {KEY}=public.pem"
+        )
     verify_signature(directory, Path(key).expanduser())
 
 
@@ -105,8 +109,8 @@ def _admit(name: str, findings: list[Finding], trust: bool | None) -> None:
         return
     if not is_trusted(trust):
         raise ModelError(
-            f"{name}: is refused, it would run {listed(findings)}; load it with --trust (trust=True in Python) only if you "
-            "trust whoever made it"
+            f"{name}: is refused, it would run {listed(findings)}; load it with --trust (trust=True in Python) only if "
+            "you trust whoever made it"
         )
     # Not to standard output, where the answers are; and whatever else is quiet.
     print(f"trusted: {name} runs what it contains:", file=sys.stderr)

@@ -254,7 +254,9 @@ class MetaGraph:
     @cached_property
     def _signature_nodes(self) -> dict[str, set[str]]:
         return {
-            name: self._ancestors([_node_of(tensor) for info in signature.outputs.values() for tensor in _tensors(info)])
+            name: self._ancestors(
+                [_node_of(tensor) for info in signature.outputs.values() for tensor in _tensors(info)]
+            )
             for name, signature in sorted(self.proto.signature_def.items())
         }
 
@@ -346,7 +348,7 @@ class MetaGraph:
 
     @cached_property
     def _unfed(self) -> set[str]:
-        """Nodes that run for a signature, or to make a variable: paths of assets are given to the initialization alone."""
+        """Nodes that run for a signature, or to make a variable: the initialization alone is given paths of assets."""
         made = [name for each in self.proto.collection_def.values() for name in _variables_of(each)]
         return set().union(*self._signature_nodes.values(), self._ancestors([_node_of(name) for name in made]))
 

@@ -1,8 +1,8 @@
 """Signatures of saved models: OpenSSF's model signing with keys in files; no service and no network take part.
 
-A signature is a file in the folder of the version, ``model.sig``: a Sigstore bundle over the SHA-256 of every other file,
-which the program ``model_signing`` verifies as well. It says who answers for a model, and that it is unchanged since; not
-that the model is harmless.
+A signature is a file in the folder of the version, ``model.sig``: a Sigstore bundle over the SHA-256 of every other
+file, which the program ``model_signing`` verifies as well. It says who answers for a model, and that it is unchanged
+since; not that the model is harmless.
 """
 
 from __future__ import annotations
@@ -123,7 +123,9 @@ def _hashing() -> Any:
 
 def _refuse_without_manifest(directory: Path, so: str) -> None:
     if not (directory / _MANIFEST).is_file():
-        raise ModelError(f"{directory}: holds no {_MANIFEST}, and {so}; `cnnapp export --format saved_model` writes one")
+        raise ModelError(
+            f"{directory}: holds no {_MANIFEST}, and {so}; `cnnapp export --format saved_model` writes one"
+        )
 
 
 def _why(error: Exception, key: Path) -> str:

@@ -230,9 +230,7 @@ def test_an_asset_outside_of_the_folder_is_refused(name: str, model: Path, tmp_p
         graph.asset_file_def[0].filename = name
 
     edit_graph(model, change)
-    assert words(model) == [
-        f"asset {name!r} (is a path out of the folder of the model) in the list of assets"
-    ]
+    assert words(model) == [f"asset {name!r} (is a path out of the folder of the model) in the list of assets"]
 
 
 def test_an_asset_of_tensorflow_1_outside_of_the_folder_is_refused(model: Path, tmp_path: Path):
@@ -375,7 +373,9 @@ def test_an_assigned_path_is_followed_through_its_variable(model: Path, tmp_path
     with_a_vocabulary(model, tmp_path)
 
     def change(graph: Any) -> None:
-        handle = next(node for node in graph.graph_def.node if node.op == "VarHandleOp" and node.attr["dtype"].type == 7)
+        handle = next(
+            node for node in graph.graph_def.node if node.op == "VarHandleOp" and node.attr["dtype"].type == 7
+        )
         path = graph.graph_def.node.add(name="elsewhere", op="Const")
         path.attr["value"].tensor.CopyFrom(tf.make_tensor_proto("/etc/passwd"))
         assign = graph.graph_def.node.add(name="again", op="AssignVariableOp", input=[handle.name, "elsewhere"])

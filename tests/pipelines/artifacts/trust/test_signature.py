@@ -19,7 +19,9 @@ from pipelines.core.errors import ConfigError, ModelError
 from places import ROOT
 
 
-def write_keys(folder: Path, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes = b"") -> None:
+def write_keys(
+    folder: Path, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, password: bytes = b""
+) -> None:
     pem = serialization.Encoding.PEM
     cipher = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, cipher)
