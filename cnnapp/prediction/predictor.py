@@ -141,7 +141,12 @@ class Predictor(Answerer):
             if len(images) == 1:
                 return [DataError(f"{images[0].name}: {undecodable(error)}")]
             return [answer for image in images for answer in self._answer([image], options)]
-        return list(self._answer_type.from_outputs(outputs, [image.name for image in images], self.card.classes))
+        try:
+            return list(self._answer_type.from_outputs(outputs, [image.name for image in images], self.card.classes))
+        except KeyError as error:
+            raise ModelError(
+                f"{self._served.directory}: gives {', '.join(outputs)}, and no {error}; it is not for {self.card.task}"
+            ) from None
 
     def predict_by_pieces(
         self,

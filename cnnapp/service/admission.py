@@ -32,19 +32,19 @@ def looked_through(directories: Sequence[Path]) -> Iterator[Callable[[], None]]:
     """
     command = [sys.executable, "-m", "cnnapp.service.admission", *(str(path.resolve()) for path in directories)]
     paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
+    environment = os.environ | {"PYTHONPATH": paths}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
 
-    def wait() -> None:
-        said = process.communicate()[0].strip()
-        if process.returncode:
-            raise ModelError(said or "the models could not be looked through before they are served")
+        def wait() -> None:
+            said = process.communicate()[0].strip()
+            if process.returncode:
+                raise ModelError(said or "the models could not be looked through before they are served")
 
-    try:
-        yield wait
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        try:
+            yield wait
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def _main(directories: list[str]) -> int:
