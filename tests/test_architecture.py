@@ -34,6 +34,7 @@ MOST_MODULES = 13
 ALONE = {
     "layers/analysis/conv_matrix.py": {"scipy"},
     "layers/convolutional/locally_connected.py": {"h5py"},
+    "layers/core/hdf5.py": {"h5py"},
     "layers/core/backend.py": {"tensorflow", "jax", "torch"},
 }
 """What files of `layers` may import besides Keras and NumPy, inside the functions that need it."""

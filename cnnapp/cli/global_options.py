@@ -13,6 +13,7 @@ import typer
 
 from cnnapp.cli.console import out, settings
 from cnnapp.cli.folder_options import Runs, SavedModels, use_folders
+from pipelines.artifacts.trust import policy
 from pipelines.core import device_choice
 from pipelines.core.progress import Reporter
 
@@ -35,6 +36,14 @@ Device = Annotated[
         envvar=device_choice.VARIABLE,
         show_default="auto",
         show_envvar=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help=f"Load a model that runs more than its own operations, after printing what (or {policy.TRUST}=1).",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -68,11 +77,12 @@ def before_the_command(
     _take(verbose, quiet, device)
 
 
-def with_globals(command: Callable[..., None]) -> Callable[..., None]:
+def with_globals(command: Callable[..., None], loads: bool = False) -> Callable[..., None]:
     """Return a command that takes the global options behind its name too: ``cnnapp train classification ... -q``.
 
     Args:
         command: a function with the annotations of typer.
+        loads: whether it loads models, and takes ``--trust``.
     """
     own = inspect.signature(command, eval_str=True)
     further = [
@@ -83,10 +93,14 @@ def with_globals(command: Callable[..., None]) -> Callable[..., None]:
             ("device", None, Device),
         )
     ]
+    if loads:
+        further.append(inspect.Parameter("trust", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Trust))
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
         _take(given.pop("verbose"), given.pop("quiet"), given.pop("device"))
+        if given.pop("trust", False):
+            os.environ[policy.TRUST] = "1"  # which other processes inherit
         command(**given)
 
     parameters = [*own.parameters.values(), *further]

@@ -21,6 +21,7 @@ from cnnapp.cli.models.export import export
 from cnnapp.cli.models.inspect import inspect
 from cnnapp.cli.models.list import list_models
 from cnnapp.cli.models.manage import models_app
+from cnnapp.cli.models.sign import sign
 from cnnapp.cli.models.verify import verify
 from cnnapp.cli.page import ui
 from cnnapp.cli.training.check import check
@@ -65,14 +66,15 @@ def demo(
 app.command(rich_help_panel=_TRAIN)(with_globals(check))
 app.add_typer(train_app, name="train", rich_help_panel=_TRAIN)
 app.add_typer(runs_app, name="runs", rich_help_panel=_TRAIN)
-app.command(rich_help_panel=_USE)(with_globals(predict))
-app.command(rich_help_panel=_USE)(with_globals(evaluate))
-app.command(rich_help_panel=_USE)(with_globals(explain))
-app.command(rich_help_panel=_USE)(with_globals(serve))
-app.command(rich_help_panel=_USE)(with_globals(ui))
-app.command(rich_help_panel=_KEEP)(with_globals(verify))
-app.command(rich_help_panel=_KEEP)(with_globals(inspect))
-app.command(rich_help_panel=_KEEP)(with_globals(export))
+app.command(rich_help_panel=_USE)(with_globals(predict, loads=True))
+app.command(rich_help_panel=_USE)(with_globals(evaluate, loads=True))
+app.command(rich_help_panel=_USE)(with_globals(explain, loads=True))
+app.command(rich_help_panel=_USE)(with_globals(serve, loads=True))
+app.command(rich_help_panel=_USE)(with_globals(ui, loads=True))
+app.command(rich_help_panel=_KEEP)(with_globals(verify, loads=True))
+app.command(rich_help_panel=_KEEP)(with_globals(sign))
+app.command(rich_help_panel=_KEEP)(with_globals(inspect, loads=True))
+app.command(rich_help_panel=_KEEP)(with_globals(export, loads=True))
 app.add_typer(models_app, name="models", rich_help_panel=_KEEP)
 app.command("list", rich_help_panel=_KEEP)(list_models)
 

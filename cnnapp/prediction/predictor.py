@@ -46,23 +46,26 @@ class _Read:
     size: tuple[int, int]
 
 
-def load(name: str | os.PathLike[str]) -> Predictor:
+def load(name: str | os.PathLike[str], *, trust: bool | None = None) -> Predictor:
     """Load a saved model.
 
     Args:
         name: ``"digits"`` (its newest version), ``"digits/1"``, or a path.
+        trust: whether the model may reach files, processes, the network or Python, which is then printed; by default
+            only with ``CNNAPP_TRUST=1``.
 
     Returns:
         A predictor. It may be used by several threads at once.
 
     Raises:
-        ModelError: if there is no such model, or a file of it is missing, altered or damaged; named.
+        ModelError: if there is no such model, or a file of it is missing, altered or damaged; named. If it would reach
+            outside of itself and is not trusted; or is not signed and ``CNNAPP_REQUIRE_SIGNED`` asks for that.
 
     Example:
         model = load("digits")
         print(model.predict(["seven.png"])[0])
     """
-    return Predictor(resolve(name))
+    return Predictor(resolve(name), trust=trust)
 
 
 class Predictor(Answerer):
@@ -70,10 +73,11 @@ class Predictor(Answerer):
 
     Args:
         directory: of the saved model, with its version.
+        trust: as of :func:`load`.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._served = ServedModel(directory)
+    def __init__(self, directory: Path, *, trust: bool | None = None) -> None:
+        self._served = ServedModel(directory, trust=trust)
         try:
             self._answer_type = answer_type(self.card.task)
         except ConfigError as error:
@@ -137,7 +141,12 @@ class Predictor(Answerer):
             if len(images) == 1:
                 return [DataError(f"{images[0].name}: {undecodable(error)}")]
             return [answer for image in images for answer in self._answer([image], options)]
-        return list(self._answer_type.from_outputs(outputs, [image.name for image in images], self.card.classes))
+        try:
+            return list(self._answer_type.from_outputs(outputs, [image.name for image in images], self.card.classes))
+        except KeyError as error:
+            raise ModelError(
+                f"{self._served.directory}: gives {', '.join(outputs)}, and no {error}; it is not for {self.card.task}"
+            ) from None
 
     def predict_by_pieces(
         self,

@@ -12,6 +12,7 @@ from layers.analysis.cost import LayerCost, ModelCost, costs
 from layers.analysis.receptive_field import LayerField, receptive_fields
 from pipelines.artifacts.golden import read_golden
 from pipelines.artifacts.model_card import CARD, ModelCard, check_files, read_card
+from pipelines.artifacts.trust.policy import admit_keras_file, is_trusted
 from pipelines.core.errors import ConfigError, ModelError
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.tasks.registry import find_task
@@ -130,8 +131,9 @@ def _load_keras(path: Path) -> Any:
     import pipelines.models.backbones.lenet5  # likewise
     import pipelines.models.segmenters.doubling  # noqa: F401  likewise
 
+    admit_keras_file(path)
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False, safe_mode=not is_trusted())
     except Exception as error:  # Keras raises whatever the bytes and the layers inside happen to raise
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ModelError(f"{path}: Keras cannot load it: {reason}") from None

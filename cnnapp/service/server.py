@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnapp.service import ports, ray_local
+from cnnapp.service import admission, ports, ray_local
 from cnnapp.service.limits import Limits
 from pipelines.artifacts.model_card import check_files, read_card
+from pipelines.artifacts.trust.policy import require_signature
 from pipelines.core import extras
 from pipelines.core.errors import ConfigError, ModelError, ServiceError
 
@@ -59,7 +60,8 @@ class Service:
 
     def __post_init__(self) -> None:
         """Look at the models, so that what is wrong with one is said before anything is started."""
-        self.models()
+        for directory in self.models().values():
+            require_signature(directory)
 
     def models(self) -> dict[tuple[str, int], Path]:
         """Return the directories by name and version."""
@@ -85,13 +87,20 @@ def run(service: Service, ready: Callable[[str], None], reload: Callable[[], Non
 
     Raises:
         ConfigError: if what serving needs is not installed, or the address is none of this machine.
+        ModelError: if a model would reach outside of itself and is not trusted.
         ServiceError: if the port is taken, or a model does not start.
     """
     extras.need("the service", "ray")
     _allow_open_files(service.limits.connections)
     _stop_on_signals()
     # The port is taken before the models are loaded: that it cannot be should be known at once.
-    with contextlib.suppress(_Stopped), ports.hold(service.address, service.port) as listener, _ray():
+    with (
+        contextlib.suppress(_Stopped),
+        ports.hold(service.address, service.port) as listener,
+        admission.looked_through(service.directories) as refuse,
+        _ray(),
+    ):
+        refuse()
         gateway = _gateway(service, _deploy(service))
         _serve(gateway, listener, service.limits, ready, reload)
 

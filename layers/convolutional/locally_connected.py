@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.data_format import spatial
 from ..core.geometry import ConvGeometry, positive_int
+from ..core.hdf5 import hdf5_problems
 from ..core.registration import public
 from .unshared_conv import UnsharedConv
 
@@ -271,7 +272,8 @@ def load_keras2_weights(model: keras.Model, path: str | os.PathLike[str]) -> Non
         path: of a file written by `model.save_weights("name.h5")` or `model.save("name.h5")`.
 
     Raises:
-        ValueError: if a layer with weights has no weights in the file, or they do not fit.
+        ValueError: if a layer with weights has no weights in the file, or they do not fit; or if the file links to
+            other files, or claims more numbers than it holds.
 
     Example:
         >>> import tempfile, h5py, keras, layers
@@ -288,6 +290,8 @@ def load_keras2_weights(model: keras.Model, path: str | os.PathLike[str]) -> Non
     import h5py  # Keras's own dependency
 
     with h5py.File(path, "r") as file:
+        for problem in hdf5_problems(file):
+            raise ValueError(f"{os.fspath(path)}: {problem}; weights are read from the file itself alone.")
         groups = file.get("model_weights", file)
         for layer in model.layers:
             if not layer.weights:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.artifacts.model_card import check_files, read_card
+from pipelines.artifacts.trust.policy import admit_saved_model, require_signature
 from pipelines.core.errors import ModelError
 from pipelines.core.tensorflow_import import import_tensorflow
 
@@ -32,18 +33,23 @@ class ServedModel:
 
     Args:
         directory: of the saved model.
+        trust: whether it may run what reaches outside of it; None leaves that to ``CNNAPP_TRUST``.
+        exporting: whether this process is writing it, so that it cannot be signed yet.
 
     Raises:
-        ModelError: if a file is missing, altered or damaged, named.
+        ModelError: if a file is missing, altered or damaged, named; if it would reach files, processes, the network or
+            Python and is not trusted; or if it is not signed and ``CNNAPP_REQUIRE_SIGNED`` asks for that.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, trust: bool | None = None, exporting: bool = False) -> None:
         self.directory = directory
         self.card = read_card(directory)
         problems = check_files(directory, self.card)
         if problems:
             raise ModelError(f"{directory}: {problems[0]}; download it again or retrain it")
-        self._signatures = _load(directory)
+        if not exporting:
+            require_signature(directory)
+        self._signatures = _load(directory, trust)
 
     def __call__(self, image_bytes: list[bytes], **options: float | tuple[float, ...]) -> dict[str, np.ndarray]:
         """Answer for a batch of encoded images.
@@ -83,9 +89,9 @@ class ServedModel:
         return self._signatures[name]
 
 
-def _load(directory: Path) -> Any:
+def _load(directory: Path, trust: bool | None) -> Any:
     tf = import_tensorflow()
-
+    admit_saved_model(directory, trust)
     try:
         # The signatures keep the variables alive only through the object they were loaded with.
         loaded = tf.saved_model.load(str(directory))
@@ -110,7 +116,11 @@ class _Signatures:
 
 def as_numpy(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
     """Turn the tensors of a signature into arrays, with strings decoded."""
-    arrays = {name: value.numpy() for name, value in outputs.items()}
+    # NumPy's form of a single string is bytes, which is no array.
+    arrays = {
+        name: np.array(value.numpy(), object if value.dtype.name == "string" else None)
+        for name, value in outputs.items()
+    }
     return {name: _decoded(value) if value.dtype == object else value for name, value in arrays.items()}
 
 

@@ -89,7 +89,7 @@ def export(
         # Measured on what was written, not on what was in memory.
         write_card(building, ModelCard(**complete, version=0, metrics={}, files=file_hashes(building)))
         manifest.seal(building)
-        served = ServedModel(building)
+        served = ServedModel(building, exporting=True)
         _prove(served, expected, list(golden))
         complete["metrics"] = measure(served)
         with _written(home):
@@ -98,7 +98,7 @@ def export(
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    return ServedModel(final)
+    return ServedModel(final, exporting=True)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["has", "install_command", "need"]
 
 _OWN = "cnnapp"
-_MODULES = {"scikit-learn": "sklearn", "tensorflow-serving-api": "tensorflow_serving"}
+_MODULES = {"pyopenssl": "OpenSSL", "scikit-learn": "sklearn", "tensorflow-serving-api": "tensorflow_serving"}
 """What a package is imported as, where that is not its name."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,10 @@ def verify(
         bool, typer.Option("--tiling", help="Also process an image in tiles, and compare with the whole.")
     ] = False,
     tile: Annotated[int, typer.Option(min=64, help="Side of those tiles in pixels.")] = 128,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="Also verify the signature, with this public key (PEM); see `cnnapp sign`."),
+    ] = None,
 ) -> None:
     """Verify a saved model: file hashes, golden examples, and for a detector that its dense scan is exact.
 
@@ -36,10 +41,15 @@ def verify(
     Example: `cnnapp verify digits --quick`
     """
     from cnnapp.cli.models import cross_check
-    from cnnapp.prediction import predictor
+    from cnnapp.prediction import model_paths, predictor
     from pipelines.artifacts import manifest
     from pipelines.artifacts.model_card import doubts
 
+    if key is not None:  # before anything of the model is run
+        from pipelines.artifacts.trust.signature import verify_signature
+
+        count = verify_signature(model_paths.resolve(model), key)
+        say(f"signed with the key that belongs to {key}: {count} files", markup=False, soft_wrap=True)
     loaded = predictor.load(model)
     listed = manifest.read_manifest(loaded.served.directory)
     if listed is None:
