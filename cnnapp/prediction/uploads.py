@@ -106,9 +106,7 @@ def unpack(name: str, data: bytes, limits: Limits | None = None) -> Uploaded:
     return Uploaded(_read_all(archive, wanted, limits), notes)
 
 
-def _sorted_out(
-    name: str, entries: Sequence[Entry], limits: Limits
-) -> tuple[list[Entry], list[str]]:
+def _sorted_out(name: str, entries: Sequence[Entry], limits: Limits) -> tuple[list[Entry], list[str]]:
     kept = [entry for entry in entries if not _is_junk(entry.name)]
     wanted = [entry for entry in kept if PurePosixPath(_inside(entry.name)).suffix.lower() in EXTENSIONS]
     if not wanted:

@@ -2,8 +2,8 @@
 
 JPEG, PNG and 24-bit BMP pass untouched, and the first frame of a GIF, so that a client of the bare SavedModel that
 sends the same file gets the same answer. Everything else that Pillow reads (WebP, TIFF, other BMP, ...) is re-encoded
-as PNG, without loss; and so is what TensorFlow reads otherwise than people see it: GIF and PNG with a transparent colour,
-GIF whose first frame does not cover it, CMYK JPEG. What people are shown (:func:`open_rgb`) has the pixels that the
+as PNG, without loss; and so is what TensorFlow reads otherwise than people see it: GIF and PNG with a transparent
+colour, GIF whose first frame does not cover it, CMYK JPEG. What people are shown (:func:`open_rgb`) has the pixels that the
 graph decodes, to the last bit.
 
 Command line, page, service, training and checks all take images in here, within the limits of
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from pipelines.core.errors import DataError, ImageTooLargeError
 from pipelines.images import portable_maps
@@ -38,6 +38,7 @@ __all__ = [
     "ImageInput",
     "encode",
     "name_of",
+    "open_header",
     "open_rgb",
     "open_stored",
     "read",
@@ -57,6 +58,9 @@ EXTENSIONS = frozenset(
 
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "TGA", "JPEG2000", "ICO")
 BY_PIECES = "detection and segmentation process larger images in tiles: --tile 1024 (predict_by_pieces in Python)"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SEARCHED = ("JPEG", "MPO", "PNG")
+_UNTURNED = ("GIF", "BMP", "DIB")
 _SLOW = ("JPEG2000",)
 _ORIENTATION = 0x0112
 _BAND = 2**22  # Pixels that are worked on at once, where that takes several times their memory.
@@ -114,11 +118,24 @@ def _tidy(data: bytes, name: str) -> bytes:
     refuse_unbounded(data, name)
     if data.startswith(b"GIF8"):
         return first_frame(data)
-    return without_notes(data) if data.startswith(b"\x89PNG\r\n") else data
+    return without_notes(data) if data.startswith(_PNG) else data
 
 
-def _open(data: bytes, name: str) -> Image.Image:
-    """Open tidy bytes; nothing is decoded yet."""
+def _opened(data: bytes, name: str) -> tuple[bytes, ImageFile.ImageFile]:
+    """Open bytes; return them as they are decoded, and the image, of which nothing is decoded yet."""
+    data = _tidy(data, name)
+    try:
+        return data, _open(data, name)
+    except ImageTooLargeError:
+        raise
+    except DataError:
+        bare = without_notes(data, every=True) if data.startswith(_PNG) else data
+        if bare == data:
+            raise
+        return bare, _open(bare, name)
+
+
+def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
@@ -136,7 +153,7 @@ def _open(data: bytes, name: str) -> Image.Image:
     return image
 
 
-def _is_slow(image: Image.Image) -> bool:
+def _is_slow(image: ImageFile.ImageFile) -> bool:
     packed = bool(image.tile) and image.tile[0].codec_name == "bmp_rle"
     return image.format in _SLOW or packed or portable_maps.is_text(image)
 
@@ -159,12 +176,11 @@ def refuse_size(height: int, width: int, name: str) -> None:
 
 
 def _normalise(data: bytes, name: str) -> bytes:
-    data = _tidy(data, name)
-    image = _open(data, name)
+    data, image = _opened(data, name)
     return data if _is_read_alike(data, image, name) else encode(_load(image, data, name))
 
 
-def _is_read_alike(data: bytes, image: Image.Image, name: str) -> bool:
+def _is_read_alike(data: bytes, image: ImageFile.ImageFile, name: str) -> bool:
     """Say whether the graph reads bytes as people see them, and in bounded time."""
     if image.format in ("JPEG", "MPO"):
         return image.mode in ("L", "RGB") and find_orientation(data).steps <= LIMITS.header_parts
@@ -173,13 +189,13 @@ def _is_read_alike(data: bytes, image: Image.Image, name: str) -> bool:
     if image.format == "GIF":
         return _is_plain_gif(data, image, name)
     # TensorFlow misreads palettes and the older headers, and refuses 16 and 32 bits.
-    header, depth, compression = (
-        int.from_bytes(data[first:end], "little") for first, end in ((14, 18), (28, 30), (30, 34))
-    )
-    return image.format == "BMP" and image.mode == "RGB" and header >= 40 and depth == 24 and not compression
+    fields = ((10, 14), (14, 18), (28, 30), (30, 34))
+    pixels, header, depth, compression = (int.from_bytes(data[first:end], "little") for first, end in fields)
+    plain = image.format == "BMP" and image.mode == "RGB" and header >= 40 and depth == 24 and not compression
+    return plain and len(data) == pixels + image.height * (-(-image.width * 3 // 4) * 4)
 
 
-def _is_plain_gif(data: bytes, image: Image.Image, name: str) -> bool:
+def _is_plain_gif(data: bytes, image: ImageFile.ImageFile, name: str) -> bool:
     """Decode a GIF to see which indices occur: of a transparent one TensorFlow shows the colour."""
     colours = plain_colours(data)
     if not colours:
@@ -200,7 +216,7 @@ def _says_more_than_the_graph_reads(png: bytes) -> bool:
     return False
 
 
-def _decoded(image: Image.Image, data: bytes, name: str) -> Image.Image:
+def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
     try:
         if portable_maps.is_slow(image):
             return portable_maps.decode(image, data)
@@ -210,7 +226,7 @@ def _decoded(image: Image.Image, data: bytes, name: str) -> Image.Image:
     return image
 
 
-def _load(image: Image.Image, data: bytes, name: str) -> Image.Image:
+def _load(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
     """Decode an image, upright, with its transparency in a channel of its own."""
     kind, extents = image.format, getattr(image, "dispose_extent", None)
     found = separated(_decoded(image, data, name), data if kind == "PNG" else None)
@@ -219,18 +235,37 @@ def _load(image: Image.Image, data: bytes, name: str) -> Image.Image:
     return upright(found, _orientation(image, data))
 
 
-def _orientation(image: Image.Image, data: bytes) -> int:
-    """Say how a decoded image is to be turned; Pillow turned a TIFF as it decoded it."""
-    if image.format in ("JPEG", "MPO", "PNG"):
+def _orientation(image: ImageFile.ImageFile, data: bytes) -> int:
+    """Say how an image is to be turned; of a PNG only once it is decoded, since that may stand behind its pixels."""
+    if image.format in _SEARCHED:
         orientation = find_orientation(data).orientation
         behind = image.format == "PNG" and orientation == 1 and any(kind == b"eXIf" for kind, _, _ in chunks(data))
         if not behind:
             return orientation
+    elif image.format in _UNTURNED:
+        return 1
     try:
         stated = image.getexif().get(_ORIENTATION)
     except Exception:  # An orientation that cannot be read is none.
         return 1
-    return stated if isinstance(stated, int) else 1
+    return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
+
+
+def open_header(data: bytes, name: str) -> tuple[ImageFile.ImageFile, int]:
+    """Open an image, of which nothing is decoded, and say what EXIF orientation :func:`read` and the graph apply to it.
+
+    Args:
+        data: an encoded image of any format that is read.
+        name: how messages call it.
+
+    Returns:
+        The Pillow image, and 1 to 8.
+
+    Raises:
+        DataError: if it is none, or is too large.
+    """
+    data, image = _opened(data, name)
+    return image, _orientation(image, data)
 
 
 def size_of(data: bytes, name: str) -> tuple[int, int]:
@@ -241,7 +276,7 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
         name: how error messages call it.
     """
     try:
-        image = _open(_tidy(data, name), name)
+        _, image = _opened(data, name)
     except ImageTooLargeError:
         raise
     except DataError:
@@ -262,8 +297,7 @@ def open_stored(data: bytes, name: str) -> Image.Image:
     Raises:
         DataError: naming the input, and why it is no image.
     """
-    data = _tidy(data, name)
-    image = _open(data, name)
+    data, image = _opened(data, name)
     found = _decoded(image, data, name)
     found.format = image.format
     return found
@@ -314,7 +348,7 @@ def _encode_array(array: np.ndarray, name: str) -> bytes:
             f"{name}: received {array.dtype} of shape {array.shape}; expected uint8 of shape (height, width), "
             "(height, width, 3) or (height, width, 4), values 0 to 255"
         )
-    refuse_size(*array.shape[:2], name)
+    refuse_size(array.shape[0], array.shape[1], name)
     return encode(Image.fromarray(array[..., 0] if grey and array.ndim == 3 else array))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 __all__ = ["decode", "is_slow", "is_text"]
 
@@ -19,17 +19,17 @@ _SPACES = b" \t\r\n\v\f"
 _DIGITS = b"0123456789"
 
 
-def is_slow(image: Image.Image) -> bool:
+def is_slow(image: ImageFile.ImageFile) -> bool:
     """Say whether an opened image is one that Pillow decodes in Python."""
     return image.format == "PPM" and bool(image.tile) and image.tile[0].codec_name in _DECODERS
 
 
-def is_text(image: Image.Image) -> bool:
+def is_text(image: ImageFile.ImageFile) -> bool:
     """Say whether its samples are texts."""
     return image.format == "PPM" and bool(image.tile) and image.tile[0].codec_name == _DECODERS[1]
 
 
-def decode(image: Image.Image, data: bytes) -> Image.Image:
+def decode(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
     """Decode what :func:`is_slow` says is slow, to the pixels that Pillow gives.
 
     Args:
@@ -76,7 +76,7 @@ def _texts(body: memoryview, count: int, most: int) -> np.ndarray:
     if text.translate(None, _DIGITS + _SPACES):
         raise ValueError("holds something else than numbers")
     # The text is known to be one of numbers, so that nothing is left over that NumPy would warn of.
-    values = np.fromstring(text, np.int64, count, " ") if text.strip() else np.zeros(0, np.int64)
+    values = np.fromstring(text, np.int64, count, sep=" ") if text.strip() else np.zeros(0, np.int64)
     if values.max(initial=0) > most:
         raise ValueError(f"holds {values.max()}, which is more than {most}")
     return _enough(values, count)

@@ -7,6 +7,7 @@ where what is too much is not needed for the pixels, it is left out.
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 import zlib
@@ -18,24 +19,27 @@ from pipelines.intake.regular_file import too_many_bytes
 
 __all__ = ["Buffer", "chunks", "refuse_unbounded", "without_notes"]
 
-Buffer = bytes
+Buffer = bytes | mmap.mmap
 """The bytes of a file, or a file that is mapped into memory."""
 
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _END_OF_IMAGE, _START_OF_SCAN, _START_OF_IMAGE = 0xD9, 0xDA, 0xD8
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NOTES = (b"zTXt", b"iTXt", b"tEXt", b"iCCP", b"sPLT")
+_FRAMES = (b"acTL", b"fcTL", b"fdAT")
 _NEEDED = (b"tRNS", b"eXIf")
+_MORE = 16
 _JPEG_2000 = (b"\x00\x00\x00\x0cjP  ", b"\xffO\xffQ")
 _TIFF_ENDIAN = {b"II": "<", b"MM": ">"}
 
 
-def refuse_unbounded(data: Buffer, name: str) -> None:
+def refuse_unbounded(data: Buffer, name: str, by_windows: bool = False) -> None:
     """Refuse an image whose decoding would take work without measure.
 
     Args:
         data: the bytes of its file.
         name: how messages call it.
+        by_windows: whether it is not decoded whole, and may have more parts.
 
     Raises:
         DataError: saying of what there is too much.
@@ -43,9 +47,9 @@ def refuse_unbounded(data: Buffer, name: str) -> None:
     if data[:2] == b"\xff\xd8":
         _check_jpeg(data, name)
     elif data[:8] == _PNG:
-        _check_png(data, name)
+        _check_png(data, name, LIMITS.parts * (_MORE if by_windows else 1))
     elif data[:2] in _TIFF_ENDIAN and data[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
-        _check_tiff(data, name)
+        _check_tiff(data, name, LIMITS.strips * (_MORE if by_windows else 1))
     elif data[:2] == b"BM" and data[30:34] in (b"\1\0\0\0", b"\2\0\0\0"):
         _check_bytes(data, name, LIMITS.packed_image_bytes, "run-length encoded BMP")
     elif data[:4] == b"\0\0\1\0":
@@ -103,19 +107,23 @@ def chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
         position = end
 
 
-def _check_png(data: Buffer, name: str) -> None:
-    for number, (kind, _, _) in enumerate(chunks(data)):
-        if number >= LIMITS.parts:
-            raise _too_many(name, "chunks", LIMITS.parts)
+def _check_png(data: Buffer, name: str, most: int) -> None:
+    for number, (kind, start, end) in enumerate(chunks(data)):
+        if number >= most:
+            raise _too_many(name, "chunks", most)
+        # What is ancillary may be damaged: it is left out. Of other chunks not every decoder asks for the checksum.
+        if end <= len(data) and not kind[:1].islower() and not _is_whole(data, start, end):
+            raise DataError(f"{name}: the image is damaged: the checksum of its {kind.decode('latin-1')} is wrong")
         if kind == b"IEND":
             return
 
 
-def without_notes(png: bytes) -> bytes:
-    """Leave out chunks that decoders may pass over: damaged ones, and texts and profiles where there are many of them.
+def without_notes(png: bytes, every: bool = False) -> bytes:
+    """Leave out chunks that no pixel needs: damaged ones, further frames, and texts where there are many of them.
 
     Args:
         png: an encoded PNG.
+        every: whether to leave out all that is not needed.
 
     Returns:
         The same bytes where nothing has to go; else a file of the same pixels.
@@ -127,17 +135,19 @@ def without_notes(png: bytes) -> bytes:
     listed = list(chunks(png))
     notes = sum(end - start for kind, start, end in listed if kind in _NOTES)
     early = next((number for number, (kind, _, _) in enumerate(listed) if kind == b"IDAT"), len(listed))
-    many = notes > LIMITS.notes_bytes or early > LIMITS.header_parts
+    many = every or notes > LIMITS.notes_bytes or early > LIMITS.header_parts
 
     def is_kept(kind: bytes, start: int, end: int) -> bool:
         # The fifth bit of a name says that a decoder may pass over what it does not know, or what is damaged.
-        return not kind[:1].islower() or ((kind in _NEEDED or not many) and _is_whole(png, start, end))
+        if not kind[:1].islower():
+            return True
+        return kind not in _FRAMES and (kind in _NEEDED or not many) and _is_whole(png, start, end)
 
     kept = [(start, end) for kind, start, end in listed if is_kept(kind, start, end)]
     return png if len(kept) == len(listed) else b"".join([png[: len(_PNG)], *(png[start:end] for start, end in kept)])
 
 
-def _is_whole(png: bytes, start: int, end: int) -> bool:
+def _is_whole(png: Buffer, start: int, end: int) -> bool:
     return zlib.crc32(memoryview(png)[start + 4 : end - 4]) == int.from_bytes(png[end - 4 : end], "big")
 
 
@@ -148,15 +158,15 @@ _PLACES = (273, 324)
 _SIZES = {1: 1, 3: 2, 4: 4, 16: 8}
 
 
-def _check_tiff(data: Buffer, name: str) -> None:
+def _check_tiff(data: Buffer, name: str, most: int) -> None:
     """Look at the first directory: how many strips or tiles there are, and how large a tile is."""
     try:
         entries = _directory(data)
-    except struct.error:  # Which is for the decoder to say.
+    except (struct.error, OverflowError):  # Which is for the decoder to say.
         return
     count = max((entries[tag][0] for tag in _PLACES if tag in entries), default=0)
-    if count > LIMITS.strips:
-        raise _too_many(name, "strips or tiles", LIMITS.strips)
+    if count > most:
+        raise _too_many(name, "strips or tiles", most)
     sides = [entries[tag][1] for tag in (_WIDTH_OF_TILE, _LENGTH_OF_TILE) if tag in entries]
     if len(sides) == 2:
         samples = entries[_SAMPLES][1] if _SAMPLES in entries else 1

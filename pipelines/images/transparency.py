@@ -17,7 +17,7 @@ _DEEP = ("I;16", "I;16B", "I;16L", "I;16N")
 
 @cache
 def _table() -> np.ndarray:
-    """Return what a level shows over white, uint8 of shape (256 of transparency, 256 levels), as the graph rounds it."""
+    """Return what each of 256 levels shows over white, by 256 shares of covering, as the graph rounds it."""
     share = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
     levels = np.arange(256, dtype=np.float32)
     table: np.ndarray = np.rint(levels * share + np.float32(255) * (np.float32(1) - share)).astype(np.uint8)

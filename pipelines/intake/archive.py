@@ -74,8 +74,8 @@ def looks_like_zip(data: bytes) -> bool:
     """Say whether bytes begin as a zip does.
 
     Example:
-        >>> looks_like_zip(b"PK\\x03\\x04...")
-        True
+        >>> looks_like_zip(b"GIF89a")
+        False
     """
     return data.startswith((_LOCAL, _END))
 
@@ -161,15 +161,16 @@ class Archive:
     def _too_large(self, shown: str, allowed: int, left: int) -> TooLargeError:
         if allowed < left:
             return TooLargeError(
-                f"{self._name}: {shown} is larger than {size_in_words(allowed)} unpacked, which is the most that is taken"
+                f"{self._name}: {shown} is larger than {size_in_words(allowed)} unpacked, which is the most that is "
+                "taken"
             )
         if self.most < self._limits.total:
             return TooLargeError(
-                f"{self._name}: its files unpack to more than {self._limits.ratio} times its own "
+                f"{self._name}: its images unpack to more than {self._limits.ratio} times its own "
                 f"{len(self._data):,} bytes, as no images do"
             )
         return TooLargeError(
-            f"{self._name}: its files together are larger than {size_in_words(self.most)} unpacked, which is the most "
+            f"{self._name}: its images together are larger than {size_in_words(self.most)} unpacked, which is the most "
             "that is taken"
         )
 

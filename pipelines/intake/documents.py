@@ -42,7 +42,7 @@ def parse_json(content: bytes, where: object) -> Any:
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuse what may define entities, which can grow without end or name other files."""
+    """Refuses what may define entities, which can grow without end or name other files."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise DataError("has a DOCTYPE, which annotations must not have; remove it")
@@ -90,7 +90,7 @@ def parse_yaml(content: bytes, where: object) -> Any:
     import yaml
 
     try:
-        return yaml.load(content, _plain_loader())  # noqa: S506 - a subclass of the safe loader
+        return yaml.load(content, _plain_loader())
     except RecursionError:
         raise DataError(f"{where}: is not YAML that can be read: it is nested too deeply") from None
     except Exception as error:  # Besides its own errors it raises those of the types that it builds.
@@ -106,7 +106,7 @@ def _plain_loader() -> Any:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
-                event = self.peek_event()
+                event: Any = self.get_event()
                 problem = f"uses the alias *{str(event.anchor)[:40]}; write the value itself"
                 raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
             return super().compose_node(parent, index)
