@@ -3,8 +3,8 @@
 JPEG, PNG and 24-bit BMP pass untouched, and the first frame of a GIF, so that a client of the bare SavedModel that
 sends the same file gets the same answer. Everything else that Pillow reads (WebP, TIFF, other BMP, ...) is re-encoded
 as PNG, without loss; and so is what TensorFlow reads otherwise than people see it: GIF and PNG with a transparent
-colour, GIF whose first frame does not cover it, CMYK JPEG. What people are shown (:func:`open_rgb`) has the pixels that the
-graph decodes, to the last bit.
+colour, GIF whose first frame does not cover it, CMYK JPEG. What people are shown (:func:`open_rgb`) has the pixels that
+the graph decodes, to the last bit.
 
 Command line, page, service, training and checks all take images in here, within the limits of
 :mod:`pipelines.intake.limits`.

@@ -38,8 +38,18 @@ _KNOWN_PHOTOMETRIC = (1, 2, 3, _YCBCR)  # black is zero, RGB, palette
 _HEADER = 1 << 18
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BY_ROWS = (b"\xff\xd8", b"\x89PNG", b"BM")
-_DRIVERS = ["GTiff", "PNG", "JPEG", "BMP", "GIF", "WEBP", "JP2OpenJPEG", "PNM"]
-"""Of GDAL. Others read other files than the one they are given, or fetch them from somewhere."""
+_DRIVERS = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+    b"\0\0\0\x0c": "JP2OpenJPEG",
+    b"\xffO\xffQ": "JP2OpenJPEG",
+    b"P5": "PNM",
+    b"P6": "PNM",
+} | dict.fromkeys(_TIFF, "GTiff")
+"""Of GDAL, by what files begin with. Others read other files than the one they are given, or fetch them."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,8 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     if not isinstance(source, (str, os.PathLike, bytes)):
         return None
     head = source[:4] if isinstance(source, bytes) else _head(Path(source), name)
-    if not head:
+    driver = next((driver for begin, driver in _DRIVERS.items() if head.startswith(begin)), None)
+    if driver is None:
         return None
     _refuse_unbounded(source, name)
     is_tiff = head in _TIFF
@@ -145,9 +156,9 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     )
     try:
         if isinstance(source, bytes):
-            dataset = stack.enter_context(stack.enter_context(rasterio.MemoryFile(source)).open(driver=_DRIVERS))
+            dataset = stack.enter_context(stack.enter_context(rasterio.MemoryFile(source)).open(driver=driver))
         else:  # What looks like an address of GDAL's is the name of a file all the same.
-            dataset = stack.enter_context(rasterio.open(os.path.abspath(source), driver=_DRIVERS))
+            dataset = stack.enter_context(rasterio.open(os.path.abspath(source), driver=driver))
     except RasterioIOError as error:
         if count > image_io.MAX_PIXELS:
             raise DataError(f"{name}: is not an image that can be read: {error}") from None
