@@ -75,17 +75,18 @@ def _too_many(name: str, what: str, limit: int) -> DataError:
 def _check_jpeg(data: Buffer, name: str) -> None:
     """Count segments and scans; decoders take what lies between them, and any number of fill bytes, one by one."""
     position, parts, scans = 2, 0, 0
-    while found := _MARKER.search(data, position):
-        code = found[1][0]
-        parts += 1 if scans else 1 + found.start() - position
-        position = found.end()
-        if code == _END_OF_IMAGE:
-            return
+    while position < len(data):
+        found = _MARKER.search(data, position)
+        code, start = (found[1][0], found.start()) if found else (_END_OF_IMAGE, len(data))
+        parts += 1 if scans else 1 + start - position
         scans += code == _START_OF_SCAN
         if scans > LIMITS.scans:
             raise _too_many(name, "scans", LIMITS.scans)
         if parts > LIMITS.parts:
             raise _too_many(name, "segments", LIMITS.parts)
+        if code == _END_OF_IMAGE:
+            return
+        position = start + 2
         if code != _START_OF_IMAGE:
             position += max(2, int.from_bytes(data[position : position + 2], "big"))
 

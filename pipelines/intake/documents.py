@@ -91,6 +91,8 @@ def parse_yaml(content: bytes, where: object) -> Any:
 
     try:
         return yaml.load(content, _plain_loader())
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
     except RecursionError:
         raise DataError(f"{where}: is not YAML that can be read: it is nested too deeply") from None
     except Exception as error:  # Besides its own errors it raises those of the types that it builds.
@@ -107,8 +109,7 @@ def _plain_loader() -> Any:
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
                 event: Any = self.get_event()
-                problem = f"uses the alias *{str(event.anchor)[:40]}; write the value itself"
-                raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+                raise DataError(f"received the alias *{str(event.anchor)[:40]}; write the value itself")
             return super().compose_node(parent, index)
 
     def number(loader: Any, node: Any) -> Any:

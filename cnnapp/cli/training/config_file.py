@@ -76,11 +76,16 @@ def read(path: Path) -> ConfigFile:
     Example:
         read(Path("runs/birds/run.yaml")).options["epochs"]
     """
+    if not path.exists():
+        raise ConfigError(f"{path}: cannot be read: No such file or directory")
     try:
         text = read_bounded(path, LIMITS.yaml_bytes, "configuration")
-        content = parse_json(text, path) if path.suffix.lower() == ".json" else parse_yaml(text, path)
     except DataError as error:
         raise ConfigError(str(error)) from None
+    try:
+        content = (parse_json if path.suffix.lower() == ".json" else parse_yaml)(text, path)
+    except DataError as error:
+        raise ConfigError(f"{path}: is not valid YAML or JSON: {str(error).removeprefix(f'{path}: ')}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: received {type(content).__name__}; expected names of options and their values")
     if isinstance(content.get("training"), dict):
