@@ -108,7 +108,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
