@@ -56,7 +56,7 @@ EXTENSIONS = frozenset(
 )
 """What a folder is searched for. A file given by name is judged by its content alone."""
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "TGA", "JPEG2000", "ICO")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "TGA", "JPEG2000", "ICO")
 BY_PIECES = "detection and segmentation process larger images in tiles: --tile 1024 (predict_by_pieces in Python)"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _SEARCHED = ("JPEG", "MPO", "PNG")

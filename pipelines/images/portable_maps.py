@@ -76,7 +76,7 @@ def _texts(body: memoryview, count: int, most: int) -> np.ndarray:
     if text.translate(None, _DIGITS + _SPACES):
         raise ValueError("holds something else than numbers")
     # The text is known to be one of numbers, so that nothing is left over that NumPy would warn of.
-    values = np.fromstring(text, np.int64, count, sep=" ") if text.strip() else np.zeros(0, np.int64)
+    values = np.fromstring(text, np.int64, sep=" ")[:count] if text.strip() else np.zeros(0, np.int64)
     if values.max(initial=0) > most:
         raise ValueError(f"holds {values.max()}, which is more than {most}")
     return _enough(values, count)

@@ -25,7 +25,9 @@ Buffer = bytes | mmap.mmap
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _END_OF_IMAGE, _START_OF_SCAN, _START_OF_IMAGE = 0xD9, 0xDA, 0xD8
 _PNG = b"\x89PNG\r\n\x1a\n"
+_CHUNK = struct.Struct(">I4s")
 _NOTES = (b"zTXt", b"iTXt", b"tEXt", b"iCCP", b"sPLT")
+_COLOUR_TYPE, _GREY, _RGB, _PALETTE = 25, 0, 2, 3
 _FRAMES = (b"acTL", b"fcTL", b"fdAT")
 _NEEDED = (b"tRNS", b"eXIf")
 _MORE = 16
@@ -101,11 +103,11 @@ def chunks(data: Buffer) -> Iterator[tuple[bytes, int, int]]:
         >>> [chunk[0] for chunk in chunks(_PNG + bytes(4) + b"IEND" + bytes(4))]
         [b'IEND']
     """
-    position = len(_PNG)
-    while position + 8 <= len(data):
-        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
-        yield bytes(data[position + 4 : position + 8]), position, end
-        position = end
+    position, last = len(_PNG), len(data) - 8
+    while position <= last:
+        length, kind = _CHUNK.unpack_from(data, position)
+        yield kind, position, position + 12 + length
+        position += 12 + length
 
 
 def _check_png(data: Buffer, name: str, most: int) -> None:
@@ -137,15 +139,32 @@ def without_notes(png: bytes, every: bool = False) -> bytes:
     notes = sum(end - start for kind, start, end in listed if kind in _NOTES)
     early = next((number for number, (kind, _, _) in enumerate(listed) if kind == b"IDAT"), len(listed))
     many = every or notes > LIMITS.notes_bytes or early > LIMITS.header_parts
+    transparent = _transparent_colour(png, listed[:early])
 
     def is_kept(kind: bytes, start: int, end: int) -> bool:
         # The fifth bit of a name says that a decoder may pass over what it does not know, or what is damaged.
         if not kind[:1].islower():
             return True
-        return kind not in _FRAMES and (kind in _NEEDED or not many) and _is_whole(png, start, end)
+        if kind in _FRAMES or (kind == b"tRNS" and start != transparent):
+            return False
+        return (kind in _NEEDED or not many) and _is_whole(png, start, end)
 
     kept = [(start, end) for kind, start, end in listed if is_kept(kind, start, end)]
     return png if len(kept) == len(listed) else b"".join([png[: len(_PNG)], *(png[start:end] for start, end in kept)])
+
+
+def _transparent_colour(png: bytes, early: list[tuple[bytes, int, int]]) -> int | None:
+    """Return where the chunk of the transparent colour begins, if it is one; of others decoders make this or that."""
+    colours = 0
+    for kind, start, end in early:
+        length = end - start - 12
+        if kind == b"PLTE":
+            colours = length // 3
+        elif kind == b"tRNS":
+            kinds = {_GREY: (2, 2), _RGB: (6, 6), _PALETTE: (1, colours)}
+            least, most = kinds.get(png[_COLOUR_TYPE], (1, 0))
+            return start if least <= length <= most else None
+    return None
 
 
 def _is_whole(png: Buffer, start: int, end: int) -> bool:

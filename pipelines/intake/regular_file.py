@@ -141,4 +141,4 @@ def too_many_bytes(name: str, size: int, limit: int, what: str) -> str:
 
 
 def _article(what: str) -> str:
-    return f"{'an' if what[:1] in 'aeiou' else 'a'} {what}"
+    return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"

@@ -81,7 +81,8 @@ def test_every_mode_of_every_format_is_seen_as_it_is_shown(mode: str, kind: str)
     except (OSError, ValueError, KeyError):
         return  # This format has no such mode.
     pixels = seen(data)
-    assert pixels.shape == (*PICTURE.size[::-1], 3)
+    if kind != "ICO":  # whose sides are those of icons
+        assert pixels.shape == (*PICTURE.size[::-1], 3)
     if mode in ("L", "P", "RGB", "RGBA", "1") and kind in ("PNG", "BMP", "WEBP", "TIFF", "TGA"):
         stored = Image.open(io.BytesIO(data))
         assert np.abs(pixels - over_white(stored)).max() <= 1
