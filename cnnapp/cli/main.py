@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -81,6 +82,9 @@ app.command("list", rich_help_panel=_KEEP)(list_models)
 
 def main() -> None:
     """Run the command line; say what the user can mend in one line, and with ``-v`` where it came from."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Names of files need not be text, and are printed all the same.
+            stream.reconfigure(errors="backslashreplace")
     try:
         with notes_shown():
             app()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from pipelines.core.errors import ConfigError, DataError, ImageTooLargeError, Mo
 from pipelines.core.tensorflow_errors import undecodable
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import read_bounded
 
 if TYPE_CHECKING:
     from cnnapp.explain.evidence import Explanation
@@ -104,7 +105,7 @@ class Predictor(Answerer):
 
     def _read(self, image: ImageInput, name: str, options: dict[str, Option]) -> _Read | DataError:
         try:
-            image = _encoded(image)
+            image = _encoded(image, name)
             size = (0, 0)
             if "bytes_per_pixel" in self.card.input:
                 size = _size(image, name)
@@ -341,11 +342,10 @@ class Predictor(Answerer):
         return self_check.verify_tiling(self._served, self.predict, self.predict_by_pieces, tile)
 
 
-def _encoded(image: ImageInput) -> ImageInput:
+def _encoded(image: ImageInput, name: str) -> ImageInput:
     """Return the bytes of a file, undecoded, and anything else as it is."""
     if isinstance(image, (str, os.PathLike)):
-        with contextlib.suppress(OSError):  # Which intake words.
-            return Path(image).read_bytes()
+        return read_bounded(image, LIMITS.image_bytes, "image", name)
     return image
 
 

@@ -17,6 +17,7 @@ from pipelines.core.errors import ConfigError
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
 from pipelines.images.windowed_reader import open_raster
+from pipelines.intake.regular_file import open_regular
 
 __all__ = ["answer", "write"]
 
@@ -57,7 +58,7 @@ def _fingerprint(image: ImageInput) -> tuple[str | int, ...]:
     """Tell an image from others; a large file is not read for that but at both ends."""
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).resolve()
-        with path.open("rb") as file:
+        with open_regular(path, "image") as file:
             found = os.fstat(file.fileno())
             ends = hashlib.sha256(file.read(_END))
             file.seek(max(found.st_size - _END, 0))

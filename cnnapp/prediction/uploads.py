@@ -4,21 +4,20 @@ with nothing.
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from pipelines.core.errors import DataError
 from pipelines.images.image_io import EXTENSIONS
+from pipelines.intake.archive import Archive, ArchiveLimits, Entry, TooLargeError, looks_like_zip
+from pipelines.intake.limits import LIMITS
 
 __all__ = ["Limits", "Uploaded", "gather", "label_of", "unpack"]
 
 _JUNK_FOLDERS = frozenset({"__macosx", "@eadir", ".git"})
 _JUNK_FILES = frozenset({"thumbs.db", "desktop.ini"})
-_BLOCK = 2**20
+_CUT = "divide it, or use `cnnapp predict`"
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Limits:
     Args:
         images: at most so many.
         file_bytes: of one image.
-        total_bytes: of all images together.
+        total_bytes: of all images of zips together.
         entries: of a zip, whatever they are.
     """
 
-    images: int = 1000
-    file_bytes: int = 200 * 2**20
-    total_bytes: int = 1024 * 2**20
-    entries: int = 20_000
+    images: int = LIMITS.archive_images
+    file_bytes: int = LIMITS.image_bytes
+    total_bytes: int = LIMITS.archive_total
+    entries: int = LIMITS.archive_entries
 
 
 @dataclass(frozen=True)
@@ -65,15 +64,17 @@ def gather(files: Iterable[tuple[str, bytes]], limits: Limits | None = None) -> 
     limits = limits or Limits()
     images: list[tuple[str, bytes]] = []
     notes: list[str] = []
+    left = limits.total_bytes
     for name, data in files:
-        if not data.startswith(b"PK\x03\x04") and not name.lower().endswith(".zip"):
+        if not looks_like_zip(data) and not name.lower().endswith(".zip"):
             images.append((name, data))
             continue
         try:
-            found = unpack(name, data, limits)
+            found = unpack(name, data, replace(limits, total_bytes=left))
         except DataError as error:
             notes.append(str(error))
             continue
+        left -= sum(len(content) for _, content in found.images)
         images += found.images
         notes += found.notes
     if len(images) > limits.images:
@@ -86,7 +87,7 @@ def unpack(name: str, data: bytes, limits: Limits | None = None) -> Uploaded:
     """Read the images of a zip, in memory; nothing is written anywhere.
 
     What is hidden or comes along with a folder (``__MACOSX``, ``.DS_Store``, ``Thumbs.db``) is passed over in silence,
-    what is no image is counted. How large a file says it is is not believed: reading stops at the limit.
+    what is no image is counted. A zip in a zip is no image; it is not opened.
 
     Args:
         name: of the zip, for messages.
@@ -100,38 +101,28 @@ def unpack(name: str, data: bytes, limits: Limits | None = None) -> Uploaded:
         DataError: if it is no zip, is damaged or encrypted, holds no image, or is larger than the limits.
     """
     limits = limits or Limits()
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
-        raise DataError(f"{name}: is not a zip file that can be read; make it again") from None
-    with archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-        if len(entries) > limits.entries:
-            raise DataError(
-                f"{name}: holds {len(entries):,} files; at most {limits.entries:,} are taken; divide it into several"
-            )
-        wanted, notes = _sorted_out(name, entries, limits)
-        return Uploaded(_read_all(name, archive, wanted, limits), notes)
+    archive = Archive(data, name, ArchiveLimits(entries=limits.entries, total=limits.total_bytes))
+    wanted, notes = _sorted_out(name, archive.entries, limits)
+    return Uploaded(_read_all(archive, wanted, limits), notes)
 
 
-def _sorted_out(
-    name: str, entries: Sequence[zipfile.ZipInfo], limits: Limits
-) -> tuple[list[zipfile.ZipInfo], list[str]]:
-    kept = [entry for entry in entries if not _is_junk(entry.filename)]
-    wanted = [entry for entry in kept if PurePosixPath(_inside(entry.filename)).suffix.lower() in EXTENSIONS]
+def _sorted_out(name: str, entries: Sequence[Entry], limits: Limits) -> tuple[list[Entry], list[str]]:
+    kept = [entry for entry in entries if not _is_junk(entry.name)]
+    wanted = [entry for entry in kept if PurePosixPath(_inside(entry.name)).suffix.lower() in EXTENSIONS]
     if not wanted:
         raise DataError(f"{name}: holds no image; expected files that end in {', '.join(sorted(EXTENSIONS))}")
     notes = []
     if len(kept) > len(wanted):
-        first = next(_inside(entry.filename) for entry in kept if entry not in wanted)
         others = len(kept) - len(wanted)
+        taken = set(map(id, wanted))
+        first = next(_inside(entry.name) for entry in kept if id(entry) not in taken)
         notes.append(f"{name}: {others:,} file{'s' if others > 1 else ''} skipped (not an image), such as {first}")
     if len(wanted) > limits.images:
         raise DataError(
             f"{name}: holds {len(wanted):,} images; at most {limits.images:,} are taken; divide it into several, or "
             "use `cnnapp predict`, which takes any number"
         )
-    return sorted(wanted, key=lambda entry: entry.filename), notes
+    return sorted(wanted, key=lambda entry: entry.name), notes
 
 
 def _is_junk(path: str) -> bool:
@@ -141,22 +132,14 @@ def _is_junk(path: str) -> bool:
     return hidden or bool(folders & _JUNK_FOLDERS) or parts[-1].lower() in _JUNK_FILES
 
 
-def _read_all(
-    name: str, archive: zipfile.ZipFile, entries: Iterable[zipfile.ZipInfo], limits: Limits
-) -> list[tuple[str, bytes]]:
-    images, left = [], limits.total_bytes
+def _read_all(archive: Archive, entries: Iterable[Entry], limits: Limits) -> list[tuple[str, bytes]]:
+    images = []
     for entry in entries:
-        inside = _inside(entry.filename)
-        content = _read(name, archive, entry, min(limits.file_bytes, left))
-        if content is None:
-            most = limits.file_bytes if limits.file_bytes <= left else limits.total_bytes
-            what = f"{inside} is" if limits.file_bytes <= left else "its images together are"
-            raise DataError(
-                f"{name}: {what} larger than {_megabytes(most)} unpacked, which is the most that is taken; divide it, "
-                "or use `cnnapp predict`"
-            )
-        left -= len(content)
-        images.append((inside, content))
+        inside = _inside(entry.name)
+        try:
+            images.append((inside, archive.read(entry, limits.file_bytes, inside)))
+        except TooLargeError as error:
+            raise DataError(f"{error}; {_CUT}") from None
     return images
 
 
@@ -164,26 +147,6 @@ def _inside(path: str) -> str:
     """Return a path with slashes, as it is shown: nothing leads out of the zip, whatever its entry says."""
     parts = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in ("/", "..", ".")]
     return "/".join(parts)
-
-
-def _read(name: str, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes | None:
-    """Return what a file holds; None where that is more than the limit."""
-    if entry.flag_bits & 1:
-        raise DataError(f"{name}: {_inside(entry.filename)} is encrypted; make the zip without a password")
-    buffer = bytearray()
-    try:
-        with archive.open(entry) as file:
-            while block := file.read(_BLOCK):
-                buffer += block
-                if len(buffer) > most:
-                    return None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{name}: {_inside(entry.filename)} is damaged: {error}") from None
-    return bytes(buffer)
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:,.0f} MiB" if count >= 2**20 else f"{count:,} bytes"
 
 
 def _numbered(images: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:

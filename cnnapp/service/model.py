@@ -79,10 +79,11 @@ class LoadedModel:
         try:
             self._check_size(image_io.size_of(data, name), name, request)
             return image_io.read(data, name)
-        except ImageTooLargeError:
-            raise Refusal(
-                400, f"{name}: more pixels than the {self._most:,} that {_SMALLER}", reason="pixels"
-            ) from None
+        except ImageTooLargeError as error:
+            text = str(error)
+            if text.endswith(image_io.BY_PIECES):  # which a service does not do
+                text = f"{text.removesuffix(image_io.BY_PIECES)}more pixels than the {self._most:,} that {_SMALLER}"
+            raise Refusal(400, text, reason="pixels") from None
         except DataError as error:
             raise Refusal(400, str(error)) from None
 

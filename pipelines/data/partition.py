@@ -83,7 +83,7 @@ def find_format(
     found = format_of(path)
     if found is None:
         hint = ""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, DataError):
             inner = (at for at in sorted(path.iterdir()) if at.is_dir() and not at.name.startswith("."))
             near = next((at for at in inner if format_of(at) is not None), None)
             hint = f"\nDid you mean {near}?" if near is not None else ""

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-__all__ = ["first_frame"]
+from typing import NamedTuple
+
+__all__ = ["first_frame", "plain_colours"]
 
 _TRAILER = 0x3B
 _EXTENSION = 0x21
 _IMAGE = 0x2C
+_CONTROL = 0xF9
+
+
+class _Frame(NamedTuple):
+    """Where the first frame lies.
+
+    Args:
+        tables: where the global table of colours ends.
+        control: the last graphic control extension before it: where it begins and ends; empty where there is none.
+        image: where its descriptor begins.
+        end: where it ends.
+    """
+
+    tables: int
+    control: tuple[int, int]
+    image: int
+    end: int
 
 
 def first_frame(data: bytes) -> bytes:
     """Return a GIF with the first frame of this one alone.
 
-    TensorFlow answers for the first frame, but reads all of them into memory before: a file of a megabyte may hold
-    gigabytes.
+    TensorFlow answers for the first frame, but reads all of them into memory before, and all comments: a file of a
+    megabyte may hold gigabytes.
 
     Args:
         data: an encoded GIF.
 
     Returns:
-        The bytes up to the end of the first frame; `data` itself where there is no other frame, or where it ends early.
+        What the pixels of the first frame consist of; `data` itself where there is nothing else, or where it ends
+        early.
 
     Reference:
         CompuServe, 1990, "Graphics Interchange Format, Version 89a", sections 18 to 27.
@@ -28,22 +48,57 @@ def first_frame(data: bytes) -> bytes:
         >>> first_frame(b"GIF89a")
         b'GIF89a'
     """
+    frame = _find(data)
+    if frame is None:
+        return data
+    start, end = frame.control
+    # A frame is where its control extension is, or follows the tables: then nothing is left out before it.
+    tight = frame.image - frame.tables == end - start
+    if tight and data[frame.end : frame.end + 1] in (b"", bytes([_TRAILER])):
+        return data
+    return data[: frame.tables] + data[start:end] + data[frame.image : frame.end] + bytes([_TRAILER])
+
+
+def plain_colours(data: bytes) -> int:
+    """Return how many colours the first frame of a GIF has, if all readers see the same in it, and 0 otherwise.
+
+    They do where it covers the whole screen, and each index that occurs has a colour, which is for the caller to see
+    to. TensorFlow shows black where a frame covers nothing.
+
+    Args:
+        data: an encoded GIF.
+
+    Example:
+        >>> plain_colours(b"GIF89a")
+        0
+    """
+    frame = _find(data)
+    if frame is None:
+        return 0
+    left, top, width, height = (_short(data, frame.image + place) for place in (1, 3, 5, 7))
+    if (left, top) != (0, 0) or (width, height) != (_short(data, 6), _short(data, 8)):
+        return 0
+    return (_color_table(data[frame.image + 9]) or _color_table(data[10])) // 3
+
+
+def _find(data: bytes) -> _Frame | None:
     try:
-        end = _end_of_first_frame(data)
+        position = tables = 13 + _color_table(data[10])
+        control = (tables, tables)
+        while data[position] == _EXTENSION:
+            end = _end_of_blocks(data, position + 2)
+            if data[position + 1] == _CONTROL:
+                control = (position, end)
+            position = end
+        if data[position] != _IMAGE:
+            return None
+        return _Frame(tables, control, position, _end_of_blocks(data, position + 11 + _color_table(data[position + 9])))
     except IndexError:
-        return data
-    if data[end : end + 1] in (b"", bytes([_TRAILER])):
-        return data
-    return data[:end] + bytes([_TRAILER])
+        return None
 
 
-def _end_of_first_frame(data: bytes) -> int:
-    position = 13 + _color_table(data[10])
-    while data[position] == _EXTENSION:
-        position = _end_of_blocks(data, position + 2)
-    if data[position] != _IMAGE:
-        return len(data)
-    return _end_of_blocks(data, position + 11 + _color_table(data[position + 9]))
+def _short(data: bytes, position: int) -> int:
+    return int.from_bytes(data[position : position + 2], "little")
 
 
 def _color_table(flags: int) -> int:

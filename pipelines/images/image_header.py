@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from pipelines.core.errors import DataError
+from pipelines.images import image_io
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import read_bounded
 
 __all__ = ["Header", "read_header", "upright_size"]
 
-_ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
-_READ_BY_GRAPH = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB")
 
 
 @dataclass(frozen=True)
@@ -45,21 +41,11 @@ def read_header(image: bytes | Path, name: str) -> Header:
     Raises:
         DataError: if it is no image.
     """
-    try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            width, height = opened.size
-            exif = Image.Exif()
-            if opened.format in _READ_BY_GRAPH:
-                with contextlib.suppress(Exception):  # As in the graph: an orientation that cannot be read is none.
-                    exif.load(opened.info.get("exif", b""))
-            else:
-                exif = opened.getexif()
-            written = exif.get(_ORIENTATION)
-            orientation = written if isinstance(written, int) and 1 <= written <= 8 else 1
-            if opened.format == "TIFF" and orientation in _SIDEWAYS:  # Pillow says the size that it will have.
-                width, height = height, width
-    except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
-        raise DataError(f"{name}: is not an image whose size can be read") from None
+    data = image if isinstance(image, bytes) else read_bounded(image, LIMITS.image_bytes, "image", name)
+    opened, orientation = image_io.open_header(data, name)
+    width, height = opened.size
+    if opened.format == "TIFF" and orientation in _SIDEWAYS:  # Pillow says the size that it will have.
+        width, height = height, width
     return Header((height, width), orientation)
 
 

@@ -2,56 +2,72 @@
 
 JPEG, PNG and 24-bit BMP pass untouched, and the first frame of a GIF, so that a client of the bare SavedModel that
 sends the same file gets the same answer. Everything else that Pillow reads (WebP, TIFF, other BMP, ...) is re-encoded
-as PNG, without loss.
+as PNG, without loss; and so is what TensorFlow reads otherwise than people see it: GIF and PNG with a transparent
+colour, GIF whose first frame does not cover it, CMYK JPEG. What people are shown (:func:`open_rgb`) has the pixels that
+the graph decodes, to the last bit.
+
+Command line, page, service, training and checks all take images in here, within the limits of
+:mod:`pipelines.intake.limits`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile
 
 from pipelines.core.errors import DataError, ImageTooLargeError
-from pipelines.images.gif import first_frame
+from pipelines.images import portable_maps
+from pipelines.images.gif import first_frame, plain_colours
+from pipelines.images.orientation import HEADER_BYTES, find_orientation, upright
+from pipelines.images.structure import chunks, refuse_unbounded, without_notes
+from pipelines.images.transparency import framed, over_white, separated
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import read_bounded, too_many_bytes
 
 __all__ = [
+    "BY_PIECES",
     "EXTENSIONS",
     "HEADER_BYTES",
     "MAX_PIXELS",
     "ImageInput",
     "encode",
     "name_of",
+    "open_header",
     "open_rgb",
     "open_stored",
     "read",
+    "refuse_size",
     "size_of",
 ]
 
 ImageInput = str | os.PathLike[str] | bytes | np.ndarray | Image.Image
 
-MAX_PIXELS = 178_956_970
+MAX_PIXELS = LIMITS.pixels
 """The largest image that is decoded whole: 512 MiB of RGB. A larger one is refused before anything is decoded."""
-
-HEADER_BYTES = 1 << 17
-"""So many bytes of a file, two segments of a JPEG, are searched for orientation and transparency inside the graph."""
 
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
 """What a folder is searched for. A file given by name is judged by its content alone."""
 
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "MPO", "TGA", "JPEG2000", "ICO")
-_BY_PIECES = "detection and segmentation process larger images in tiles: --tile 1024 (predict_by_pieces in Python)"
-_DECODED = (b"\xff\xd8", b"\x89PNG", b"GIF8")
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "TGA", "JPEG2000", "ICO")
+BY_PIECES = "detection and segmentation process larger images in tiles: --tile 1024 (predict_by_pieces in Python)"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_SEARCHED = ("JPEG", "MPO", "PNG")
+_UNTURNED = ("GIF", "BMP", "DIB")
+_SLOW = ("JPEG2000",)
+_ORIENTATION = 0x0112
+_BAND = 2**22  # Pixels that are worked on at once, where that takes several times their memory.
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
-
-class _NoImage(DataError):
-    """Pillow cannot tell what it is."""
+# What Pillow warns of is refused here, or taken.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def name_of(source: ImageInput) -> str:
@@ -87,70 +103,169 @@ def read(source: ImageInput, name: str | None = None) -> bytes:
     if isinstance(source, np.ndarray):
         return _encode_array(source, name)
     if isinstance(source, Image.Image):
+        refuse_size(source.height, source.width, name)
         return encode(source)
-    data = source if isinstance(source, bytes) else _read_file(Path(source), name)
+    data = source if isinstance(source, bytes) else read_bounded(Path(source), LIMITS.image_bytes, "image", name)
     if not data:
         raise DataError(f"{name}: the file is empty")
     return _normalise(data, name)
 
 
-def _read_file(path: Path, name: str) -> bytes:
+def _tidy(data: bytes, name: str) -> bytes:
+    """Leave out what no pixel needs and decoders would unpack all the same; refuse what would take without measure."""
+    if len(data) > LIMITS.image_bytes:
+        raise ImageTooLargeError(too_many_bytes(name, len(data), LIMITS.image_bytes, "image"))
+    refuse_unbounded(data, name)
+    if data.startswith(b"GIF8"):
+        return first_frame(data)
+    return without_notes(data) if data.startswith(_PNG) else data
+
+
+def _opened(data: bytes, name: str) -> tuple[bytes, ImageFile.ImageFile]:
+    """Open bytes; return them as they are decoded, and the image, of which nothing is decoded yet."""
+    data = _tidy(data, name)
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{name}: there is no such file") from None
-    except IsADirectoryError:
-        raise DataError(f"{name}: is a folder, not an image") from None
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from None
+        return data, _open(data, name)
+    except ImageTooLargeError:
+        raise
+    except DataError:
+        bare = without_notes(data, every=True) if data.startswith(_PNG) else data
+        if bare == data:
+            raise
+        return bare, _open(bare, name)
 
 
-def _open(data: bytes, name: str) -> Image.Image:
+def _open(data: bytes, name: str) -> ImageFile.ImageFile:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise ImageTooLargeError(
-            f"{name}: at most {MAX_PIXELS:,} pixels are decoded at once, and the image has more; {_BY_PIECES}"
+            f"{name}: at most {MAX_PIXELS:,} pixels are decoded at once, and the image has more; {BY_PIECES}"
         ) from None
     except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
-        raise _NoImage(f"{name}: is not an image that can be read") from None
-    if image.width * image.height > MAX_PIXELS:
+        raise DataError(f"{name}: is not an image that can be read") from None
+    refuse_size(image.height, image.width, name)
+    if _is_slow(image) and image.width * image.height > LIMITS.slow_pixels:
         raise ImageTooLargeError(
-            f"{name}: {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are decoded at once; {_BY_PIECES}"
+            f"{name}: {image.width} x {image.height} pixels; at most {LIMITS.slow_pixels:,} of {image.format} are "
+            "decoded, which takes long; save it as PNG or TIFF"
         )
     return image
 
 
+def _is_slow(image: ImageFile.ImageFile) -> bool:
+    packed = bool(image.tile) and image.tile[0].codec_name == "bmp_rle"
+    return image.format in _SLOW or packed or portable_maps.is_text(image)
+
+
+def refuse_size(height: int, width: int, name: str) -> None:
+    """Refuse an image of more pixels than are decoded at once.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        name: how the message calls it.
+
+    Raises:
+        ImageTooLargeError: if it is.
+    """
+    if width * height > MAX_PIXELS:
+        raise ImageTooLargeError(
+            f"{name}: {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded at once; {BY_PIECES}"
+        )
+
+
 def _normalise(data: bytes, name: str) -> bytes:
-    if data.startswith(_DECODED):
-        # What these hold is TensorFlow's to judge, which reads some files that Pillow does not; their size is not.
-        with contextlib.suppress(_NoImage):
-            image = _open(data, name)
-            if image.format == "PNG" and _says_more_than_the_graph_reads(data):
-                return encode(_load(image, name))
-        return first_frame(data) if data.startswith(b"GIF8") else data
-    image = _open(data, name)
-    # A BMP header says its depth at byte 28; TensorFlow misreads palettes and refuses 16 and 32 bits.
-    if image.format == "BMP" and int.from_bytes(data[28:30], "little") == 24 and image.mode == "RGB":
-        return data
-    return encode(_load(image, name))
+    data, image = _opened(data, name)
+    return data if _is_read_alike(data, image, name) else encode(_load(image, data, name))
+
+
+def _is_read_alike(data: bytes, image: ImageFile.ImageFile, name: str) -> bool:
+    """Say whether the graph reads bytes as people see them, and in bounded time."""
+    if image.format in ("JPEG", "MPO"):
+        return image.mode in ("L", "RGB") and find_orientation(data).steps <= LIMITS.header_parts
+    if image.format == "PNG":
+        return not _says_more_than_the_graph_reads(data)
+    if image.format == "GIF":
+        return _is_plain_gif(data, image, name)
+    # TensorFlow misreads palettes and the older headers, and refuses 16 and 32 bits.
+    fields = ((10, 14), (14, 18), (28, 30), (30, 34))
+    pixels, header, depth, compression = (int.from_bytes(data[first:end], "little") for first, end in fields)
+    plain = image.format == "BMP" and image.mode == "RGB" and header >= 40 and depth == 24 and not compression
+    return plain and len(data) == pixels + image.height * (-(-image.width * 3 // 4) * 4)
+
+
+def _is_plain_gif(data: bytes, image: ImageFile.ImageFile, name: str) -> bool:
+    """Decode a GIF to see which indices occur: of a transparent one TensorFlow shows the colour."""
+    colours = plain_colours(data)
+    if not colours:
+        return False
+    occurring = [index for index, count in enumerate(_decoded(image, data, name).histogram()) if count]
+    return max(occurring, default=0) < colours and image.info.get("transparency") not in occurring
 
 
 def _says_more_than_the_graph_reads(png: bytes) -> bool:
-    """Return whether orientation or transparency may be behind what the graph reads of a header, or behind the pixels.
+    """Return whether a PNG has a transparent colour, or an orientation behind what the graph reads of a header."""
+    pixels = 0
+    for kind, start, end in chunks(png):
+        pixels = pixels or (start if kind == b"IDAT" else 0)
+        if kind == b"tRNS" or (kind == b"eXIf" and (pixels or end > HEADER_BYTES)):
+            return True
+        if kind == b"IEND":
+            break
+    return False
 
-    A chunk's name may be found where there is no such chunk: then the same pixels are encoded anew.
-    """
-    pixels = png.find(b"IDAT")
-    return pixels > HEADER_BYTES - 64 or png.find(b"eXIf", pixels) > 0
 
-
-def _load(image: Image.Image, name: str) -> Image.Image:
+def _decoded(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
     try:
+        if portable_maps.is_slow(image):
+            return portable_maps.decode(image, data)
         image.load()
-        return ImageOps.exif_transpose(image)
     except Exception as error:  # As in opening: a damaged body may raise anything.
-        raise DataError(f"{name}: the image is damaged: {error}") from None
+        raise DataError(f"{name}: the image is damaged: {' '.join(str(error).split())[:200]}") from None
+    return image
+
+
+def _load(image: ImageFile.ImageFile, data: bytes, name: str) -> Image.Image:
+    """Decode an image, upright, with its transparency in a channel of its own."""
+    kind, extents = image.format, getattr(image, "dispose_extent", None)
+    found = separated(_decoded(image, data, name), data if kind == "PNG" else None)
+    if kind == "GIF" and extents is not None:
+        found = framed(found, extents)
+    return upright(found, _orientation(image, data))
+
+
+def _orientation(image: ImageFile.ImageFile, data: bytes) -> int:
+    """Say how an image is to be turned; of a PNG only once it is decoded, since that may stand behind its pixels."""
+    if image.format in _SEARCHED:
+        orientation = find_orientation(data).orientation
+        behind = image.format == "PNG" and orientation == 1 and any(kind == b"eXIf" for kind, _, _ in chunks(data))
+        if not behind:
+            return orientation
+    elif image.format in _UNTURNED:
+        return 1
+    try:
+        stated = image.getexif().get(_ORIENTATION)
+    except Exception:  # An orientation that cannot be read is none.
+        return 1
+    return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
+
+
+def open_header(data: bytes, name: str) -> tuple[ImageFile.ImageFile, int]:
+    """Open an image, of which nothing is decoded, and say what EXIF orientation :func:`read` and the graph apply to it.
+
+    Args:
+        data: an encoded image of any format that is read.
+        name: how messages call it.
+
+    Returns:
+        The Pillow image, and 1 to 8.
+
+    Raises:
+        DataError: if it is none, or is too large.
+    """
+    data, image = _opened(data, name)
+    return image, _orientation(image, data)
 
 
 def size_of(data: bytes, name: str) -> tuple[int, int]:
@@ -161,8 +276,10 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
         name: how error messages call it.
     """
     try:
-        image = _open(data, name)
-    except _NoImage:
+        _, image = _opened(data, name)
+    except ImageTooLargeError:
+        raise
+    except DataError:
         return 0, 0
     return image.height, image.width
 
@@ -180,23 +297,31 @@ def open_stored(data: bytes, name: str) -> Image.Image:
     Raises:
         DataError: naming the input, and why it is no image.
     """
-    image = _open(data, name)
-    try:
-        image.load()
-    except Exception as error:  # As in opening: a damaged body may raise anything.
-        raise DataError(f"{name}: the image is damaged: {error}") from None
-    return image
+    data, image = _opened(data, name)
+    found = _decoded(image, data, name)
+    found.format = image.format
+    return found
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """Keep the high byte of 16-bit samples, as TensorFlow's own PNG decoder does."""
     if image.mode in _MODES_16_BIT:
-        return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+        return _by_bands(image, lambda values: values.astype(np.uint16) >> 8)
     if image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if values.max(initial=0) > 255 else 255
-        return Image.fromarray((np.clip(values, 0, top) // (257 if top > 255 else 1)).astype(np.uint8))
+        extrema = image.getextrema()
+        top = 65535 if float(np.nanmax(extrema)) > 255 else 255
+        return _by_bands(image, lambda values: np.clip(values, 0, top) // (257 if top > 255 else 1))
     return image
+
+
+def _by_bands(image: Image.Image, work: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+    """Work on an image some rows at a time, since what lies between takes several times their memory."""
+    found = np.empty((image.height, image.width), np.uint8)
+    rows = max(1, _BAND // image.width)
+    for top in range(0, image.height, rows):
+        values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+        found[top : top + rows] = work(values.astype(np.float64) if image.mode in ("I", "F") else values)
+    return Image.fromarray(found)
 
 
 def encode(image: Image.Image) -> bytes:
@@ -208,10 +333,9 @@ def encode(image: Image.Image) -> bytes:
     Returns:
         The bytes of a PNG, mode L, RGB or RGBA.
     """
-    image = _to_8_bits(image)
+    image = _to_8_bits(separated(image))
     if image.mode not in ("L", "RGB", "RGBA"):
-        transparent = image.has_transparency_data
-        image = image.convert("RGBA" if transparent else "L" if image.mode == "1" else "RGB")
+        image = image.convert("L" if image.mode == "1" else "RGB")
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
@@ -224,6 +348,7 @@ def _encode_array(array: np.ndarray, name: str) -> bytes:
             f"{name}: received {array.dtype} of shape {array.shape}; expected uint8 of shape (height, width), "
             "(height, width, 3) or (height, width, 4), values 0 to 255"
         )
+    refuse_size(array.shape[0], array.shape[1], name)
     return encode(Image.fromarray(array[..., 0] if grey and array.ndim == 3 else array))
 
 
@@ -242,12 +367,9 @@ def open_rgb(source: ImageInput, max_side: int | None = None, name: str | None =
         DataError: if it is no image.
     """
     name = name or name_of(source)
-    image = _load(_open(read(source, name), name), name)
-    image = _to_8_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
+    data = read(source, name)
+    image = _to_8_bits(_load(_open(data, name), data, name))
+    image = Image.fromarray(over_white(np.asarray(image))) if image.mode == "RGBA" else image.convert("RGB")
     if max_side is not None:
         image.thumbnail((max_side, max_side))
     return image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ from pipelines.core.errors import DataError
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.images import image_io
 from pipelines.images.image_io import ImageInput
+from pipelines.images.structure import refuse_unbounded
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import open_regular, read_bounded
 
 __all__ = ["Raster", "is_too_large", "open_raster", "reduced"]
 
@@ -34,6 +38,18 @@ _KNOWN_PHOTOMETRIC = (1, 2, 3, _YCBCR)  # black is zero, RGB, palette
 _HEADER = 1 << 18
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BY_ROWS = (b"\xff\xd8", b"\x89PNG", b"BM")
+_DRIVERS = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"BM": "BMP",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+    b"\0\0\0\x0c": "JP2OpenJPEG",
+    b"\xffO\xffQ": "JP2OpenJPEG",
+    b"P5": "PNM",
+    b"P6": "PNM",
+} | dict.fromkeys(_TIFF, "GTiff")
+"""Of GDAL, by what files begin with. Others read other files than the one they are given, or fetch them."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +132,10 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     if not isinstance(source, (str, os.PathLike, bytes)):
         return None
     head = source[:4] if isinstance(source, bytes) else _head(Path(source), name)
+    driver = next((driver for begin, driver in _DRIVERS.items() if head.startswith(begin)), None)
+    if driver is None:
+        return None
+    _refuse_unbounded(source, name)
     is_tiff = head in _TIFF
     at_once = min(_WHOLE, image_io.MAX_PIXELS) if head.startswith(_BY_ROWS) else image_io.MAX_PIXELS
     count = 0 if is_tiff else _pixels(source)
@@ -136,9 +156,9 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
     )
     try:
         if isinstance(source, bytes):
-            dataset = stack.enter_context(stack.enter_context(rasterio.MemoryFile(source)).open())
-        else:
-            dataset = stack.enter_context(rasterio.open(os.fspath(source)))
+            dataset = stack.enter_context(stack.enter_context(rasterio.MemoryFile(source)).open(driver=driver))
+        else:  # What looks like an address of GDAL's is the name of a file all the same.
+            dataset = stack.enter_context(rasterio.open(os.path.abspath(source), driver=driver))
     except RasterioIOError as error:
         if count > image_io.MAX_PIXELS:
             raise DataError(f"{name}: is not an image that can be read: {error}") from None
@@ -160,23 +180,32 @@ def _by_windows(source: ImageInput, name: str, stack: contextlib.ExitStack) -> R
 
 
 def _head(path: Path, name: str, count: int = 4) -> bytes:
-    try:
-        with path.open("rb") as file:
+    with open_regular(path, "image", name) as file:
+        try:
             return file.read(count)
-    except FileNotFoundError:
-        raise DataError(f"{name}: there is no such file") from None
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read: {error.strerror or error}") from None
+        except OSError as error:
+            raise DataError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+def _refuse_unbounded(source: str | os.PathLike[str] | bytes, name: str) -> None:
+    """Refuse, as where images are decoded whole, what would take work without measure; files are not read for that."""
+    if isinstance(source, bytes):
+        refuse_unbounded(source, name, by_windows=True)
+        return
+    with (
+        open_regular(source, "image", name) as file,
+        contextlib.suppress(ValueError, OSError),  # A file that cannot be mapped is left to its reader.
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        refuse_unbounded(mapped, name, by_windows=True)
 
 
 def _pixels(source: str | os.PathLike[str] | bytes) -> int:
     """Return how many pixels the header says, 0 where Pillow cannot tell."""
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(stream) as image:
-                return image.width * image.height
+        with Image.open(stream) as image:
+            return image.width * image.height
     except Image.DecompressionBombError:
         return image_io.MAX_PIXELS + 1
     except Exception:  # Pillow's parsers raise whatever a malformed header leads them to.
@@ -280,7 +309,7 @@ def _jpeg(source: str | os.PathLike[str] | bytes, name: str, height: int, width:
     """Open a JPEG by the decoder that serves whole ones, which reads some rows as it reads them all."""
     tf = import_tensorflow()
 
-    data = tf.constant(source if isinstance(source, bytes) else Path(source).read_bytes())
+    data = tf.constant(source if isinstance(source, bytes) else read_bounded(source, LIMITS.image_bytes, "image", name))
     # Pieces lie side by side, and to reach a row all above it are gone through: those of the last call are kept.
     first, held = 0, np.empty((0, width, 3), np.uint8)
 

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +17,10 @@ import numpy as np
 from pipelines.core import extras
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.images.masks import colours
+from pipelines.intake.archive import Archive, ArchiveLimits
+from pipelines.intake.documents import parse_json
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import is_there, read_bounded
 
 if TYPE_CHECKING:
     from pipelines.segmentation.tiled import Mosaic
@@ -28,7 +30,10 @@ __all__ = ["open_mask", "write_mask"]
 _BLOCK = 512
 _TAG = "cnnapp"
 """Of the file, in GDAL's metadata: JSON of the run's identity and of how many pixels each class has."""
-_DAMAGED = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+_DAMAGED = (ValueError, EOFError, KeyError, RecursionError, MemoryError, DataError)
+_RECORD_BYTES = 2**24
+_BAND = ArchiveLimits(total=2**40, free=2**40)
+"""Of bands, which were written here: one class over a wide image shrinks without measure."""
 
 
 def write_mask(
@@ -123,11 +128,11 @@ def _record(parts: Path) -> Any:
     """Return the identity of the run that a folder is left of; nothing where it has none."""
     path = _record_path(parts)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        if _part(parts, 0).exists():
-            raise _damaged(parts, path, "is missing") from None
-        return None
+        if not is_there(path):
+            if _part(parts, 0).exists():
+                raise _damaged(parts, path, "is missing") from None
+            return None
+        return parse_json(read_bounded(path, _RECORD_BYTES), path.name)
     except _DAMAGED as error:
         raise _damaged(parts, path, error) from None
 
@@ -139,9 +144,10 @@ def _part(parts: Path, number: int) -> Path:
 def _read(parts: Path, number: int) -> np.ndarray:
     path = _part(parts, number)
     try:
-        # Opened here: where the content is no archive, NumPy leaves the file open.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as band:
-            return np.asarray(band["class_map"])
+        archive = Archive(read_bounded(path, LIMITS.image_bytes), path.name, _BAND)
+        (entry,) = archive.entries
+        class_map: np.ndarray = np.load(io.BytesIO(archive.read(entry)), allow_pickle=False)
+        return class_map
     except _DAMAGED as error:
         raise _damaged(parts, path, error) from None
 

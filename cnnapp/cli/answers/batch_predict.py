@@ -108,7 +108,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode())
+        path.write_bytes(content if isinstance(content, bytes) else f"{content}\n".encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -124,12 +124,12 @@ def find_images(paths: list[str]) -> Iterator[str]:
     for text in paths:
         path = Path(text)
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in EXTENSIONS)
+            inside = sorted(p for p in path.rglob("*") if not p.is_dir() and p.suffix.lower() in EXTENSIONS)
             if not inside:
                 raise DataError(f"{text}: the folder holds no images")
             yield from map(str, inside)
         elif not path.exists() and glob.has_magic(text):
-            matches = sorted(p for p in glob.glob(text, recursive=True) if os.path.isfile(p))
+            matches = sorted(p for p in glob.glob(text, recursive=True) if not os.path.isdir(p))
             if not matches:
                 raise DataError(f"{text}: no file matches")
             yield from matches

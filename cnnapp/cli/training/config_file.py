@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,11 @@ from typing import Any
 import yaml
 
 from cnnapp.reports.training_command import recorded
-from pipelines.core.errors import ConfigError, unknown
+from pipelines.core.errors import ConfigError, DataError, unknown
 from pipelines.core.options import GROUPS, options_of
+from pipelines.intake.documents import parse_json, parse_yaml
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import read_bounded
 from pipelines.training.config import TrainingConfig
 
 __all__ = ["ConfigFile", "read", "to_yaml"]
@@ -74,14 +76,16 @@ def read(path: Path) -> ConfigFile:
     Example:
         read(Path("runs/birds/run.yaml")).options["epochs"]
     """
+    if not path.exists():
+        raise ConfigError(f"{path}: cannot be read: No such file or directory")
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: is not valid YAML or JSON: {' '.join(str(error).split())}") from None
+        text = read_bounded(path, LIMITS.yaml_bytes, "configuration")
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    try:
+        content = (parse_json if path.suffix.lower() == ".json" else parse_yaml)(text, path)
+    except DataError as error:
+        raise ConfigError(f"{path}: is not valid YAML or JSON: {str(error).removeprefix(f'{path}: ')}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: received {type(content).__name__}; expected names of options and their values")
     if isinstance(content.get("training"), dict):

@@ -8,7 +8,6 @@ Reference:
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,9 @@ from pipelines.data.formats.annotations import NO_OBJECTS, Annotated, Annotation
 from pipelines.data.formats.parsing import Fault, class_name, images_in, inside, number, part_in, read_bytes, short
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
+from pipelines.intake.documents import parse_json
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import is_there, open_regular
 
 __all__ = ["Records", "Take", "files_of", "label_of", "read", "read_records", "recognises"]
 
@@ -27,7 +29,6 @@ Taken = TypeVar("Taken")
 Take = Callable[[Mapping[str, Any], Path, str, Mapping[int, int]], Taken]
 """What takes from an annotation what a task learns: called with the annotation, its file, its field, the class ids."""
 
-_MOST_BYTES = 4 << 30
 _HEAD_BYTES = 1 << 16
 _LISTS = ("images", "annotations", "categories")
 
@@ -39,7 +40,7 @@ def recognises(path: Path) -> bool:
 
 def files_of(path: Path) -> list[Path]:
     """List the files that a path looks to stand for: itself, or those in it."""
-    if path.is_file():
+    if is_there(path):
         return [path] if path.suffix.lower() == ".json" else []
     return [file for _, file in _files(path)]
 
@@ -57,11 +58,8 @@ def _files(folder: Path) -> list[tuple[str | None, Path]]:
 
 
 def _looks_like(file: Path) -> bool:
-    try:
-        with file.open("rb") as opened:
-            head = opened.read(_HEAD_BYTES)
-    except OSError:
-        return False
+    with open_regular(file, "annotation file") as opened:
+        head = opened.read(_HEAD_BYTES)
     return any(f'"{name}"'.encode() in head for name in _LISTS)
 
 
@@ -118,7 +116,7 @@ def read_records(path: Path, fault: Fault, take: Take[Taken]) -> Records[Taken]:
     Raises:
         DataError: as :func:`read`.
     """
-    files = [(None, path)] if path.is_file() else _choose(path, _files(path))
+    files = [(None, path)] if is_there(path) else _choose(path, _files(path))
     root = path if path.is_dir() else path.parent
     root = root.parent if root.name == "annotations" else root
     images: list[tuple[Annotated, list[Taken]]] = []
@@ -153,10 +151,7 @@ def _choose(path: Path, files: list[tuple[str | None, Path]]) -> list[tuple[str 
 
 
 def _parse(file: Path) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(read_bytes(file, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: is not JSON: {error}") from None
+    content = parse_json(read_bytes(file, LIMITS.json_bytes), file)
     if not isinstance(content, dict):
         raise DataError(f"{file}: received {short(content)}; expected an object with {', '.join(_LISTS)}")
     for name in _LISTS:
@@ -168,6 +163,7 @@ def _parse(file: Path) -> dict[str, list[Any]]:
 def _categories(content: Mapping[str, list[Any]], file: Path) -> dict[int, str]:
     """Read the names by their ids, in the order of the ids."""
     names: dict[int, str] = {}
+    taken: set[str] = set()
     for index, record in enumerate(content["categories"]):
         field = f"categories[{index}]"
         record = _record(record, file, field)
@@ -177,9 +173,10 @@ def _categories(content: Mapping[str, list[Any]], file: Path) -> dict[int, str]:
                 f"{file}: {field}.id: received {short(key)}; expected an integer that no other category has"
             )
         name = class_name(record.get("name"), file, f"{field}.name")
-        if name in names.values():
+        if name in taken:
             raise DataError(f"{file}: {field}.name: {short(name)} is the name of another category too; rename one")
         names[key] = name
+        taken.add(name)
     if not names:
         raise DataError(f"{file}: categories: is empty; expected the names of the classes")
     return dict(sorted(names.items()))
@@ -266,7 +263,7 @@ class _File:
             except DataError as error:  # "../images/1.jpg" may leave one place, and be right from another.
                 refused = refused or error
                 continue
-            if os.path.isfile(path):
+            if is_there(path):
                 self.places.insert(0, self.places.pop(turn))
                 return path
         if refused is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pipelines.core.errors import DataError
 from pipelines.images import image_io
+from pipelines.intake.regular_file import read_bounded
 
 __all__ = [
     "Fault",
@@ -36,18 +38,14 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 2, 60, 60
 
 def short(value: object) -> str:
     """Show a received value in a message, however long or deep it is."""
-    return _SHORT.repr(value)
+    with contextlib.suppress(ValueError, RecursionError):  # of integers of thousands of digits
+        return _SHORT.repr(value)
+    return f"a very large {type(value).__name__}"
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
     """Read an annotation file of at most ``limit`` bytes; ``DataError`` if it cannot be read."""
-    try:
-        size = path.stat().st_size
-        if size > limit:
-            raise DataError(f"{path}: has {size:,} bytes; expected at most {limit:,} of an annotation file")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    return read_bounded(path, limit, "annotation file")
 
 
 def read_lines(path: Path, limit: int) -> list[str]:
@@ -68,7 +66,10 @@ def number(value: object, where: object, field: str) -> float:
 
 def class_name(value: object, where: object, field: str) -> str:
     """Take the name of a class; it has to fit on a line of ``labels.txt``."""
-    name = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    name = ""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # of integers of thousands of digits
+            name = str(value).strip()
     if not name or not name.isprintable():
         raise DataError(f"{where}: {field}: received {short(value)}; expected the name of a class, on one line")
     return name

@@ -13,7 +13,6 @@ Reference:
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,10 +21,12 @@ from pipelines.data.formats.annotations import Annotated, Annotations
 from pipelines.data.formats.parsing import Fault, class_name, images_in, inside, number, read_bytes, short
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
+from pipelines.intake.documents import parse_xml
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import is_there
 
 __all__ = ["read", "read_sets", "recognises"]
 
-_MOST_BYTES = 16 << 20
 _SETS = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -120,10 +121,10 @@ def read_sets(sets: Path, known: set[str], suffix: str, fault: Fault) -> dict[st
 
 
 def _read_names(file: Path, known: set[str], suffix: str, fault: Fault) -> list[str]:
-    if not file.is_file():
+    if not is_there(file):
         return []
     names = []
-    for line, text in enumerate(read_bytes(file, _MOST_BYTES).decode("utf-8-sig", "replace").splitlines(), 1):
+    for line, text in enumerate(read_bytes(file, LIMITS.text_bytes).decode("utf-8-sig", "replace").splitlines(), 1):
         name = text.strip()
         if name and name not in known:
             name = name.split()[0]  # The lists of one class have 1, 0 or -1 behind the name.
@@ -141,13 +142,6 @@ def _read_names(file: Path, known: set[str], suffix: str, fault: Fault) -> list[
 # === One file ===
 
 
-class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses what may define entities, which can grow without end or name other files."""
-
-    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        raise DataError("has a DOCTYPE, which annotations must not have; remove it")
-
-
 class _File:
     """One annotation file, as it is written."""
 
@@ -157,7 +151,7 @@ class _File:
         if image is None:
             # The name inside may be an old one; it is asked only where no image is called like the annotation.
             image = inside(root, folder, _text(tree, "filename", file), file, "filename")
-            if not os.path.isfile(image):  # Unlike pathlib it also answers for a name that is too long.
+            if not is_there(image):
                 raise DataError(f"{file}: filename: there is no image {image}, nor one named {file.stem} next to it")
         self.image = image
         self.size = _size(tree, file)
@@ -179,13 +173,7 @@ class _File:
 
 
 def _parse(file: Path) -> ElementTree.Element:
-    content = read_bytes(file, _MOST_BYTES)
-    try:
-        tree = ElementTree.fromstring(content, ElementTree.XMLParser(target=_NoDoctype()))
-    except DataError as error:
-        raise DataError(f"{file}: {error}") from None
-    except Exception as error:  # The parser raises its own error, and others for encodings it does not know.
-        raise DataError(f"{file}: is not XML: {error}") from None
+    tree = parse_xml(read_bytes(file, LIMITS.xml_bytes), file)
     if tree.tag != "annotation":
         raise DataError(f"{file}: has the root {short(tree.tag)}; expected 'annotation'")
     return tree

@@ -28,21 +28,22 @@ from pipelines.data.formats.parsing import (
 )
 from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
+from pipelines.intake.documents import parse_yaml
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import is_there
 
 __all__ = ["read", "recognises"]
 
 _YAML = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _NAMES = ("classes.txt", "obj.names")
 _NO_LABELS = frozenset({"classes", "train", "val", "valid", "test"})  # Stems of other texts that lie about.
-_MOST_BYTES = 16 << 20
-_MOST_YAML_BYTES = 1 << 20  # It is parsed in Python, a megabyte in some seconds.
 
 
 def recognises(path: Path) -> bool:
     """Say whether a path looks like a YOLO set, or like its ``data.yaml``."""
-    if path.is_file():
+    if is_there(path):
         return path.suffix.lower() in (".yaml", ".yml")
-    if any((path / name).is_file() for name in _YAML):
+    if any(is_there(path / name) for name in _YAML):
         return True
     if (path / "images").is_dir() and (path / "labels").is_dir():
         return True
@@ -62,8 +63,8 @@ def read(path: Path, fault: Fault) -> Annotations:
     Raises:
         DataError: if the classes are not named anywhere, there is no image, or ``fault`` raises.
     """
-    root = path.parent if path.is_file() else path
-    stated = path if path.is_file() else next((root / name for name in _YAML if (root / name).is_file()), None)
+    root = path.parent if is_there(path) else path
+    stated = path if is_there(path) else next((root / name for name in _YAML if is_there(root / name)), None)
     content = _parse(stated) if stated is not None else {}
     classes = _names_of(content["names"], stated) if stated and "names" in content else _read_names(root)
     with_points = bool(content.get("kpt_shape"))
@@ -75,7 +76,7 @@ def read(path: Path, fault: Fault) -> Annotations:
         text = _text_of(root, image)
         texts.add(text)
         objects = NO_OBJECTS
-        if text.is_file():
+        if is_there(text):
             objects = _read_text(text, len(classes), with_points, fault)
         else:
             unlabelled.append(image)
@@ -95,14 +96,7 @@ def read(path: Path, fault: Fault) -> Annotations:
 
 
 def _parse(file: Path) -> dict[str, Any]:
-    import yaml
-
-    text = read_bytes(file, _MOST_YAML_BYTES)
-    try:
-        content = yaml.safe_load(text)
-    except Exception as error:  # Besides its own errors it raises those of the types that it builds.
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{file}: is not YAML: {reason or type(error).__name__}") from None
+    content = parse_yaml(read_bytes(file, LIMITS.yaml_bytes), file)
     if not isinstance(content, dict):
         raise DataError(f"{file}: received {short(content)}; expected the keys names, train and val")
     return content
@@ -110,7 +104,7 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def _names_of(names: object, file: Path) -> tuple[str, ...]:
     if isinstance(names, dict):
-        if sorted(names, key=str) != sorted(range(len(names)), key=str):
+        if set(names) != set(range(len(names))):
             raise DataError(
                 f"{file}: names: received the indices {short(list(names))}; expected 0, 1, 2, ... without gaps"
             )
@@ -122,7 +116,7 @@ def _names_of(names: object, file: Path) -> tuple[str, ...]:
 
 def _names_file(root: Path) -> Path | None:
     places = (root, root / "labels")
-    return next((at / name for at in places for name in _NAMES if (at / name).is_file()), None)
+    return next((at / name for at in places for name in _NAMES if is_there(at / name)), None)
 
 
 def _read_names(root: Path) -> tuple[str, ...]:
@@ -131,7 +125,7 @@ def _read_names(root: Path) -> tuple[str, ...]:
         raise DataError(
             f"{root}: the classes are not named; expected data.yaml with 'names', or classes.txt with a name a line"
         )
-    lines = read_lines(file, _MOST_BYTES)
+    lines = read_lines(file, LIMITS.table_bytes)
     while lines and not lines[-1]:
         lines.pop()
     return _names_of(lines, file)
@@ -168,19 +162,19 @@ def _images_of(root: Path, base: Path, entry: object, file: Path, key: str, faul
     place = inside(root, base, text, file, key)
     if os.path.isdir(place):  # Unlike pathlib it also answers for a name that is too long.
         yield from images_in(place)
-    elif place.suffix == ".txt" and os.path.isfile(place):
+    elif place.suffix == ".txt" and is_there(place):
         yield from _images_in_list(root, base, place, fault)
     else:
         raise DataError(f"{file}: {key}: there is no folder {place}, nor a list of images of that name")
 
 
 def _images_in_list(root: Path, base: Path, listing: Path, fault: Fault) -> Iterator[Path]:
-    for line, name in enumerate(read_lines(listing, _MOST_BYTES), 1):
+    for line, name in enumerate(read_lines(listing, LIMITS.text_bytes), 1):
         if not name:
             continue
         try:
             tried = [inside(root, at, name, listing, f"line {line}") for at in (listing.parent, base)]
-            found = next((path for path in tried if os.path.isfile(path)), None)
+            found = next((path for path in tried if is_there(path)), None)
             if found is None:
                 raise DataError(f"{listing}: line {line}: there is no image {short(name)} beside it or in {base}")
         except DataError as error:
@@ -216,7 +210,7 @@ def _text_of(root: Path, image: Path) -> Path:
 
 def _read_text(file: Path, classes: int, with_points: bool, fault: Fault) -> Objects:
     boxes, class_ids = [], []
-    for line, text in enumerate(read_lines(file, _MOST_BYTES), 1):
+    for line, text in enumerate(read_lines(file, LIMITS.text_bytes), 1):
         if text:
             try:
                 label, box = _read_line(text, classes, with_points, file, f"line {line}")

@@ -20,6 +20,8 @@ from pipelines.core.errors import ConfigError, DataError
 from pipelines.data.formats.parsing import class_names, number, read_bytes, read_lines, short
 from pipelines.data.masks.mask_file import Pixels, colour_code
 from pipelines.images.masks import IGNORED, MOST_CLASSES
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import is_there
 
 __all__ = ["VOID", "ClassTable", "as_indices", "read_table"]
 
@@ -29,7 +31,6 @@ VOID = frozenset({"void", "ignore", "ignored", "unlabelled", "unlabeled"})
 _CSV = ("classes.csv", "class_dict.csv")
 _TXT = "classes.txt"
 _COLUMNS = ("name", "r", "g", "b")
-_MOST_BYTES = 1 << 20
 _LARGEST = 65535
 _SHOWN = 4
 
@@ -194,12 +195,12 @@ def read_table(folder: Path, ignore: int | None) -> ClassTable | None:
         DataError: for what is wrong with the file.
     """
     for name in _CSV:
-        if (folder / name).is_file():
+        if is_there(folder / name):
             return _of_rows(folder / name, _read_csv(folder / name), ignore)
     file = folder / _TXT
-    if not file.is_file():
+    if not is_there(file):
         return None
-    lines = read_lines(file, _MOST_BYTES)
+    lines = read_lines(file, LIMITS.table_bytes)
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
@@ -223,7 +224,7 @@ def _ends_with_colour(line: str) -> bool:
 
 def _read_csv(file: Path) -> Iterable[tuple[int, list[str]]]:
     """Give the name, red, green and blue of each row, with its line."""
-    reader = csv.reader(io.StringIO(read_bytes(file, _MOST_BYTES).decode("utf-8-sig", "replace"), newline=""))
+    reader = csv.reader(io.StringIO(read_bytes(file, LIMITS.table_bytes).decode("utf-8-sig", "replace"), newline=""))
     try:
         columns = [word.strip().lower() for word in next(reader, [])]
         if any(columns.count(name) != 1 for name in _COLUMNS):

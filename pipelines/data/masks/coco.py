@@ -21,6 +21,7 @@ from pipelines.data.masks.class_table import ClassTable
 from pipelines.data.masks.mask_set import Masked, MaskSet
 from pipelines.data.masks.polygons import Outline, Outlines, take_outline
 from pipelines.images.masks import IGNORED
+from pipelines.intake.regular_file import open_regular
 
 __all__ = ["BACKGROUND", "read", "recognises"]
 
@@ -41,7 +42,7 @@ def recognises(path: Path) -> bool:
 
 
 def _has_outlines(file: Path) -> bool:
-    with file.open("rb") as opened:
+    with open_regular(file, "annotation file") as opened:
         rest = b""
         while chunk := opened.read(_CHUNK):
             if _OUTLINE.search(rest + chunk):

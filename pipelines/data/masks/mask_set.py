@@ -13,16 +13,15 @@ from typing import Protocol
 import numpy as np
 
 from pipelines.core.errors import DataError
-from pipelines.data.formats.parsing import read_bytes
 from pipelines.data.masks import mask_file
 from pipelines.data.masks.class_table import ClassTable, as_indices
 from pipelines.data.masks.mask_file import Pixels
 from pipelines.images.image_header import Header, read_header
 from pipelines.images.masks import IGNORED
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import read_bounded
 
 __all__ = ["Labelled", "Mask", "MaskFile", "MaskSet", "Masked", "indices_in", "label", "table_of_indices"]
-
-_MOST_BYTES = 1 << 30
 
 
 class Mask(Protocol):
@@ -52,11 +51,11 @@ class MaskFile:
 
     def pixels(self, header: Header) -> Pixels:
         """Read the file, whatever image it belongs to."""
-        return mask_file.decode(read_bytes(self.path, _MOST_BYTES), self.name)
+        return mask_file.decode(read_bounded(self.path, LIMITS.image_bytes, "image"), self.name)
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the file."""
-        return hashlib.sha256(read_bytes(self.path, _MOST_BYTES)).digest()
+        return hashlib.sha256(read_bounded(self.path, LIMITS.image_bytes, "image")).digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +150,7 @@ def indices_in(files: Iterable[Path], ignore: int | None) -> list[int]:
 
     def look(path: Path) -> np.ndarray | DataError:
         try:
-            pixels = as_indices(mask_file.decode(read_bytes(path, _MOST_BYTES), str(path)), str(path))
+            pixels = as_indices(mask_file.decode(read_bounded(path, LIMITS.image_bytes, "image"), str(path)), str(path))
         except DataError as error:
             return error
         return np.unique(pixels.values)
