@@ -15,6 +15,7 @@ __all__ = ["Cancelled", "Job", "WorkQueue"]
 T = TypeVar("T")
 
 _PAGE = "page"
+_POLL = 0.2
 _IDLE = 10.0
 """Seconds that a thread waits for work before it ends."""
 
@@ -136,10 +137,14 @@ class Job(Generic[T]):
             BaseException: as of :meth:`take`.
         """
         try:
-            while found := self.take(0.2) or not self.over:
-                if isinstance(found, list):
-                    yield from found
-            yield from self.take(0.0)
+            over = False
+            while True:
+                found = self.take(_POLL)
+                yield from found
+                if over and not found:
+                    break
+                # Asked before it is taken again, so that what is found at the very end is taken as well.
+                over = self.over
         finally:
             self.cancel()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -68,12 +69,12 @@ def _upload() -> list[tuple[str, bytes]]:
         # Unpacking is done once, not whenever a slider is moved.
         st.session_state.pop(_UNPACKED, None)
         given = [(file.name, file.getvalue()) for file in files]
-        room = max(1, session.memory.room)
-        what = "Unpacking the files"
-        found = queued.run(what, lambda: uploads.gather(given, uploads.Limits(total_bytes=room)), _is_light(given))
+        room = max(1, session.memory.room + session.memory.held - sum(file.size for file in files))
+        limits = replace(uploads.Limits(), total_bytes=min(uploads.Limits().total_bytes, room))
+        found = queued.run("Unpacking the files", lambda: uploads.gather(given, limits), _is_light(given))
         kept = st.session_state[_UNPACKED] = (ids, found)
     unpacked = _unpacked(kept[1], [file.getvalue() for file in files])
-    refused = visit.too_much(unpacked)
+    refused = visit.too_much(unpacked + sum(file.size for file in files))
     if refused is not None:
         st.session_state.pop(_UNPACKED)
         st.error(refused, icon=":material/memory:")

@@ -58,13 +58,16 @@ def stream(work: Callable[[Report], Iterator[T]], light: bool = False, lane: str
     session = visit.current()
     job: Job[T] = session.queue.submit(session.key, lambda job: work(job.report), lane)
     try:
+        over = False
         while True:
-            found, over = job.take(_POLL), job.over
+            found = job.take(_POLL)
             yield from found
-            # Drawing is also where Streamlit leaves a run that somebody clicked away from.
-            bar.progress(*_progress(job))
             if over and not found:
                 break
+            # Drawing is also where Streamlit leaves a run that somebody clicked away from.
+            bar.progress(*_progress(job))
+            # Asked before it is taken again, so that what is found at the very end is taken as well.
+            over = job.over
     finally:
         job.cancel()
     bar.empty()

@@ -87,20 +87,21 @@ def end() -> None:
     session.memory.hold(kept + st.session_state.get(_UNPACKED, 0))
 
 
-def too_much(unpacked: int) -> str | None:
-    """Return why what uploads hold is not kept; None where it fits.
+def too_much(held: int) -> str | None:
+    """Return why the images of a page are not kept; None where they fit.
 
     Args:
-        unpacked: bytes of it.
+        held: their bytes, with those of what they came out of.
     """
     session = current()
-    most, room = session.limits.session_bytes, session.memory.room
-    if unpacked <= room:
+    # What is held now may be just these, of the run before.
+    room = session.memory.room + session.memory.held
+    if held <= min(room, session.limits.session_bytes):
         return None
-    held = "this page holds for you" if room >= most - session.memory.held else "this page can hold for all just now"
+    whose = "for you" if session.limits.session_bytes <= room else "for all just now"
     return (
-        f"The images are {unpacked / 2**20:,.0f} MiB, more than the {max(0, room) / 2**20:,.0f} MiB that {held}; "
-        "remove some files, or use `cnnapp predict`, which takes any number"
+        f"The images are {held / 2**20:,.1f} MiB, more than the {room / 2**20:,.1f} MiB that this page keeps {whose}; "
+        "use fewer or smaller ones, or `cnnapp predict`, which takes any number"
     )
 
 
