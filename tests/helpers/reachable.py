@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import io
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,26 +28,24 @@ def holders(seed: int) -> list[str]:
     gc.collect()
     gc.collect()
     pattern = struct.pack("48B", *codes)
-    found = []
+    found: list[str] = []
     for holder in gc.get_objects():
-        if any(pattern in content for each in (holder, *_parts(holder)) for content in _contents(each)):
-            found.append(f"{type(holder).__name__} {str(holder)[:80] if isinstance(holder, type) else ''}".strip())
+        if isinstance(holder, (io.BytesIO, Image.Image)) and pattern in _content(holder):
+            found.append(type(holder).__name__)
+        for part in gc.get_referents(holder):
+            kind = type(part)
+            # Others hold no bytes, or are objects that are looked at themselves.
+            if (kind is bytes or kind is bytearray or kind is np.ndarray) and part is not pattern:
+                found += [type(holder).__name__] if pattern in _content(part) else []
     return found
 
 
-def _parts(holder: Any) -> list[Any]:
-    try:
-        return [part for part in gc.get_referents(holder) if isinstance(part, (bytes, bytearray, np.ndarray))]
-    except Exception:
-        return []
-
-
-def _contents(value: Any) -> Iterator[bytes]:
-    if isinstance(value, (bytes, bytearray)):
-        yield bytes(value)
-    elif isinstance(value, np.ndarray) and value.dtype == np.uint8:
-        yield value.tobytes()
-    elif isinstance(value, io.BytesIO) and not value.closed:
-        yield value.getvalue()
-    elif isinstance(value, Image.Image) and getattr(value, "_im", None) is not None:
-        yield value.tobytes()
+def _content(value: Any) -> bytes | bytearray:
+    if isinstance(value, np.ndarray):
+        return value.tobytes() if value.dtype == np.uint8 else b""
+    if isinstance(value, io.BytesIO):
+        return b"" if value.closed else value.getvalue()
+    if isinstance(value, Image.Image):
+        return value.tobytes() if getattr(value, "_im", None) is not None else b""
+    found: bytes | bytearray = value
+    return found
