@@ -24,7 +24,9 @@ ROOMS = {
         ["training"],
         ["classification", "detection", "segmentation"], ["tasks"],
     ],
-    "cnnapp": [["results"], ["explain"], ["service"], ["prediction"], ["reports"], ["playground"], ["cli"]],
+    "cnnapp": [
+        ["sessions"], ["results"], ["explain"], ["service"], ["prediction"], ["reports"], ["playground"], ["cli"],
+    ],
     "ui": [["components"], ["topics"], ["views"]],
 }  # fmt: skip
 """The folders of each package from the ground up: a folder imports from those before it, and not from one beside it."""

@@ -10,6 +10,7 @@ import streamlit as st
 # Streamlit runs this file as a script, whose own folder is then all that it finds modules in.
 sys.path[:0] = [path for path in [str(Path(__file__).resolve().parent.parent)] if path not in sys.path]
 
+from ui.components import visit  # noqa: E402
 from ui.views import compare, explain, layers, model_card, predict  # noqa: E402
 
 st.set_page_config(page_title="cnnapp", page_icon="🔎", layout="centered")
@@ -22,4 +23,7 @@ pages = [
     st.Page(model_card.page, title="Model", icon=":material/id_card:", url_path="model"),
     st.Page(layers.page, title="Layers", icon=":material/layers:", url_path="layers"),
 ]
-st.navigation(pages, position="top").run()
+chosen = st.navigation(pages, position="top")
+visit.begin()
+chosen.run()
+visit.end()

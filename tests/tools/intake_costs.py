@@ -1,7 +1,7 @@
 """Measure what the heaviest image of each format that is taken costs: ``python tests/tools/intake_costs.py``.
 
-Each is made, and then taken in by a process of its own, as the page does: brought to what the graph decodes, and decoded
-to look at. Seconds are of computing; memory is the most that the process took, less what it took before.
+Each is made, and then taken in by a process of its own, as the page does: brought to what the graph decodes, and
+decoded to look at. Seconds are of computing; memory is the most that the process took, less what it took before.
 """
 
 from __future__ import annotations

@@ -33,9 +33,13 @@ class ClassPanel(Panel):
     def show(self, model: cnnapp.Predictor, answer: cnnapp.Classification, image: bytes, look: Look) -> None:
         """Show the image beside its likeliest classes."""
         left, right = st.columns([1, 2], vertical_alignment="center")
-        left.image(image_picker.picture(image), caption=answer.source, width="stretch", alt=str(answer))
+        left.image(self.drawn(answer, image, look)[0], caption=answer.source, width="stretch", alt=str(answer))
         right.subheader(f"{answer.class_name} · {percent(answer.score, 1)}")
         _bars(right, answer, 5)
+
+    def pictures(self, answer: cnnapp.Classification, image: bytes, look: Look) -> tuple[bytes, ...]:
+        """Return the image alone: its classes are beside it."""
+        return (image_picker.draw_picture(image),)
 
     def draw(self, answer: cnnapp.Classification, image: bytes, look: Look) -> Image.Image:
         """Return the image with bars for its likeliest classes beside it."""

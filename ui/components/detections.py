@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import partial
+
 import streamlit as st
 from PIL import Image
 
@@ -10,7 +13,8 @@ from cnnapp.prediction.score_maps import draw_score_map
 from cnnapp.reports.comparison_plots import only_alone
 from cnnapp.results.detections import ObjectDifference
 from pipelines.images import image_io
-from ui.components.panel import Look, Panel
+from ui.components import queued
+from ui.components.panel import Look, Panel, drawing
 
 __all__ = ["ObjectPanel"]
 
@@ -24,7 +28,7 @@ class ObjectPanel(Panel):
 
     def show(self, model: cnnapp.Predictor, answer: cnnapp.Detections, image: bytes, look: Look) -> None:
         """Show an image with its boxes, their number, and on request a class's confidence all over the image."""
-        drawn = self.draw(answer, image, look)
+        (drawn,) = self.drawn(answer, image, look)
         st.image(drawn, caption=answer.source, width="stretch", alt=str(answer))
         counts = answer.counts()
         st.subheader(", ".join(f"{count} × {name}" for name, count in counts.items()) or "nothing found")
@@ -37,9 +41,19 @@ class ObjectPanel(Panel):
             help="How sure the model is of a class in every window, before overlapping boxes are dropped.",
         )
         if chosen is not None:
-            drawn = draw_score_map(model, image_io.open_rgb(image), list(answer.class_names).index(chosen))
+            drawn = self._confidence(model, image, list(answer.class_names).index(chosen))
             text = f"confidence for {chosen} at every window: dark is 0, bright is 1"
             st.image(drawn, caption=text, width="stretch", alt=f"{answer.source}: {text}")
+
+    def _confidence(self, model: cnnapp.Predictor, image: bytes, class_id: int) -> Image.Image:
+        """Return the confidence map of a class, once it is the session's turn where that is heavy work."""
+        key = ("confidence", str(model.served.directory), hashlib.sha256(image).hexdigest(), class_id)
+        what = "Computing the confidence map"
+
+        def draw() -> Image.Image:
+            return draw_score_map(model, image_io.open_rgb(image), class_id)
+
+        return queued.kept(key, what, draw, queued.is_light(image, most=queued.SMALL), queued.DRAWING)
 
     def draw(self, answer: cnnapp.Detections, image: bytes, look: Look) -> Image.Image:
         """Return the image with its boxes."""
@@ -52,4 +66,9 @@ class ObjectPanel(Panel):
             alone = only_alone(difference, is_second)
             found = ", ".join(f"{count} × {each}" for each, count in alone.counts().items()) or "nothing"
             text = f"only {name}: {found}"
-            column.image(alone.draw(image), caption=text, width="stretch", alt=f"{difference.source}, {text}")
+            column.image(
+                drawing(image, partial(alone.draw, image)),
+                caption=text,
+                width="stretch",
+                alt=f"{difference.source}, {text}",
+            )

@@ -11,6 +11,7 @@ from PIL import Image
 import cnnapp
 from cnnapp.results import writers
 from cnnapp.results.answer import Answer
+from ui.components import queued
 from ui.components.panel import Look, Panel
 
 __all__ = ["files", "table"]
@@ -38,6 +39,7 @@ def files(
 ) -> None:
     """Offer answers as files."""
     card, kind = model.card, model.answer_type
+    light = queued.is_light(*images.values())
     with st.container(horizontal=True):
         _button("CSV", partial(writers.csv_text, answers, failures, card), "answers.csv", "text/csv")
         _button("JSON", partial(writers.json_text, answers, failures, card), "answers.json", "application/json")
@@ -46,14 +48,20 @@ def files(
             _button("COCO", partial(writers.coco_text, answers), "coco.json", "application/json", help_text)
         if kind.masks:
             help_text = "A zip of palette PNGs: the value of a pixel is the index of its class."
-            _button("masks", partial(writers.masks_zip, answers), "masks.zip", "application/zip", help_text)
+            _button(
+                "masks",
+                queued.later(partial(writers.masks_zip, answers), light),
+                "masks.zip",
+                "application/zip",
+                help_text,
+            )
 
         def draw(answer: Answer) -> Image.Image:
             return panel.draw(answer, images[answer.source], look)
 
         help_text = "A zip of the pictures, drawn as they are shown here."
-        _button("pictures", partial(writers.pictures_zip, answers, draw), "pictures.zip", "application/zip",
-                help_text)  # fmt: skip
+        made = queued.later(partial(writers.pictures_zip, answers, draw), light)
+        _button("pictures", made, "pictures.zip", "application/zip", help_text)
 
 
 def _button(what: str, made: Any, name: str, kind: str, help_text: str | None = None) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -10,12 +12,14 @@ import cnnapp
 from cnnapp.prediction import uploads
 from pipelines.artifacts.golden import read_golden
 from pipelines.images import image_io
+from ui.components import queued, visit
 
-__all__ = ["choose", "examples", "picture"]
+__all__ = ["choose", "draw_picture", "examples", "picture"]
 
 _FILES, _EXAMPLES, _CAMERA = "Files", "Examples", "Camera"
 _TYPES = [*sorted(extension.removeprefix(".") for extension in image_io.EXTENSIONS), "zip"]
 _UNPACKED = "unpacked uploads"
+_SMALL_ZIP = 2**20
 
 
 def choose(models: Sequence[cnnapp.Predictor], further: Sequence[str] = ()) -> tuple[str, list[tuple[str, bytes]]]:
@@ -36,20 +40,26 @@ def choose(models: Sequence[cnnapp.Predictor], further: Sequence[str] = ()) -> t
     if place == _EXAMPLES:
         return place, _choose_examples(models)
     if place == _CAMERA:
-        photo = st.camera_input("Photograph", help="It goes to the machine that serves this page, and is not kept.")
-        return place, [] if photo is None else [("photograph.jpg", photo.getvalue())]
+        photo = st.camera_input("Photograph", help=visit.notice(), key=f"photograph {visit.current().number}")
+        if photo is None:
+            return place, []
+        visit.uses([photo])
+        return place, [("photograph.jpg", photo.getvalue())]
     if place == _FILES:
         return place, _upload()
     return place or _FILES, []
 
 
 def _upload() -> list[tuple[str, bytes]]:
+    session = visit.current()
     files = st.file_uploader(
         "Images, or folders as zip",
         type=_TYPES,
         accept_multiple_files=True,
         help="Zip files may hold nested folders; other files are skipped.",
+        key=f"files {session.number}",
     )
+    st.caption(visit.notice())
     if not files:
         st.session_state.pop(_UNPACKED, None)
         return []
@@ -57,10 +67,34 @@ def _upload() -> list[tuple[str, bytes]]:
     kept = st.session_state.get(_UNPACKED)
     if kept is None or kept[0] != ids:
         # Unpacking is done once, not whenever a slider is moved.
-        kept = st.session_state[_UNPACKED] = (ids, uploads.gather([(file.name, file.getvalue()) for file in files]))
+        st.session_state.pop(_UNPACKED, None)
+        given = [(file.name, file.getvalue()) for file in files]
+        room = max(1, session.memory.room + session.memory.held - sum(file.size for file in files))
+        limits = replace(uploads.Limits(), total_bytes=min(uploads.Limits().total_bytes, room))
+        found = queued.run("Unpacking the files", lambda: uploads.gather(given, limits), _is_light(given))
+        kept = st.session_state[_UNPACKED] = (ids, found)
+    unpacked = _unpacked(kept[1], [file.getvalue() for file in files])
+    refused = visit.too_much(unpacked + sum(file.size for file in files))
+    if refused is not None:
+        st.session_state.pop(_UNPACKED)
+        st.error(refused, icon=":material/memory:")
+        visit.uses(files)
+        return []
+    visit.uses(files, unpacked)
     for note in kept[1].notes:
         st.warning(note, icon=":material/folder_zip:")
-    return kept[1].images
+    return list(kept[1].images)
+
+
+def _is_light(files: Sequence[tuple[str, bytes]]) -> bool:
+    """Return whether files are unpacked in a moment: those that are images are taken as they are."""
+    return sum(len(data) for name, data in files if name.lower().endswith(".zip")) <= _SMALL_ZIP
+
+
+def _unpacked(found: uploads.Uploaded, given: Sequence[bytes]) -> int:
+    """Return the bytes of images that came out of a zip, besides the files themselves."""
+    same = {id(data) for data in given}
+    return sum(len(data) for _, data in found.images if id(data) not in same)
 
 
 def examples(model: cnnapp.Predictor) -> dict[str, tuple[str, bytes]]:
@@ -95,9 +129,14 @@ def _choose_examples(models: Sequence[cnnapp.Predictor]) -> list[tuple[str, byte
     return [offered[label] for label in chosen]
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
 def picture(data: bytes) -> bytes:
     """Return what the browser shows: upright, and enlarged by whole pixels where it is tiny."""
+    key = ("picture", hashlib.sha256(data).hexdigest())
+    return queued.kept(key, "Drawing the image", lambda: draw_picture(data), queued.is_light(data), queued.DRAWING)
+
+
+def draw_picture(data: bytes) -> bytes:
+    """Return the same as :func:`picture`, drawn anew."""
     found = image_io.open_rgb(data, max_side=640)
     factor = max(1, 240 // max(found.size))
     return image_io.encode(found.resize((found.width * factor, found.height * factor), resample=0))

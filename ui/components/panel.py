@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import streamlit as st
@@ -11,10 +13,11 @@ from PIL import Image
 
 import cnnapp
 from cnnapp.results.answer import Answer, Difference
+from cnnapp.sessions.session_memory import SessionMemory, measured
 from pipelines.artifacts.model_card import ModelCard
-from ui.components import class_switches
+from ui.components import class_switches, queued, visit
 
-__all__ = ["Look", "Panel"]
+__all__ = ["Look", "Panel", "drawing"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Look:
 
     opacity: float = 1.0
     shown: tuple[int, ...] = ()
+
+
+def drawing(image: bytes, draw: Callable[[], Image.Image]) -> Image.Image:
+    """Return a picture of an image, once it is the session's turn where that is heavy work.
+
+    Args:
+        image: encoded.
+        draw: makes the picture; in another thread, so that it draws nothing on the page.
+    """
+    return queued.run("Drawing the image", draw, queued.is_light(image), queued.DRAWING)
 
 
 class Panel:
@@ -103,10 +116,69 @@ class Panel:
         Raises:
             DataError: if it cannot be drawn.
         """
-        st.image(self.draw(answer, image, look), caption=answer.source, alt=str(answer))
+        st.image(self.drawn(answer, image, look)[0], caption=answer.source, alt=str(answer))
         st.subheader(str(answer).removeprefix(f"{answer.source}: "))
         with st.expander("All values"):
             st.json(answer.to_json())
+
+    def pictures(self, answer: Any, image: bytes, look: Look) -> tuple[Any, ...]:
+        """Return the pictures that :meth:`show` puts on the page, as ``st.image`` takes them.
+
+        Of large images that is heavy work, and is done in another thread: it draws nothing on the page.
+
+        Args:
+            answer: of the task's type.
+            image: encoded.
+            look: how it is drawn.
+
+        Raises:
+            DataError: if it cannot be drawn.
+        """
+        return (self.draw(answer, image, look),)
+
+    def drawn(self, answer: Any, image: bytes, look: Look) -> tuple[Any, ...]:
+        """Return :meth:`pictures`, once it is the session's turn where that is heavy work.
+
+        Args:
+            answer: of the task's type.
+            image: encoded.
+            look: how it is drawn.
+
+        Raises:
+            DataError: if it cannot be drawn.
+        """
+        memory = visit.current().memory
+        light = self._find(memory, answer, look) is not None or queued.is_light(image)
+        return queued.run(
+            f"Drawing {answer.source}", lambda: self.draw_ahead(memory, answer, image, look), light, queued.DRAWING
+        )
+
+    def draw_ahead(self, memory: SessionMemory, answer: Any, image: bytes, look: Look) -> tuple[Any, ...]:
+        """Return :meth:`pictures`, drawn now unless they are kept, and keep them.
+
+        Args:
+            memory: where they are kept.
+            answer: of the task's type.
+            image: encoded.
+            look: how it is drawn.
+
+        Raises:
+            DataError: if it cannot be drawn.
+        """
+        found = self._find(memory, answer, look)
+        if found is None:
+            found = self.pictures(answer, image, look)
+            memory.keep(self._key(answer), (weakref.ref(answer), look, found), measured(found))
+        return found
+
+    def _key(self, answer: Any) -> tuple[str, str, str]:
+        return "pictures", type(self).__name__, answer.source
+
+    def _find(self, memory: SessionMemory, answer: Any, look: Look) -> tuple[Any, ...] | None:
+        """Return pictures that are kept, if they are of this very answer, looked at in this way."""
+        drawn_of, looked_at, pictures = memory.get(self._key(answer), (lambda: None, None, None))
+        found: tuple[Any, ...] | None = pictures if drawn_of() is answer and looked_at == look else None
+        return found
 
     def draw(self, answer: Any, image: bytes, look: Look) -> Image.Image:
         """Return the picture of an answer, as it is offered as a file.
@@ -143,4 +215,5 @@ class Panel:
         found: Difference = difference
         for column, name, answer in zip(st.columns(2), names, (found.first, found.second), strict=True):
             column.caption(name)
-            column.image(answer.draw(image), caption=str(answer), width="stretch", alt=f"{name}: {answer}")
+            drawn = drawing(image, partial(answer.draw, image))
+            column.image(drawn, caption=str(answer), width="stretch", alt=f"{name}: {answer}")

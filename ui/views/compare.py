@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import streamlit as st
 
 import cnnapp
-from cnnapp.prediction.prediction_cache import AnswerStore
+from cnnapp.prediction.prediction_cache import Answered, AnswerStore
 from cnnapp.prediction.uploads import label_of
 from cnnapp.reports import comparison
 from cnnapp.reports.labelled_samples import LABELLED, labelled_images
@@ -15,7 +15,7 @@ from cnnapp.reports.training_command import another_command
 from cnnapp.results.answer import Difference
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.percent import percent
-from ui.components import image_picker, model_picker, url_state
+from ui.components import image_picker, model_picker, queued, url_state, visit
 from ui.components.panels import find_panel
 
 __all__ = ["page"]
@@ -84,7 +84,11 @@ def _show_all(
     given: Sequence[tuple[str, bytes]],
     labels: dict[str, str | None],
 ) -> None:
-    differences, failures = _compare(first, second, given)
+    try:
+        differences, failures = _compare(first, second, given)
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+        return
     for failure in failures:
         st.error(failure, icon=":material/broken_image:")
     if not differences:
@@ -106,22 +110,31 @@ def _show_all(
 def _compare(
     first: cnnapp.Predictor, second: cnnapp.Predictor, given: Sequence[tuple[str, bytes]]
 ) -> tuple[list[Difference], list[str]]:
-    differences, failures = [], []
-    bar = st.progress(0.0, "Analysing the images")
-    stores = [st.session_state.setdefault(key, AnswerStore()) for key in _STORES]
-    pairs = zip(stores[0].answer(first, given), stores[1].answer(second, given), strict=True)
-    for number, (one, other) in enumerate(pairs, start=1):
-        bar.progress(number / len(given), f"Analysed {number:,} of {len(given):,} images by both models")
-        refused = next((each.answer for each in (one, other) if isinstance(each.answer, cnnapp.DataError)), None)
-        if refused is not None:
-            failures.append(str(refused))
-            continue
-        try:
-            differences.append(comparison.compare(one.answer, other.answer))
-        except cnnapp.CnnAppError as error:
-            failures.append(str(error))
-    bar.empty()
-    return differences, failures
+    memory, count = visit.current().memory, len(given)
+    stores = [st.session_state.setdefault(name, AnswerStore(memory=memory, name=name)) for name in _STORES]
+    asked = [store.ask(model, given) for store, model in zip(stores, (first, second), strict=True)]
+
+    def work(report: queued.Report) -> Iterator[Difference | str]:
+        report(0.0, "Analysing the images")
+        pairs = zip(stores[0].complete(asked[0]), stores[1].complete(asked[1]), strict=True)
+        for number, pair in enumerate(pairs, start=1):
+            report(number / count, f"Analysed {number:,} of {count:,} images by both models")
+            yield _difference(*pair)
+
+    found = list(queued.stream(work, light=all(each.light for each in asked)))
+    return [each for each in found if not isinstance(each, str)], [each for each in found if isinstance(each, str)]
+
+
+def _difference(one: Answered, other: Answered) -> Difference | str:
+    """Return where two answers differ, or why that cannot be said."""
+    if isinstance(one.answer, cnnapp.DataError):
+        return str(one.answer)
+    if isinstance(other.answer, cnnapp.DataError):
+        return str(other.answer)
+    try:
+        return comparison.compare(one.answer, other.answer)
+    except cnnapp.CnnAppError as error:
+        return str(error)
 
 
 def _summary(

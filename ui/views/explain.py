@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+
 import streamlit as st
+from PIL import Image
 
 import cnnapp
 from cnnapp.explain.decisions import Decision, decide
@@ -15,8 +20,9 @@ from cnnapp.explain.network_input import Shown
 from cnnapp.explain.receptive_view import draw_boxes
 from pipelines.core.percent import percent
 from pipelines.images import image_io
-from ui.components import image_picker, model_picker, url_state
+from ui.components import image_picker, model_picker, queued, url_state, visit
 from ui.components.clickable_image import clickable
+from ui.components.panel import drawing
 from ui.components.panels import find_panel
 
 __all__ = ["page"]
@@ -59,7 +65,7 @@ def page() -> None:
     url_state.keep("view", view)
     try:
         name, data = image
-        looked_at = _quick(model, str(model.served.directory), name, data)
+        looked_at = _quick(model, name, data)
         if looked_at:
             st.caption(f"{name} is large: {looked_at}. What follows is about the smaller image.")
         views[view](model, name, looked_at.data)
@@ -69,8 +75,11 @@ def page() -> None:
 
 def _choose_image(model: cnnapp.Predictor) -> tuple[str, bytes] | None:
     """Return name and bytes of the image: the first example, as long as nothing else is chosen."""
-    uploaded = st.file_uploader("Image", type=_TYPES)
+    uploaded = st.file_uploader(
+        "Image", type=_TYPES, help=visit.notice(), key=f"explained file {visit.current().number}"
+    )
     if uploaded is not None:
+        visit.uses([uploaded])
         return uploaded.name, uploaded.getvalue()
     offered = image_picker.examples(model)
     names = list(offered)
@@ -97,12 +106,13 @@ def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     with left:
         class_name = _choose_class(model)
     opacity = right.slider("Opacity", 0.0, 1.0, 0.6, 0.05, help="Of the colours over the image.")
-    found = _explanation(model, str(model.served.directory), name, data, class_name)
+    found = _explanation(model, name, data, class_name)
     what = find_panel(model.card.task).evidence
     st.subheader(f"{found.class_name} · {percent(found.score, 1)}")
     left, right = st.columns(2)
+    overlay = drawing(data, lambda: stretched(found.draw(data, opacity, largest=_LARGEST)))
     left.image(
-        stretched(found.draw(data, opacity, largest=_LARGEST)),
+        overlay,
         caption=f"{what.lower()} for {found.class_name}: {found.how}",
         width="stretch",
         alt=f"{what.lower()} over the image: {found}",
@@ -113,7 +123,7 @@ def _show_evidence(model: cnnapp.Predictor, name: str, data: bytes) -> None:
 
 def _show_filters(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     filters = model.inside.filters()
-    maps = _maps(model, str(model.served.directory), name, data, filters.layer)
+    maps = _maps(model, name, data, filters.layer)
     left, right = st.columns(2)
     meaning = "the colour it answers most to; grey is 0" if filters.kernel.shape[2] == 3 else (
         "vermilion adds, blue takes away, white is 0"
@@ -132,10 +142,9 @@ def _show_filters(model: cnnapp.Predictor, name: str, data: bytes) -> None:
 
 
 def _show_maps(model: cnnapp.Predictor, name: str, data: bytes) -> None:
-    inside, key = model.inside, str(model.served.directory)
-    layer = _choose_layer(model, inside.sizes(_shown(model, key, name, data)))
+    layer = _choose_layer(model, model.inside.sizes(_shown(model, name, data)))
     caption = f"the maps of {layer} for {name}, each from its least (dark) to its most (bright)"
-    st.image(_maps(model, key, name, data, layer).draw(layer), caption=caption, width="stretch", alt=caption)
+    st.image(_maps(model, name, data, layer).draw(layer), caption=caption, width="stretch", alt=caption)
     st.markdown(
         "Each map shows where something was found, of a kind that training chose and nobody named. Early layers find "
         "edges and spots, later ones larger parts, on coarser maps. Each has a scale of its own: brightness cannot be "
@@ -159,8 +168,7 @@ def _choose_layer(model: cnnapp.Predictor, sizes: dict[str, tuple[int, int, int]
 
 def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
     inside = model.inside
-    key = str(model.served.directory)
-    shown = _shown(model, key, name, data)
+    shown = _shown(model, name, data)
     height, width = shown.size
     # Another widget than that of the maps, which Streamlit keeps apart: the address hands the layer on.
     url_state.begin("layer", inside.layers, inside.layers[-1], "explain sight")
@@ -177,21 +185,19 @@ def _show_sight(model: cnnapp.Predictor, name: str, data: bytes) -> None:
         y = columns[1].number_input("y", 0, height - 1, key="explain y", help="Pixels from the top.")
     st.session_state[_POINT] = (x, y)
     point = (x + 0.5, y + 0.5)
-    boxes = inside.growth(shown, *point)
-    earlier = list(boxes.values())[: inside.layers.index(layer)]
-    unit = _unit(model, key, name, data, layer, *point)
+    st.subheader("Prediction at this point")
+    class_name = _choose_class(model)
+    seen = _sight(model, name, data, layer, point, class_name)
     with place:
-        picture = draw_boxes(data, earlier, boxes[layer], point, largest=_LARGEST)
-        clickable(picture, shown.size, f"{name}, to click on; x and y say the same", "explain picture", _click)
+        clickable(seen.boxes, shown.size, f"{name}, to click on; x and y say the same", "explain picture", _click)
         st.caption(
             f"Click on the image. Yellow: the receptive field of the unit of {layer} nearest to the cross. Blue: those "
             "of the layers before it."
         )
     with right:
-        caption = _sight_caption(unit)
-        picture = stretched(unit.sight.draw(data, point=point, largest=_LARGEST))
-        st.image(picture, caption=caption, width="stretch", alt=caption)
-    _show_decision(model, name, data, point)
+        caption = _sight_caption(seen.unit)
+        st.image(seen.of_unit, caption=caption, width="stretch", alt=caption)
+    _show_decision(model, seen)
 
 
 def _begin_point(model: cnnapp.Predictor, name: str, data: bytes, shown: Shown) -> None:
@@ -199,7 +205,7 @@ def _begin_point(model: cnnapp.Predictor, name: str, data: bytes, shown: Shown) 
     seen = (name, hash(data))
     if st.session_state.get(_IMAGE) != seen:
         st.session_state[_IMAGE] = seen
-        st.session_state[_POINT] = _best(model, str(model.served.directory), name, data, shown.size)
+        st.session_state[_POINT] = _best(model, name, data, shown.size)
         st.session_state.pop("explain x", None)
         st.session_state.pop("explain y", None)
     for key, place in zip(("explain x", "explain y"), st.session_state[_POINT], strict=True):
@@ -220,60 +226,98 @@ def _sight_caption(unit: Unit) -> str:
     return f"{sees}; in effect 90 % of what moves it comes from {percent(share, 0)} of them (coloured)."
 
 
-def _show_decision(model: cnnapp.Predictor, name: str, data: bytes, point: tuple[float, float]) -> None:
-    st.subheader("Prediction at this point")
-    class_name = _choose_class(model)
-    found = _decision(model, str(model.served.directory), name, data, *point, class_name)
+def _show_decision(model: cnnapp.Predictor, seen: _Sight) -> None:
+    found = seen.decision
     left, right = st.columns(2, vertical_alignment="center")
     caption = f"pixels that influence the prediction of {found.class_name}"
-    picture = stretched(found.sight.draw(data, point=point, largest=_LARGEST))
-    left.image(picture, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
+    left.image(seen.of_decision, caption=caption, width="stretch", alt=f"{caption}, at {found.what}")
     right.markdown(f"**{found.class_name} · {percent(found.score, 1)}**: {found.what}")
     for label, score in found.top():
         right.progress(score, f"{label}  {percent(score, 1)}")
     right.caption(find_panel(model.card.task).decision)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+# === What is computed, once for an image and a session ===
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What is seen at a point, and the pictures of it.
+
+    Args:
+        unit: of a layer.
+        decision: of the network.
+        boxes: the receptive fields over the image.
+        of_unit: what the unit depends on.
+        of_decision: what the decision depends on.
+    """
+
+    unit: Unit
+    decision: Decision
+    boxes: Image.Image
+    of_unit: Image.Image
+    of_decision: Image.Image
+
+
+def _key(what: str, model: cnnapp.Predictor, name: str, data: bytes, *more: Hashable) -> tuple[Hashable, ...]:
+    return what, str(model.served.directory), model.card.created, name, hashlib.sha256(data).hexdigest(), *more
+
+
 def _picture(data: bytes) -> bytes:
-    return image_io.encode(stretched(fitted(image_io.open_rgb(data), 960, _LARGEST)))
+    def draw() -> bytes:
+        return image_io.encode(stretched(fitted(image_io.open_rgb(data), 960, _LARGEST)))
+
+    key = ("explain picture", hashlib.sha256(data).hexdigest())
+    return queued.kept(key, "Drawing the image", draw, queued.is_light(data))
 
 
-@st.cache_resource(show_spinner="Looking for evidence", max_entries=16)
-def _explanation(
-    _model: cnnapp.Predictor, directory: str, name: str, data: bytes, class_name: str | None
-) -> Explanation:
-    return _model.explain(data, class_name, name=name)
+def _explanation(model: cnnapp.Predictor, name: str, data: bytes, class_name: str | None) -> Explanation:
+    key = _key("explanation", model, name, data, class_name)
+    return queued.kept(key, "Looking for evidence", lambda: model.explain(data, class_name, name=name))
 
 
-@st.cache_resource(show_spinner="Opening the image", max_entries=8)
-def _quick(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> Reduced:
-    return quick(_model.inside, data, name)
+def _quick(model: cnnapp.Predictor, name: str, data: bytes) -> Reduced:
+    light = queued.is_light(data)
+    return queued.kept(
+        _key("reduced", model, name, data), "Opening the image", lambda: quick(model.inside, data, name), light
+    )
 
 
-@st.cache_resource(show_spinner="Computing the maps", max_entries=4)
-def _maps(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, layer: str) -> FeatureMaps:
-    return _model.inside.maps_of(_shown(_model, directory, name, data), layer, name)
+def _maps(model: cnnapp.Predictor, name: str, data: bytes, layer: str) -> FeatureMaps:
+    shown = _shown(model, name, data)
+    key = _key("maps", model, name, data, layer)
+    return queued.kept(key, "Computing the maps", lambda: model.inside.maps_of(shown, layer, name))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _best(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, size: tuple[int, int]) -> tuple[int, int]:
-    return telling_place(_model.served, data, name, size)
+def _best(model: cnnapp.Predictor, name: str, data: bytes, size: tuple[int, int]) -> tuple[int, int]:
+    key = _key("best", model, name, data)
+    return queued.kept(key, "Looking for evidence", lambda: telling_place(model.served, data, name, size))
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _shown(_model: cnnapp.Predictor, directory: str, name: str, data: bytes) -> Shown:
-    return _model.inside.shown(data, name)
+def _shown(model: cnnapp.Predictor, name: str, data: bytes) -> Shown:
+    key = _key("shown", model, name, data)
+    return queued.kept(key, "Opening the image", lambda: model.inside.shown(data, name), queued.is_light(data))
 
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _unit(_model: cnnapp.Predictor, directory: str, name: str, data: bytes, layer: str, x: float, y: float) -> Unit:
-    shown = _shown(_model, directory, name, data)
-    return _model.inside.unit(shown, layer, _model.inside.nearest(shown, layer, x, y))
+def _sight(
+    model: cnnapp.Predictor, name: str, data: bytes, layer: str, point: tuple[float, float], class_name: str | None
+) -> _Sight:
+    shown, inside, memory = _shown(model, name, data), model.inside, visit.current().memory
+    unit_key = _key("unit", model, name, data, layer, point)
 
+    def look() -> _Sight:
+        boxes = inside.growth(shown, *point)
+        earlier = list(boxes.values())[: inside.layers.index(layer)]
+        unit = memory.get(unit_key) or inside.unit(shown, layer, inside.nearest(shown, layer, *point))
+        memory.keep(unit_key, unit)
+        decision = decide(inside, shown, *point, class_name)
+        return _Sight(
+            unit,
+            decision,
+            draw_boxes(data, earlier, boxes[layer], point, largest=_LARGEST),
+            stretched(unit.sight.draw(data, point=point, largest=_LARGEST)),
+            stretched(decision.sight.draw(data, point=point, largest=_LARGEST)),
+        )
 
-@st.cache_resource(show_spinner=False, max_entries=32)
-def _decision(
-    _model: cnnapp.Predictor, directory: str, name: str, data: bytes, x: float, y: float, class_name: str | None
-) -> Decision:
-    return decide(_model.inside, _shown(_model, directory, name, data), x, y, class_name)
+    key = _key("sight", model, name, data, layer, point, class_name)
+    return queued.kept(key, "Looking at what the network sees", look)

@@ -13,7 +13,7 @@ from cnnapp.reports.card_plots import card_pictures, history_pictures
 from cnnapp.reports.training_command import training_command
 from pipelines.artifacts.model_card import ModelCard, check_files, doubts, listed_files
 from pipelines.reporting.report import Picture
-from ui.components import model_picker
+from ui.components import model_picker, queued
 from ui.components.plain_text import plain
 
 __all__ = ["page"]
@@ -142,8 +142,7 @@ def _proof(card: ModelCard) -> None:
     if model is None:
         return
     try:
-        with st.spinner("Answering for the golden examples"):
-            difference = model.verify()
+        difference = queued.run("Answering for the golden examples", model.verify)
     except cnnapp.CnnAppError as error:
         st.error(str(error), icon=":material/error:")
         return

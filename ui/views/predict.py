@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -10,7 +11,7 @@ import streamlit as st
 import cnnapp
 from cnnapp.prediction.prediction_cache import TILE, Answered, AnswerStore
 from cnnapp.results.answer import Answer
-from ui.components import downloads, image_picker, model_picker
+from ui.components import downloads, image_picker, model_picker, queued, visit
 from ui.components.panel import Look, Panel
 from ui.components.panels import find_panel
 
@@ -29,7 +30,7 @@ def page() -> None:
     panel = find_panel(model.card.task)
     st.caption(panel.caption(model.card))
     _, given = image_picker.choose([model])
-    store = st.session_state.setdefault(_STORE, AnswerStore())
+    store = st.session_state.setdefault(_STORE, AnswerStore(memory=visit.current().memory, name=_STORE))
     if not given:
         store.clear()
         st.info("Upload images, take an example, or use the camera.", icon=":material/upload:")
@@ -40,7 +41,11 @@ def page() -> None:
     pages = -(-len(given) // _PER_PAGE)
     number = st.pagination(pages, key=f"page of {len(given)}") if pages > 1 else 1
     shown = given[(number - 1) * _PER_PAGE : number * _PER_PAGE]
-    answered = _answer(model, panel, store, given, shown, options, tile, look)
+    try:
+        answered = _answer(model, panel, store, given, shown, options, tile, look)
+    except cnnapp.CnnAppError as error:
+        st.error(str(error), icon=":material/error:")
+        return
     _offer(model, panel, given, answered, look)
 
 
@@ -63,23 +68,32 @@ def _answer(
     look: Look,
 ) -> list[Answered]:
     """Answer for all images, those that are shown first, each of which is drawn as soon as it is answered."""
-    bar = st.empty()
+    progress = st.container()
     results = st.container()
     data = dict(shown)
     rest = [image for image in given if image[0] not in data]
+    asked = store.ask(model, [*shown, *rest], options, tile)
+
+    def work(report: queued.Report) -> Iterator[Answered]:
+        def advance(name: str, done: int, count: int) -> None:
+            report(done / count, f"Analysing {name}: {done} of {count} tiles")
+
+        report(0.0, f"Analysing {len(given):,} images" if len(given) > 1 else "Analysing the image")
+        for done, one in enumerate(store.complete(asked, advance), start=1):
+            report(done / len(given), f"Analysed {done:,} of {len(given):,} images")
+            if one.name in data and not asked.light and not isinstance(one.answer, cnnapp.DataError):
+                with suppress(cnnapp.CnnAppError):  # which is said where it is shown
+                    panel.draw_ahead(memory, one.answer, data[one.name], look)
+            yield one
+
+    memory = visit.current().memory
     found: dict[str, Answered] = {}
-
-    def advance(name: str, done: int, count: int) -> None:
-        bar.progress(done / count, f"Analysing {name}: {done} of {count} tiles")
-
-    bar.progress(0.0, f"Analysing {len(given):,} images" if len(given) > 1 else "Analysing the image")
-    for one in store.answer(model, [*shown, *rest], options, tile, advance):
-        found[one.name] = one
-        if one.name in data:
-            with results:
-                _show(model, panel, one, data[one.name], look, by_itself=tile is None)
-        bar.progress(len(found) / len(given), f"Analysed {len(found):,} of {len(given):,} images")
-    bar.empty()
+    with progress:
+        for one in queued.stream(work, light=asked.light):
+            found[one.name] = one
+            if one.name in data:
+                with results:
+                    _show(model, panel, one, data[one.name], look, by_itself=tile is None)
     return [found[name] for name, _ in given]
 
 
