@@ -105,7 +105,8 @@ class Loop:
         self._batch_size, self._strategy = plan.batch_size, strategy
         self._batches: Iterator[Any] = iter(self._distribute(plan.train(start)))
         self._validation = self._distribute(plan.validation)
-        self._train_many = tf.function(self._many_steps, reduce_retracing=True)
+        self._one_step = tf.function(self._next_step)
+        self._train_many = tf.function(self._many_steps)
         self._evaluate_one = tf.function(self._evaluate_batch, reduce_retracing=True)
 
     def _distribute(self, dataset: tf.data.Dataset) -> Any:
@@ -113,13 +114,23 @@ class Loop:
             return dataset
         return self._strategy.experimental_distribute_dataset(dataset)
 
-    def train(self, count: int) -> dict[str, np.ndarray]:
-        """Take ``count`` steps; return the sums over their examples."""
-        sums = self._train_many(self._batches, tf.constant(count))
-        return {name: value.numpy() for name, value in sums.items()}
+    def train(self, count: int, sums: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """Take ``count`` steps; return the sums over their examples.
+
+        Weights and sums are the same bits however many calls the steps are divided among.
+
+        Args:
+            count: number of steps.
+            sums: of the steps before, to which these are added one by one; float64.
+        """
+        if sums is None:
+            outputs = self._one_step.get_concrete_function(self._batches).structured_outputs
+            sums = {name: np.zeros(value.shape, np.float64) for name, value in outputs.items()}
+        found = self._train_many(self._batches, tf.constant(count), {name: tf.constant(sums[name]) for name in sums})
+        return {name: value.numpy() for name, value in found.items()}
 
     def evaluate(self) -> dict[str, np.ndarray]:
-        """Go over the validation images once; return the sums over them."""
+        """Go over the validation images once; return the sums over them, float64."""
         totals: dict[str, Any] = {}
         for batch in self._validation:
             for name, value in self._evaluate_one(batch).items():
@@ -132,12 +143,16 @@ class Loop:
         figures = {"loss": float(sums["loss"]) / count}
         return figures | {name: metric.result(sums[name], count) for name, metric in self._metrics.items()}
 
-    def _many_steps(self, batches: Any, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        sums = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
-        for _ in tf.range(count - 1):
-            step = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
+    def _many_steps(self, batches: Any, count: tf.Tensor, sums: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        # All steps are in the loop: one before it, that others are added to, would be optimised differently, and where
+        # calls begin depends on time.
+        for _ in tf.range(count):
+            step = self._one_step(batches)
             sums = {name: sums[name] + step[name] for name in sums}
         return sums
+
+    def _next_step(self, batches: Any) -> dict[str, tf.Tensor]:
+        return self._reduce(self._strategy.run(self._step, args=(next(batches),)))
 
     def _step(self, batch: tuple[tf.Tensor, Any, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs, targets, weights = batch
@@ -167,7 +182,8 @@ class Loop:
 
     def _reduce(self, sums: dict[str, Any]) -> dict[str, tf.Tensor]:
         together = tf.distribute.ReduceOp.SUM
-        return {name: self._strategy.reduce(together, value, axis=None) for name, value in sums.items()}
+        found = {name: self._strategy.reduce(together, value, axis=None) for name, value in sums.items()}
+        return {name: tf.cast(value, tf.float64) for name, value in found.items()}
 
 
 def fit(
@@ -267,13 +283,12 @@ def train_epoch(loop: Loop, plan: Plan, epoch: int, meter: Meter, config: Traini
     Raises:
         ConfigError: if the loss is no longer finite.
     """
-    sums: dict[str, Any] = {}
+    sums: dict[str, np.ndarray] | None = None
     done, count = 0, 1
     while done < plan.steps_per_epoch:
         started = time.monotonic()
-        chunk = loop.train(count)
+        sums = loop.train(count, sums)
         seconds = time.monotonic() - started
-        sums = {name: sums.get(name, 0.0) + value for name, value in chunk.items()}
         done += count
         figures = loop.results(sums)
         if not math.isfinite(figures["loss"]):
