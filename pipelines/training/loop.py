@@ -22,9 +22,9 @@ from pipelines.core.progress import Meter, Reporter, duration
 from pipelines.training import checkpoint
 from pipelines.training.config import TrainingConfig
 from pipelines.training.optimizers import LEARNING_RATES, make_optimizer, make_schedule
-from pipelines.training.steps import Loop, Loss, Metric, Plan
+from pipelines.training.steps import Loop, Loss, Metric, Plan, added
 
-__all__ = ["History", "Loop", "Loss", "Metric", "NotFiniteError", "Plan", "fit", "train_epoch"]
+__all__ = ["History", "Loop", "Loss", "Metric", "NotFiniteError", "Plan", "added", "fit", "train_epoch"]
 
 _SECONDS_A_CALL = 0.25
 _NAMED = 8  # images of a batch that a message names
@@ -180,11 +180,10 @@ def train_epoch(
         started = time.monotonic()
         steps = loop.train(count)
         seconds = time.monotonic() - started
-        for number in range(count):
-            if not np.isfinite(steps["loss"][number]):
-                step = (epoch - 1) * plan.steps_per_epoch + done + number
-                raise NotFiniteError(step, f"the loss is {float(steps['loss'][number])}")
-            sums = {name: sums.get(name, 0.0) + values[number].astype(np.float64) for name, values in steps.items()}
+        for number in np.flatnonzero(~np.isfinite(steps["loss"]))[:1]:
+            step = (epoch - 1) * plan.steps_per_epoch + done + int(number)
+            raise NotFiniteError(step, f"the loss is {float(steps['loss'][number])}")
+        sums = added(sums, steps)
         done += count
         note = "  ".join(f"{name} {value:.4f}" for name, value in loop.results(sums).items())
         meter.advance(count * plan.batch_size, f"epoch {epoch}/{plan.epochs}", note)

@@ -6,7 +6,7 @@ a second; the order of the data is a pure function of (seed, step), and every ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Loop", "Loss", "Metric", "Plan"]
+__all__ = ["Loop", "Loss", "Metric", "Plan", "added"]
 
 Loss = Callable[[Any, tf.Tensor], tf.Tensor]
 
@@ -80,7 +80,8 @@ class Loop:
         self._batch_size, self._strategy = plan.batch_size, strategy
         self._batches: Iterator[Any] = iter(self._distribute(plan.train(start)))
         self._validation = self._distribute(plan.validation)
-        self._train_many = tf.function(self._many_steps, reduce_retracing=True)
+        self._one_step = tf.function(self._next_step)
+        self._train_many = tf.function(self._many_steps)
         self._evaluate_one = tf.function(self._evaluate_batch, reduce_retracing=True)
 
     def _distribute(self, dataset: tf.data.Dataset) -> Any:
@@ -94,11 +95,11 @@ class Loop:
         return {name: value.numpy() for name, value in steps.items()}
 
     def evaluate(self) -> dict[str, np.ndarray]:
-        """Go over the validation images once; return the sums over them."""
+        """Go over the validation images once; return the sums over them, float64."""
         totals: dict[str, Any] = {}
         for batch in self._validation:
             for name, value in self._evaluate_one(batch).items():
-                totals[name] = totals.get(name, 0.0) + value
+                totals[name] = totals.get(name, 0.0) + tf.cast(value, tf.float64)
         return {name: value.numpy() for name, value in totals.items()}
 
     def results(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
@@ -108,17 +109,20 @@ class Loop:
         return figures | {name: metric.result(sums[name], count) for name, metric in self._metrics.items()}
 
     def _many_steps(self, batches: Any, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        first = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
         # Every step's own numbers, and not their sum: how many steps go into a call depends on the machine's speed, and
-        # float32 sums on how they are put together.
+        # sums on how they are put together. For the same reason all steps are in the loop: one before it would be
+        # optimised differently, and give other last bits.
+        given = self._one_step.get_concrete_function(batches).structured_outputs
         taken = {
-            name: tf.TensorArray(value.dtype, size=count, element_shape=value.shape).write(0, value)
-            for name, value in first.items()
+            name: tf.TensorArray(value.dtype, size=count, element_shape=value.shape) for name, value in given.items()
         }
-        for number in tf.range(1, count):
-            step = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
+        for number in tf.range(count):
+            step = self._one_step(batches)
             taken = {name: taken[name].write(number, step[name]) for name in taken}
         return {name: values.stack() for name, values in taken.items()}
+
+    def _next_step(self, batches: Any) -> dict[str, tf.Tensor]:
+        return self._reduce(self._strategy.run(self._step, args=(next(batches),)))
 
     def _step(self, batch: tuple[tf.Tensor, Any, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs, targets, weights = batch
@@ -149,3 +153,23 @@ class Loop:
     def _reduce(self, sums: dict[str, Any]) -> dict[str, tf.Tensor]:
         together = tf.distribute.ReduceOp.SUM
         return {name: self._strategy.reduce(together, value, axis=None) for name, value in sums.items()}
+
+
+def added(sums: Mapping[str, Any], steps: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Add what steps gave to what those before them gave, one after the other: the same bits for every division.
+
+    Args:
+        sums: by name; nothing at the beginning.
+        steps: as :meth:`Loop.train` returns it.
+
+    Returns:
+        The sums, float64.
+
+    Example:
+        >>> added({"loss": np.float64(1.0)}, {"loss": np.array([2.0, 3.0], np.float32)})
+        {'loss': np.float64(6.0)}
+    """
+    totals = dict(sums)
+    for number in range(len(steps["loss"])):
+        totals = {name: totals.get(name, 0.0) + values[number].astype(np.float64) for name, values in steps.items()}
+    return totals

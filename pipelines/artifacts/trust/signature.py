@@ -121,9 +121,7 @@ def _hashing() -> Any:
 
 def _refuse_without_manifest(directory: Path, so: str) -> None:
     if not (directory / MANIFEST).is_file():
-        raise ModelError(
-            f"{directory}: holds no {MANIFEST}, and {so}; `cnnapp export --format saved_model` writes one"
-        )
+        raise ModelError(f"{directory}: holds no {MANIFEST}, and {so}; `cnnapp export --format saved_model` writes one")
 
 
 def _why(error: Exception, key: Path) -> str:
