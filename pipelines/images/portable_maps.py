@@ -7,6 +7,7 @@ Reference:
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -48,7 +49,8 @@ def decode(image: ImageFile.ImageFile, data: bytes) -> Image.Image:
         >>> np.asarray(decode(Image.open(io.BytesIO(data)), data)).tolist()
         [[0, 255]]
     """
-    codec, _, offset, arguments = image.tile[0]
+    codec, _, offset, found = image.tile[0]
+    arguments: Any = found
     body = memoryview(data)[offset:]
     bands = len(image.getbands())
     count = image.width * image.height * bands

@@ -108,7 +108,7 @@ def _plain_loader() -> Any:
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             if self.check_event(yaml.events.AliasEvent):
-                event: Any = self.get_event()
+                event: Any = self.get_event()  # type: ignore[no-untyped-call]
                 raise DataError(f"received the alias *{str(event.anchor)[:40]}; write the value itself")
             return super().compose_node(parent, index)
 
