@@ -28,8 +28,9 @@ _FORMS = [
     re.compile(r"\.(?P<what>building|renaming)-[a-z0-9_]{8}"),  # folders
     re.compile(r"\.(?P<what>model_card\.json|tf_serving_warmup_requests)\.(?P<pid>\d+)"),
     re.compile(r"\.(?P<what>state\.npz)\.part"),
+    re.compile(r"\.(?P<what>writable)-(?P<pid>\d+)"),  # a trial of :mod:`pipelines.storage.room`
 ]
-"""The names of what is begun; behind the first, those that earlier versions gave."""
+"""The names of what is begun; behind the first, those that carry less, which earlier versions gave."""
 
 
 class _Process:

@@ -79,7 +79,8 @@ def test_what_earlier_versions_left_with_a_number_is_known(tmp_path: Path):
     gone.wait()
     (tmp_path / f".model_card.json.{gone.pid}").write_text("{")
     (tmp_path / f".model_card.json.{os.getppid()}").write_text("{")
-    assert remove_leftovers(tmp_path) == [f".model_card.json.{gone.pid}"]
+    (tmp_path / f".writable-{gone.pid}").write_text("")
+    assert remove_leftovers(tmp_path) == [f".model_card.json.{gone.pid}", f".writable-{gone.pid}"]
 
 
 @pytest.mark.parametrize(
