@@ -24,6 +24,8 @@ Buffer = bytes | mmap.mmap
 
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
 _END_OF_IMAGE, _START_OF_SCAN, _START_OF_IMAGE = 0xD9, 0xDA, 0xD8
+_FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SIDES = struct.Struct(">HH")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s")
 _NOTES = (b"zTXt", b"iTXt", b"tEXt", b"iCCP", b"sPLT")
@@ -76,19 +78,22 @@ def _too_many(name: str, what: str, limit: int) -> DataError:
 
 def _check_jpeg(data: Buffer, name: str) -> None:
     """Count segments and scans; decoders take what lies between them, and any number of fill bytes, one by one."""
-    position, parts, scans = 2, 0, 0
+    position, parts, scans, most = 2, 0, 0, LIMITS.scans
     while position < len(data):
         found = _MARKER.search(data, position)
         code, start = (found[1][0], found.start()) if found else (_END_OF_IMAGE, len(data))
         parts += 1 if scans else 1 + start - position
         scans += code == _START_OF_SCAN
-        if scans > LIMITS.scans:
-            raise _too_many(name, "scans", LIMITS.scans)
+        if scans > most:
+            raise _too_many(name, "scans", most)
         if parts > LIMITS.parts:
             raise _too_many(name, "segments", LIMITS.parts)
         if code == _END_OF_IMAGE:
             return
         position = start + 2
+        if code in _FRAMES_OF_JPEG and position + 7 <= len(data):
+            height, width = _SIDES.unpack_from(data, position + 3)
+            most = min(most, LIMITS.scanned_pixels // max(1, height * width))
         if code != _START_OF_IMAGE:
             position += max(2, int.from_bytes(data[position : position + 2], "big"))
 

@@ -18,6 +18,7 @@ class Limits:
         text_image_bytes: the same of PPM as text.
         packed_image_bytes: the same of run-length encoded BMP and of ICO.
         scans: of a JPEG; each goes over all pixels, however few bytes it has.
+        scanned_pixels: of all scans of a JPEG together.
         header_parts: segments of a JPEG, or chunks of a PNG, that the graph walks over one by one.
         parts: segments of a JPEG, or chunks of a PNG.
         notes_bytes: of texts and colour profiles in a PNG, which may be compressed a thousandfold.
@@ -46,6 +47,7 @@ class Limits:
     text_image_bytes: int = 2**28
     packed_image_bytes: int = 2**25
     scans: int = 100
+    scanned_pixels: int = 2**31
     header_parts: int = 1000
     parts: int = 2**18
     notes_bytes: int = 2**14

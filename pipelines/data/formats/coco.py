@@ -21,7 +21,7 @@ from pipelines.data.splits import SPLIT_NAMES
 from pipelines.images.boxes import Objects
 from pipelines.intake.documents import parse_json
 from pipelines.intake.limits import LIMITS
-from pipelines.intake.regular_file import is_there, open_regular
+from pipelines.intake.regular_file import is_there, open_regular, too_many_bytes
 
 __all__ = ["Records", "Take", "files_of", "label_of", "read", "read_records", "recognises"]
 
@@ -59,6 +59,9 @@ def _files(folder: Path) -> list[tuple[str | None, Path]]:
 
 def _looks_like(file: Path) -> bool:
     with open_regular(file, "annotation file") as opened:
+        size = os.fstat(opened.fileno()).st_size
+        if size > LIMITS.json_bytes:
+            raise DataError(too_many_bytes(str(file), size, LIMITS.json_bytes, "annotation file"))
         head = opened.read(_HEAD_BYTES)
     return any(f'"{name}"'.encode() in head for name in _LISTS)
 
