@@ -15,7 +15,7 @@ QUICK := -m "not slow"
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help env demo test test-all cover ui check format bench clean
+.PHONY: help env demo test test-all cover fuzz ui check format bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ cover: $(STAMP)  ## line coverage of `make test`; .coverage records the tests th
 	$(PYTEST) $(QUICK) --cov --cov-context=test --cov-report=
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
 
+fuzz: $(STAMP)  ## spoil files at random, ten minutes for each reader of files from outside
+	$(BIN)/python tests/tools/fuzz.py --json fuzz.json
+
 ui: $(STAMP)  ## open the page
 	$(BIN)/cnnapp ui
 
@@ -73,4 +76,4 @@ bench: $(STAMP)  ## measure every speed claim; installs the peers, PyTorch and O
 	$(BIN)/python benchmarks/sessions.py
 
 clean:  ## remove the environment and everything generated
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage runs reports predictions artifacts exports
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage fuzz.json runs reports predictions artifacts exports
