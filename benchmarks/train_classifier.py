@@ -53,7 +53,7 @@ def ours(model: str, images: np.ndarray, labels: np.ndarray) -> Callable[[], Non
 
     def epoch() -> None:
         with meter.meter("", steps * BATCH) as bar:
-            training.train_epoch(loop, plan, 1, bar, config)
+            training.train_epoch(loop, plan, 1, bar)
 
     return epoch
 

@@ -20,7 +20,8 @@ PACKAGES = ["layers", "pipelines", "cnnapp", "ui"]
 ROOMS = {
     "layers": [["core"], ["convolutional"], ["pooling"], ["normalization"], ["analysis"], ["fully_convolutional"]],
     "pipelines": [
-        ["core"], ["intake"], ["reporting"], ["images"], ["models"], ["data"], ["artifacts"], ["export"], ["training"],
+        ["core"], ["storage"], ["intake"], ["reporting"], ["images"], ["models"], ["data"], ["artifacts"], ["export"],
+        ["training"],
         ["classification", "detection", "segmentation"], ["tasks"],
     ],
     "cnnapp": [["results"], ["explain"], ["service"], ["prediction"], ["reports"], ["playground"], ["cli"]],

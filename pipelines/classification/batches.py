@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pipelines.classification.config import ClassificationConfig
 from pipelines.training import augmentation
-from pipelines.training.cached_dataset import Pixels, in_order, shuffled
+from pipelines.training.cached_dataset import EpochOrder, Pixels, in_order, shuffled
 from pipelines.training.loop import Plan
 
 __all__ = ["class_weights", "plan"]
@@ -44,6 +44,7 @@ def plan(config: ClassificationConfig, classes: int, train_pixels: Pixels, valid
         steps_per_epoch=len(train_pixels) // config.batch_size,
         batch_size=config.batch_size,
         epochs=config.epochs,
+        shown=functools.partial(EpochOrder(len(train_pixels), config.seed).batch, size=config.batch_size),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +13,7 @@ from pipelines.data.splits import Example, Split
 from pipelines.detection.sliding_window import ScanSpec
 from pipelines.images import preprocessing
 from pipelines.images.boxes import Objects
-from pipelines.training.cached_dataset import decode_each
+from pipelines.training.cached_dataset import EpochOrder, decode_each
 from pipelines.training.random_views import draw_matrix, place, relight, sample
 
 __all__ = ["CropSpec", "Scene", "assign", "crops", "decode_scenes", "draw_view"]
@@ -212,16 +210,10 @@ def crops(
         Batches (pixels float32 (batch, height, width, channels) 0 to 255, (labels, distances) as of :func:`assign`,
         weights float32 (batch,) of one).
     """
-    lock = threading.Lock()
-
-    @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(len(scenes))
+    order = EpochOrder(len(scenes), seed)
 
     def draw(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        epoch, place = divmod(int(number), len(scenes))
-        with lock:
-            scene = scenes[order(epoch)[place] if training else place]
+        scene = scenes[order.running(int(number)) if training else int(number)]
         dice = np.random.default_rng([seed, 1, int(number)])
         if compose is not None:
             scene = compose(scene, dice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -81,7 +82,7 @@ class Detection(Task):
         """Decode the images at the network's scale."""
         from pipelines.detection.crops import crops, decode_scenes
         from pipelines.detection.cut_paste import composer
-        from pipelines.training.cached_dataset import mean_and_deviation
+        from pipelines.training.cached_dataset import EpochOrder, mean_and_deviation
         from pipelines.training.loop import Plan
 
         config, spec, crop = choice.config, choice.spec, choice.training
@@ -96,6 +97,7 @@ class Detection(Task):
             steps_per_epoch=max(1, len(scenes) // size),
             batch_size=size,
             epochs=config.epochs,
+            shown=functools.partial(EpochOrder(len(scenes), seed).running_batch, size=size),
         )
         return Prepared(plan, mean, deviation)
 

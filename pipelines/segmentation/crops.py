@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +13,7 @@ from pipelines.data.splits import Example, Split
 from pipelines.images import preprocessing
 from pipelines.images.exact_resize import resample
 from pipelines.images.masks import IGNORED
-from pipelines.training.cached_dataset import decode_each
+from pipelines.training.cached_dataset import EpochOrder, decode_each
 from pipelines.training.random_views import bend, draw_matrix, draw_shifts, place, relight, sample
 
 __all__ = ["MaskCropSpec", "MaskScene", "decode_masks", "mask_crops", "whole"]
@@ -113,16 +111,10 @@ def mask_crops(
         Batches (pixels float32 (batch, height, width, channels) 0 to 255, mask uint8 (batch, height, width) with 255
         beyond the image, weights float32 (batch,) of one).
     """
-    lock = threading.Lock()
-
-    @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(len(scenes))
+    order = EpochOrder(len(scenes), seed)
 
     def draw(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        epoch, at = divmod(int(number), len(scenes))
-        with lock:
-            scene = scenes[order(epoch)[at]]
+        scene = scenes[order.running(int(number))]
         dice = np.random.default_rng([seed, 1, int(number)])
         matrix = draw_matrix(dice, zoom=spec.zoom, aspect=spec.aspect, flip=spec.flip, turn=spec.turn)
         sides = np.array(scene.mask.shape[::-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -79,7 +80,7 @@ class Segmentation(Task):
         """Decode images and masks at the network's scale."""
         from pipelines.segmentation.crops import decode_masks, mask_crops, whole
         from pipelines.segmentation.network import class_weights
-        from pipelines.training.cached_dataset import mean_and_deviation
+        from pipelines.training.cached_dataset import EpochOrder, mean_and_deviation
         from pipelines.training.loop import Plan
 
         config, spec, crop = choice.config, choice.spec, choice.training
@@ -91,6 +92,7 @@ class Segmentation(Task):
             steps_per_epoch=max(1, len(scenes) // config.batch_size),
             batch_size=config.batch_size,
             epochs=config.epochs,
+            shown=functools.partial(EpochOrder(len(scenes), config.seed).running_batch, size=config.batch_size),
         )
         weights = class_weights(config, [scene.mask for scene in scenes], len(splits.classes))
         return Prepared(plan, *mean_and_deviation([scene.pixels for scene in scenes]), class_weights=weights)

@@ -18,7 +18,16 @@ from pipelines.data.splits import Example, Label, Split
 from pipelines.images import preprocessing as images
 from pipelines.images.preprocessing import ImageSpec
 
-__all__ = ["Pixels", "decode_each", "decode_split", "in_order", "mean_and_deviation", "preparer", "shuffled"]
+__all__ = [
+    "EpochOrder",
+    "Pixels",
+    "decode_each",
+    "decode_split",
+    "in_order",
+    "mean_and_deviation",
+    "preparer",
+    "shuffled",
+]
 
 _MEMORY_BYTES = 4 << 30
 _CHUNK = 256
@@ -41,6 +50,47 @@ class Pixels:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.labels)
+
+
+class EpochOrder:
+    """Which examples training shows when: each epoch in an order of its own, a pure function of the seed.
+
+    Args:
+        count: of examples.
+        seed: of the order.
+
+    Example:
+        >>> order = EpochOrder(5, seed=0)
+        >>> sorted(order.running(number) for number in range(5))
+        [0, 1, 2, 3, 4]
+        >>> len(order.batch(step=0, size=2))
+        2
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed, self._lock = count, seed, threading.Lock()
+        self._of_epoch = functools.lru_cache(maxsize=2)(self._draw)
+
+    def _draw(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self._seed, epoch]).permutation(self._count)
+
+    def _of(self, epoch: int) -> np.ndarray:
+        with self._lock:
+            return self._of_epoch(epoch)
+
+    def running(self, number: int) -> int:
+        """Return the position of the example that comes as this number, from 0, over all epochs."""
+        epoch, at = divmod(number, self._count)
+        return int(self._of(epoch)[at])
+
+    def running_batch(self, step: int, size: int) -> list[int]:
+        """Return the positions of a step's examples, where epochs follow each other within batches."""
+        return [self.running(number) for number in range(step * size, (step + 1) * size)]
+
+    def batch(self, step: int, size: int) -> np.ndarray:
+        """Return the positions of a step's examples, where those that fill no whole batch are left out of an epoch."""
+        epoch, at = divmod(step, self._count // size)
+        return self._of(epoch)[at * size : (at + 1) * size]
 
 
 def preparer(spec: ImageSpec) -> Callable[[list[Example[int]]], np.ndarray]:
@@ -200,17 +250,10 @@ def shuffled(
     Returns:
         Batches (images float32, labels int32, weights float32).
     """
-    steps = len(pixels) // batch_size
-    lock = threading.Lock()
-
-    @functools.lru_cache(maxsize=2)
-    def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(len(pixels))
+    order = EpochOrder(len(pixels), seed)
 
     def choose(step: int) -> np.ndarray:
-        epoch, batch = divmod(step, steps)
-        with lock:
-            return order(epoch)[batch * batch_size : (batch + 1) * batch_size]
+        return order.batch(step, batch_size)
 
     fetch = _fetch(pixels, choose, pixels.images.shape[1:], batch_size)
     by_label = tf.constant(weights, tf.float32)

@@ -26,6 +26,8 @@ def _size(value: object) -> object:
     return (value, value) if isinstance(value, int) else value
 
 
+_NOT_OF_THE_RUN = {"data_dir", "log_dir", "checkpoint_minutes", "resume", "overwrite", "test"}
+
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 Size = Annotated[tuple[Pixels, Pixels], BeforeValidator(_size), Joined("x", "SIZE")]
 
@@ -113,11 +115,20 @@ class TrainingConfig(BaseModel):
         group="run",
         otherwise="runs/NAME",
     )
-    resume: bool = option(False, "Resume an interrupted run from its last complete epoch.", group="run", common=True)
+    checkpoint_minutes: float = option(
+        5.0,
+        "Minutes between two checkpoints within an epoch; there is one after each epoch as well.",
+        group="run",
+        gt=0,
+    )
+    resume: bool = option(False, "Resume an interrupted run from its last checkpoint.", group="run", common=True)
+    overwrite: bool = option(
+        False, "Begin anew where the folder of the run holds an unfinished one, which is lost then.", group="run"
+    )
 
     def identity(self) -> dict[str, Any]:
         """Return the options that tell a run from others, as plain values: not where things lie."""
-        return self.model_dump(mode="json", exclude={"data_dir", "log_dir", "resume", "test"})
+        return self.model_dump(mode="json", exclude=_NOT_OF_THE_RUN)
 
     @classmethod
     def parse(cls, **options: object) -> Self:

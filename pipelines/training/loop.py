@@ -1,17 +1,17 @@
-"""The training loop of all tasks.
+"""The training loop of all tasks: epochs of steps, the best of them kept, checkpoints by the clock, and resuming.
 
-Many steps run inside one ``tf.function`` call, which leaves Python out of the way and still stops within a fraction of
-a second; the order of the data is a pure function of (seed, step), and every ``tf.distribute`` strategy works.
+The compiled parts are in :mod:`pipelines.training.steps`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,44 +21,26 @@ from pipelines.core.errors import ConfigError
 from pipelines.core.progress import Meter, Reporter, duration
 from pipelines.training import checkpoint
 from pipelines.training.config import TrainingConfig
-from pipelines.training.optimizers import LEARNING_RATES, make_optimizer
+from pipelines.training.optimizers import LEARNING_RATES, make_optimizer, make_schedule
+from pipelines.training.steps import Loop, Loss, Metric, Plan
 
-__all__ = ["History", "Loop", "Metric", "Plan", "fit", "train_epoch"]
+__all__ = ["History", "Loop", "Loss", "Metric", "NotFiniteError", "Plan", "fit", "train_epoch"]
 
 _SECONDS_A_CALL = 0.25
-
-Loss = Callable[[Any, tf.Tensor], tf.Tensor]
-
-
-class Metric(NamedTuple):
-    """A measure that adds up over batches.
-
-    Args:
-        measure: from (targets, outputs) of a batch to a tensor that is summed over all batches.
-        result: from that sum and the number of examples to the figure; larger is better.
-    """
-
-    measure: Callable[[Any, tf.Tensor], tf.Tensor]
-    result: Callable[[np.ndarray, float], float]
+_NAMED = 8  # images of a batch that a message names
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run goes through.
+class NotFiniteError(ConfigError):
+    """A loss, or weights, that are no numbers any more.
 
     Args:
-        train: from the number of a step to the batches (inputs, targets, weights) from it on, without end.
-        validation: gives all batches (inputs, targets, weights) of the validation images once.
-        steps_per_epoch: training batches an epoch.
-        batch_size: examples a training batch, over all replicas together.
-        epochs: at most this many.
+        step: of the run, from 0.
+        what: "the loss is nan", for example.
     """
 
-    train: Callable[[int], tf.data.Dataset]
-    validation: tf.data.Dataset
-    steps_per_epoch: int
-    batch_size: int
-    epochs: int
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"{what} in step {step + 1:,}")
+        self.step, self.what = step, what
 
 
 @dataclass
@@ -78,98 +60,6 @@ class History:
     seconds: float = 0.0
 
 
-class Loop:
-    """The compiled parts of a run: many training steps, and one pass over the validation images.
-
-    Args:
-        model: built under the strategy's scope.
-        optimizer: built for the model's variables.
-        loss: as of :func:`fit`.
-        metrics: as of :func:`fit`.
-        plan: the data.
-        strategy: where the steps run.
-        start: number of the first step.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
-        loss: Loss,
-        metrics: dict[str, Metric],
-        plan: Plan,
-        strategy: tf.distribute.Strategy,
-        start: int = 0,
-    ) -> None:
-        self._model, self._optimizer, self._loss, self._metrics = model, optimizer, loss, metrics
-        self._batch_size, self._strategy = plan.batch_size, strategy
-        self._batches: Iterator[Any] = iter(self._distribute(plan.train(start)))
-        self._validation = self._distribute(plan.validation)
-        self._train_many = tf.function(self._many_steps, reduce_retracing=True)
-        self._evaluate_one = tf.function(self._evaluate_batch, reduce_retracing=True)
-
-    def _distribute(self, dataset: tf.data.Dataset) -> Any:
-        if self._strategy.num_replicas_in_sync == 1:
-            return dataset
-        return self._strategy.experimental_distribute_dataset(dataset)
-
-    def train(self, count: int) -> dict[str, np.ndarray]:
-        """Take ``count`` steps; return the sums over their examples."""
-        sums = self._train_many(self._batches, tf.constant(count))
-        return {name: value.numpy() for name, value in sums.items()}
-
-    def evaluate(self) -> dict[str, np.ndarray]:
-        """Go over the validation images once; return the sums over them."""
-        totals: dict[str, Any] = {}
-        for batch in self._validation:
-            for name, value in self._evaluate_one(batch).items():
-                totals[name] = totals.get(name, 0.0) + value
-        return {name: value.numpy() for name, value in totals.items()}
-
-    def results(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
-        """Turn sums into the loss and the metrics."""
-        count = float(sums["count"])
-        figures = {"loss": float(sums["loss"]) / count}
-        return figures | {name: metric.result(sums[name], count) for name, metric in self._metrics.items()}
-
-    def _many_steps(self, batches: Any, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        sums = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
-        for _ in tf.range(count - 1):
-            step = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
-            sums = {name: sums[name] + step[name] for name in sums}
-        return sums
-
-    def _step(self, batch: tuple[tf.Tensor, Any, tf.Tensor]) -> dict[str, tf.Tensor]:
-        inputs, targets, weights = batch
-        variables = self._model.trainable_variables
-        with tf.GradientTape() as tape:
-            outputs = self._model(inputs, training=True)
-            losses = self._loss(targets, outputs)
-            objective = tf.reduce_sum(losses * weights) / self._batch_size
-            if self._model.losses:
-                objective += tf.add_n(self._model.losses) / self._strategy.num_replicas_in_sync
-            scaled = self._optimizer.scale_loss(objective)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
-        self._optimizer.apply(gradients, variables)
-        return self._sums(targets, outputs, losses)
-
-    def _evaluate_batch(self, batch: Any) -> dict[str, tf.Tensor]:
-        def measure(batch: tuple[tf.Tensor, Any, tf.Tensor]) -> dict[str, tf.Tensor]:
-            inputs, targets, _ = batch
-            outputs = self._model(inputs, training=False)
-            return self._sums(targets, outputs, self._loss(targets, outputs))
-
-        return self._reduce(self._strategy.run(measure, args=(batch,)))
-
-    def _sums(self, targets: Any, outputs: tf.Tensor, losses: tf.Tensor) -> dict[str, tf.Tensor]:
-        sums = {name: metric.measure(targets, outputs) for name, metric in self._metrics.items()}
-        return sums | {"loss": tf.reduce_sum(losses), "count": tf.cast(tf.size(losses), tf.float32)}
-
-    def _reduce(self, sums: dict[str, Any]) -> dict[str, tf.Tensor]:
-        together = tf.distribute.ReduceOp.SUM
-        return {name: self._strategy.reduce(together, value, axis=None) for name, value in sums.items()}
-
-
 def fit(
     model: keras.Model,
     loss: Loss,
@@ -180,12 +70,15 @@ def fit(
     strategy: tf.distribute.Strategy | None = None,
     reporter: Reporter | None = None,
     identity: dict[str, Any] | None = None,
+    folder: Path | None = None,
+    names: Callable[[Iterable[int]], list[str]] | None = None,
 ) -> History:
     """Train a model; it is left with the weights of the best epoch on the validation images.
 
     The best epoch is the one with the largest first metric, and among equals the one with the smallest loss. Ctrl-C
-    ends the run as if it had been planned to end there; what was learned is kept. Where there is a log folder, the
-    state after each epoch is kept in it, and with ``config.resume`` a run that was killed goes on from there.
+    ends the run as if it had been planned to end there; what was learned is kept. The state is kept in the folder of
+    the run after each epoch, and within epochs every ``config.checkpoint_minutes``; with ``config.resume`` a run that
+    was killed goes on from there.
 
     Args:
         model: built under the strategy's scope.
@@ -196,62 +89,74 @@ def fit(
         strategy: where the steps run; TensorFlow's current one by default.
         reporter: where progress is shown; standard error by default.
         identity: plain values that tell this run from others, which it must not go on with.
+        folder: of the run; ``config.log_dir`` by default, and where there is none either, nothing is kept.
+        names: from positions among the training examples to what they are called, for messages.
 
     Returns:
         How the run went.
 
     Raises:
-        ConfigError: if the loss stops being finite, or there is no such run to go on with.
+        ConfigError: if the loss stops being finite, the folder cannot be written to, or there is no such run to go on
+            with.
     """
     strategy = strategy or tf.distribute.get_strategy()
     reporter = reporter or Reporter()
     with strategy.scope():
         optimizer = make_optimizer(config, plan.epochs * plan.steps_per_epoch)
         optimizer.build(model.trainable_variables)
-    history = History()
-    best = _Best(next(iter(metrics)))
+    folder = folder or config.log_dir
     # Those of seed generators are among a model's variables, which its weights leave out.
-    variables = [*model.variables, *optimizer.variables]
-    keeper = checkpoint.Keeper(config.log_dir, identity or {}, variables)
-    before = 0.0
+    keeper = checkpoint.Keeper(folder, identity or {}, [*model.variables, *optimizer.variables])
+    run = _Run(model, keeper, next(iter(metrics)), 60 * config.checkpoint_minutes)
     if config.resume:
-        state = keeper.restore()
-        history.epochs[:], before = state.record["epochs"], float(state.record["seconds"])
-        best.take(state)
-    done = len(history.epochs)
-    loop = Loop(model, optimizer, loss, metrics, plan, strategy, start=done * plan.steps_per_epoch)
+        run.resume(reporter)
+    history = run.history
+    done, first, sums = len(history.epochs), run.first, run.sums
+    loop = Loop(model, optimizer, loss, metrics, plan, strategy, start=done * plan.steps_per_epoch + first)
     log = _Log(config.log_dir)
-    started = time.monotonic() - before
-    total = plan.epochs * plan.steps_per_epoch * plan.batch_size
-    if done:
-        reporter.say(f"resuming after epoch {done}")
     try:
-        with reporter.meter("training", total) as meter:
-            meter.advance(done * plan.steps_per_epoch * plan.batch_size)
+        with reporter.meter("training", plan.epochs * plan.steps_per_epoch * plan.batch_size) as meter:
+            meter.advance((done * plan.steps_per_epoch + first) * plan.batch_size)
             for epoch in range(done + 1, plan.epochs + 1):
-                if epoch - 1 - best.epoch >= config.patience:
+                if epoch - 1 - run.best.epoch >= config.patience:
                     history.stopped = "early"
                     break
-                epoch_started = time.monotonic()
-                record = loop.results(train_epoch(loop, plan, epoch, meter, config))
+                started = time.monotonic()
+                taken = (epoch - 1) * plan.steps_per_epoch
+                between = functools.partial(run.keep_in_time, taken)
+                sums = train_epoch(loop, plan, epoch, meter, done=first, sums=sums, between=between)
+                run.check_weights(taken + plan.steps_per_epoch)
+                record = loop.results(sums)
                 record |= {f"val_{name}": value for name, value in loop.results(loop.evaluate()).items()}
                 history.epochs.append(record)
-                better = best.offer(epoch, record, model)
+                better = run.best.offer(epoch, record, model)
                 log.write(epoch, record | {"learning_rate": float(optimizer.learning_rate)})
-                meter.say(_line(epoch, plan, record, time.monotonic() - epoch_started, better))
-                so_far: dict[str, Any] = {"epochs": history.epochs, "seconds": time.monotonic() - started}
-                keeper.keep(checkpoint.State(so_far | best.record(), best.arrays()))
+                steps = plan.steps_per_epoch - first
+                meter.say(_line(epoch, plan, record, time.monotonic() - started, steps, better))
+                first, sums = 0, {}
+                run.keep()
     except KeyboardInterrupt:
         history.stopped = "interrupted"
         reporter.say("interrupted; keeping what was learned (press Ctrl-C again to discard it)")
+    except NotFiniteError as error:
+        raise ConfigError(_diagnosis(error, plan, config, run, folder, names)) from None
     finally:
         log.close()
-    best.restore(model)
-    history.best_epoch, history.seconds = best.epoch, time.monotonic() - started
+    run.best.restore(model)
+    history.best_epoch, history.seconds = run.best.epoch, run.seconds
     return history
 
 
-def train_epoch(loop: Loop, plan: Plan, epoch: int, meter: Meter, config: TrainingConfig) -> dict[str, np.ndarray]:
+def train_epoch(
+    loop: Loop,
+    plan: Plan,
+    epoch: int,
+    meter: Meter,
+    *,
+    done: int = 0,
+    sums: dict[str, Any] | None = None,
+    between: Callable[[int, dict[str, Any]], None] | None = None,
+) -> dict[str, np.ndarray]:
     """Take an epoch's steps in calls of a fraction of a second each, so that the progress moves and Ctrl-C is heard.
 
     Args:
@@ -259,46 +164,134 @@ def train_epoch(loop: Loop, plan: Plan, epoch: int, meter: Meter, config: Traini
         plan: says how many.
         epoch: its number, from 1.
         meter: is advanced.
-        config: for the message where the loss is no longer finite.
+        done: steps of the epoch that were taken before.
+        sums: over the examples of those.
+        between: called between two calls, with the steps done and the sums so far.
 
     Returns:
-        The sums over the epoch's examples.
+        The sums over the epoch's examples, float64: whatever the number of steps a call, the same bits.
 
     Raises:
-        ConfigError: if the loss is no longer finite.
+        NotFiniteError: if the loss is no longer finite.
     """
-    sums: dict[str, Any] = {}
-    done, count = 0, 1
+    sums = dict(sums or {})
+    count = 1
     while done < plan.steps_per_epoch:
         started = time.monotonic()
-        chunk = loop.train(count)
+        steps = loop.train(count)
         seconds = time.monotonic() - started
-        sums = {name: sums.get(name, 0.0) + value for name, value in chunk.items()}
+        for number in range(count):
+            if not np.isfinite(steps["loss"][number]):
+                step = (epoch - 1) * plan.steps_per_epoch + done + number
+                raise NotFiniteError(step, f"the loss is {float(steps['loss'][number])}")
+            sums = {name: sums.get(name, 0.0) + values[number].astype(np.float64) for name, values in steps.items()}
         done += count
-        figures = loop.results(sums)
-        if not math.isfinite(figures["loss"]):
-            raise ConfigError(
-                f"the loss is {figures['loss']} in epoch {epoch}, after {done} of its steps; lower --learning-rate "
-                f"(now {config.learning_rate or LEARNING_RATES[config.optimizer]}), or use --precision float32 "
-                f"(now {config.precision})"
-            )
-        note = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        note = "  ".join(f"{name} {value:.4f}" for name, value in loop.results(sums).items())
         meter.advance(count * plan.batch_size, f"epoch {epoch}/{plan.epochs}", note)
         planned = max(1, round(count * _SECONDS_A_CALL / max(seconds, 1e-6)))
         count = min(planned, 2 * count, plan.steps_per_epoch - done)
+        if between is not None and done < plan.steps_per_epoch:
+            between(done, sums)
     return sums
 
 
-def _line(epoch: int, plan: Plan, record: dict[str, float], seconds: float, better: bool) -> str:
+def _diagnosis(
+    error: NotFiniteError,
+    plan: Plan,
+    config: TrainingConfig,
+    run: _Run,
+    folder: Path | None,
+    names: Callable[[Iterable[int]], list[str]] | None,
+) -> str:
+    """Say where the numbers ended, on which images, what is kept, and what to do."""
+    epoch, step = divmod(error.step, plan.steps_per_epoch)
+    rate = float(make_schedule(config, plan.epochs * plan.steps_per_epoch)(error.step))
+    parts = [
+        f"{error.what} in epoch {epoch + 1}, step {step + 1:,} of {plan.steps_per_epoch:,}, at a learning rate of "
+        f"{rate:.3g}"
+    ]
+    if names is not None and plan.shown is not None:
+        found = names(plan.shown(error.step))
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        parts.append(f"its images: {', '.join(found[:_NAMED])}{more}")
+    if folder is not None and run.kept:
+        best = f"; the best so far are those of epoch {run.best.epoch}" if run.best.epoch else ""
+        parts.append(f"the last good weights are kept in {folder / checkpoint.FILE}{best}")
+    parts.append(
+        f"lower --learning-rate (now {config.learning_rate or LEARNING_RATES[config.optimizer]}), or use --precision "
+        f"float32 (now {config.precision})"
+    )
+    return "; ".join(parts)
+
+
+def _line(epoch: int, plan: Plan, record: dict[str, float], seconds: float, steps: int, better: bool) -> str:
     names = [name for name in record if not name.startswith("val_")]
     training = "  ".join(f"{name} {record[name]:.4f}" for name in names)
     validation = "  ".join(f"{name} {record[f'val_{name}']:.4f}" for name in names)
-    speed = plan.steps_per_epoch * plan.batch_size / seconds
+    speed = steps * plan.batch_size / seconds
     mark = "  best so far" if better else ""
     return (
         f"epoch {epoch:>{len(str(plan.epochs))}}/{plan.epochs}  train {training}  |  validation {validation}  |  "
         f"{speed:,.0f} images/s  {duration(seconds)}{mark}"
     )
+
+
+class _Run:
+    """What a run knows of itself, and keeps."""
+
+    def __init__(self, model: keras.Model, keeper: checkpoint.Keeper, metric: str, every: float) -> None:
+        self.history, self.best = History(), _Best(metric)
+        self.first, self.sums, self.kept = 0, dict[str, Any](), False
+        self._model, self._keeper, self._every = model, keeper, every
+        self._began = self._last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on, over all its processes."""
+        return time.monotonic() - self._began
+
+    def resume(self, reporter: Reporter) -> None:
+        """Take up the newest state that is whole."""
+        state = self._keeper.restore()
+        self.kept = True
+        self.history.epochs[:] = state.record["epochs"]
+        self._began -= float(state.record["seconds"])
+        self.first = int(state.record.get("step", 0))
+        self.sums = {name.removeprefix("sum:"): v for name, v in state.arrays.items() if name.startswith("sum:")}
+        self.best.take(state)
+        done = len(self.history.epochs)
+        if self._keeper.note:
+            reporter.say(self._keeper.note)
+        if self.first:
+            reporter.say(f"resuming in epoch {done + 1}, after {self.first} of its steps")
+        elif done:
+            reporter.say(f"resuming after epoch {done}")
+
+    def keep(self, step: int = 0, sums: dict[str, Any] | None = None) -> None:
+        """Write the state: after an epoch, or after some steps of the next one."""
+        record = {"epochs": self.history.epochs, "seconds": self.seconds, "step": step}
+        arrays = {f"sum:{name}": np.asarray(value) for name, value in (sums or {}).items()}
+        self._keeper.keep(checkpoint.State(record | self.best.record(), arrays | self.best.arrays()))
+        self.kept, self._last = True, time.monotonic()
+
+    def keep_in_time(self, taken: int, step: int, sums: dict[str, Any]) -> None:
+        """Write the state within an epoch, where the last one is old enough.
+
+        Args:
+            taken: steps of the epochs before.
+            step: steps of this one.
+            sums: over the examples of those.
+        """
+        if time.monotonic() - self._last >= self._every:
+            self.check_weights(taken + step)
+            self.keep(step, sums)
+
+    def check_weights(self, taken: int) -> None:
+        """Refuse weights that are no numbers after so many steps, lest they take the place of good ones."""
+        for variable in self._model.weights:
+            values = np.asarray(variable)
+            if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+                raise NotFiniteError(taken - 1, f"the weights {variable.path} are no longer finite")
 
 
 class _Best:
@@ -337,17 +330,28 @@ class _Log:
     """TensorBoard scalars, one point an epoch."""
 
     def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
         self._writer = None if folder is None else tf.summary.create_file_writer(str(folder))
 
     def write(self, epoch: int, record: dict[str, float]) -> None:
         if self._writer is None:
             return
-        with self._writer.as_default(step=epoch):
-            for name, value in record.items():
-                part, name = ("validation", name.removeprefix("val_")) if name.startswith("val_") else ("train", name)
-                tf.summary.scalar(f"{name}/{part}", value)
-        self._writer.flush()
+        try:
+            with self._writer.as_default(step=epoch):
+                for name, value in record.items():
+                    train = not name.startswith("val_")
+                    part, name = ("train", name) if train else ("validation", name.removeprefix("val_"))
+                    tf.summary.scalar(f"{name}/{part}", value)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise ConfigError(
+                f"log-dir: {self._folder} cannot be written to: {error.message}; what was kept before is whole, and "
+                "--resume goes on from it"
+            ) from None
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.close()
+            except tf.errors.OpError:  # the disk is full, which was said
+                return

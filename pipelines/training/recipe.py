@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ import tensorflow as tf
 from pipelines.artifacts import writer
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core import devices, extras
+from pipelines.core.errors import CnnAppError, ConfigError, ModelError
 from pipelines.core.progress import Reporter
 from pipelines.data.splits import SPLIT_NAMES, Splits
-from pipelines.training import loop
+from pipelines.storage import room
+from pipelines.training import checkpoint, loop, run_directory
 from pipelines.training.config import TrainingConfig
 from pipelines.training.loop import History, Loop
 from pipelines.training.optimizers import make_optimizer
@@ -27,6 +31,7 @@ from pipelines.training.task import Choice, Prepared, Task
 __all__ = ["Estimate", "estimate", "train"]
 
 _MEASURED_STEPS = 3
+_GRAPHS = 16 * 2**20  # bytes of a saved model besides its weights, at most: graphs, golden examples
 
 
 def train(
@@ -57,12 +62,31 @@ def train(
     extras.need("training", "train")  # here: what evaluates and exports is imported behind the last epoch
     check_name(name)
     config = task.config.parse(**options)
-    reporter = reporter or Reporter()
+    if config.resume and config.log_dir is None:
+        raise ConfigError("resume: requires --log-dir, the folder with the state of the interrupted run")
+    reporter, root = reporter or Reporter(), Path(root)
+    room.check_writable(root / name, "--saved-models")
+    with run_directory.claimed(config.log_dir, name) as folder:
+        trained = _train(task, name, config, root, folder, reporter)
+        run_directory.write_result(folder, trained.path)
+    return trained
+
+
+def _train(task: Task, name: str, config: TrainingConfig, root: Path, folder: Path, reporter: Reporter) -> Trained:
+    """Train in a folder that nobody else writes to."""
     strategy = devices.strategy()
     with settings(config):
-        splits, choice, prepared = _prepare(task, config, strategy, reporter)
+        splits, choice = _choose(task, config, strategy, reporter)
+        identity = choice.config.identity() | {"data": splits.fingerprint}
+        if not config.resume:
+            run_directory.refuse_unfinished(folder, identity, config.overwrite)
+        prepared = task.prepare(choice, splits, reporter)
         with strategy.scope():
             model = _build(task, choice, splits, prepared)
+        weights = 4 * model.count_params()
+        # A state has the weights, the optimizer's two numbers for each, and the best ones; three of them lie there
+        # while one is written.
+        room.check_room({folder: 3 * 4 * weights, root: 2 * weights + _GRAPHS})
         history = loop.fit(
             model,
             task.loss(choice, prepared),
@@ -71,16 +95,46 @@ def train(
             choice.config,
             strategy=strategy,
             reporter=reporter,
-            identity=choice.config.identity() | {"data": splits.fingerprint},
+            identity=identity,
+            folder=folder,
+            names=_names(splits),
         )
-    # The saved model computes in float32 and on whatever device serves it, however it was trained.
-    final = _build(task, choice, splits, prepared)
-    final.set_weights(model.get_weights())
-    served = _export(task, final, choice, splits, history, name, Path(root), reporter)
+    with _keeping(folder):
+        # The saved model computes in float32 and on whatever device serves it, however it was trained.
+        final = _build(task, choice, splits, prepared)
+        final.set_weights(model.get_weights())
+        served = _export(task, final, choice, splits, history, name, root, reporter)
     reporter.say(
         f"{ended(history)}\n{task.outcome_in_words(served.card.metrics['test'])}\nsaved model: {served.directory}"
     )
     return Trained(served.directory, served.card, history)
+
+
+@contextlib.contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
+    """Say of what fails after the last epoch that what was learned is kept, and how to go on."""
+    try:
+        yield
+    except (CnnAppError, OSError, tf.errors.OpError, MemoryError) as error:
+        if not (folder / checkpoint.FILE).is_file():
+            raise
+        kind = type(error) if isinstance(error, CnnAppError) else ModelError
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise kind(
+            f"{text}; training itself is done, and its weights are kept in {folder}: the same command with --resume "
+            "finishes from there"
+        ) from error
+
+
+def _names(splits: Splits[Any]) -> Callable[[Iterable[int]], list[str]]:
+    """Return the function from positions among the training examples to what they are called."""
+
+    def names(positions: Iterable[int]) -> list[str]:
+        wanted = [int(position) for position in positions]
+        found = {at: example.id for at, example in enumerate(splits.train.examples()) if at in wanted}
+        return [found[position] for position in wanted if position in found]
+
+    return names
 
 
 @dataclass(frozen=True)
@@ -120,7 +174,8 @@ def estimate(task: Task, *, reporter: Reporter | None = None, **options: Any) ->
     reporter = reporter or Reporter()
     strategy = devices.strategy()
     with settings(config):
-        splits, choice, prepared = _prepare(task, config, strategy, reporter)
+        splits, choice = _choose(task, config, strategy, reporter)
+        prepared = task.prepare(choice, splits, reporter)
         plan = prepared.plan
         steps = plan.epochs * plan.steps_per_epoch
         with strategy.scope():
@@ -137,10 +192,10 @@ def estimate(task: Task, *, reporter: Reporter | None = None, **options: Any) ->
     return Estimate(steps, seconds, plan.epochs, steps * seconds, memory, model.count_params())
 
 
-def _prepare(
+def _choose(
     task: Task, config: TrainingConfig, strategy: tf.distribute.Strategy, reporter: Reporter
-) -> tuple[Splits[Any], Choice, Prepared]:
-    """Load, choose what was left open, say it, and decode."""
+) -> tuple[Splits[Any], Choice]:
+    """Load, choose what was left open, and say it."""
     splits = task.load(config)
     choice = task.choose(config, splits)
     counts = ", ".join(f"{splits[part].size:,} {part}" for part in SPLIT_NAMES)
@@ -148,7 +203,7 @@ def _prepare(
     reporter.say(
         f"{splits.source}: {counts} images{kinds}\n{task.plan_in_words(choice)}, on {devices.describe(strategy)}"
     )
-    return splits, choice, task.prepare(choice, splits, reporter)
+    return splits, choice
 
 
 def _build(task: Task, choice: Choice, splits: Splits[Any], prepared: Prepared) -> keras.Model:

@@ -19,6 +19,8 @@ CONTRACT = (
     "test_equals_numpy_at_every_rank",
     "test_outputs_and_averages_are_those_of_keras",
     "test_full_rank_is_the_layer",
+    "test_is_the_convolution_with_the_kernel_of_both",
+    "test_is_a_scaled_sum",
     "test_valid_is_the_unshared_convolution",
     "test_gradients_in_float64_are_the_finite_differences",
     "test_the_transpose_is_the_gradient",

@@ -10,20 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cnnapp.cli.training import config_file
 from cnnapp.cli.training.config_file import ConfigFile
 from pipelines.core import workspace
 from pipelines.core.errors import CnnAppError, ConfigError, unknown
-from pipelines.training import checkpoint
+from pipelines.training import checkpoint, run_directory
 
-__all__ = ["CONFIG", "RESULT", "Run", "all_runs", "find_run", "recorded", "write_result"]
+__all__ = ["CONFIG", "Run", "all_runs", "find_run", "recorded"]
 
 CONFIG = "run.yaml"
 """The options of a run, as ``--config`` takes them."""
-RESULT = "result.yaml"
-"""Where the model is that came of it; written when it is there."""
 
 
 @contextlib.contextmanager
@@ -36,8 +32,9 @@ def recorded(folder: Path, text: str, resumed: bool = False) -> Iterator[None]:
         resumed: whether the run goes on: its options are in the folder then, where a version before kept them.
 
     Raises:
-        ConfigError: if the folder cannot be written to.
+        ConfigError: if the folder cannot be written to, or another training is at work in it.
     """
+    run_directory.check_free(folder)
     path, state, new = folder / CONFIG, folder / checkpoint.FILE, not folder.exists()
     if resumed and path.is_file():
         yield
@@ -63,11 +60,6 @@ def recorded(folder: Path, text: str, resumed: bool = False) -> Iterator[None]:
         raise
     finally:
         before.unlink(missing_ok=True)
-
-
-def write_result(folder: Path, model: Path) -> None:
-    """Note in the folder of a run where the model is that came of it."""
-    (folder / RESULT).write_text(yaml.safe_dump({"saved_model": str(model)}), encoding="utf-8")
 
 
 def _changed(path: Path) -> float:
@@ -190,13 +182,5 @@ def _read(folder: Path) -> Run:
             record = checkpoint.read_record(state)
         except ConfigError as error:
             problem = str(error)
-    return Run(folder, config, record, _result(folder / RESULT, max(began, _changed(state))), problem)
-
-
-def _result(path: Path, since: float) -> str | None:
-    if not path.is_file() or _changed(path) < since:
-        return None
-    try:
-        return str(yaml.safe_load(path.read_text(encoding="utf-8"))["saved_model"])
-    except (yaml.YAMLError, TypeError, KeyError):
-        return None
+    result = run_directory.result_of(folder, since=began)
+    return Run(folder, config, record, result, problem)

@@ -124,10 +124,9 @@ def start(task: Task, name: str, config: TrainingConfig) -> None:
     check_name(name)
     folder = config.log_dir or workspace.runs() / name
     # The folder of the run is left open where it is the usual one, for whoever trains by this file under another name.
-    text = config_file.to_yaml(task.name, name, config.model_copy(update={"resume": False}))
+    text = config_file.to_yaml(task.name, name, config.model_copy(update={"resume": False, "overwrite": False}))
     with run_folders.recorded(folder, text, resumed=config.resume):
         trained = recipe.train(task, name, root=model_paths.root(), **dict(config) | {"log_dir": folder})
-    run_folders.write_result(folder, trained.path)
     out.print(trained.path, soft_wrap=True)
 
 

@@ -110,7 +110,6 @@ def test_label_smoothing_is_that_of_keras():
         ({"learning_rate": -1.0}, "learning-rate: received -1.0; input should be greater than 0"),
         ({"image_size": "big"}, "image-size: received 'big'; must be a number of pixels"),
         ({"image_size": 0}, "image-size: received 0"),
-        ({"pool": "subsampling"}, "belongs to lenet5"),
     ],
 )
 def test_wrong_options_are_answered_with_what_exists(options: dict, message: str, quiet, tmp_path: Path):

@@ -20,6 +20,7 @@ from pipelines.data import Example, Split
 from pipelines.data import segmentation as sources
 from pipelines.images import image_io
 from pipelines.models import SEGMENTERS
+from pipelines.segmentation import auto_config
 from pipelines.segmentation.auto_config import choose
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.segmentation.crops import decode_masks
@@ -181,14 +182,14 @@ def test_the_images_that_choices_are_made_from_are_let_go(monkeypatch: pytest.Mo
             yield Example(example.id, example.image, np.ones((4, 4), np.uint8).view(Mask))
             del example
 
-    monkeypatch.setattr(segmentation, "_LOOKED_AT", 50)
-    monkeypatch.setattr(segmentation, "_SAMPLE", 20)
-    shapes, grey = segmentation._look_at(Split("train", 60, examples))
+    monkeypatch.setattr(auto_config, "_LOOKED_AT", 50)
+    monkeypatch.setattr(auto_config, "_SAMPLE", 20)
+    shapes, grey = auto_config._look_at(Split("train", 60, examples))
     assert shapes.tolist() == [[10 + number % 3, 20] for number in range(0, 50, 2)]
     assert grey
     assert most[0] <= 3
     mixed = [drawn(0, (5, 5), grey=True), drawn(1, (5, 5))]
-    assert not segmentation._look_at(Split("train", 2, lambda: iter(mixed)))[1]
+    assert not auto_config._look_at(Split("train", 2, lambda: iter(mixed)))[1]
 
 
 def test_images_of_a_batch_are_answered_one_after_the_other(monkeypatch: pytest.MonkeyPatch):

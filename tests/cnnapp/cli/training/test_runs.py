@@ -14,7 +14,7 @@ from cnnapp.cli.training import run_folders, runs
 from cnnapp.cli.training.config_file import to_yaml
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.tasks.registry import find_task
-from pipelines.training import checkpoint
+from pipelines.training import checkpoint, run_directory
 from pipelines.training.checkpoint import State
 
 
@@ -45,7 +45,7 @@ def test_runs_are_listed_with_how_far_they_are(run, tmp_path: Path):
     assert run("runs") == (0, "No runs in runs. `cnnapp train` starts one.\n", "")
     make_run(tmp_path / "runs" / "stopped")
     finished = make_run(tmp_path / "runs" / "whole", done=4)
-    run_folders.write_result(finished, Path("saved_models/birds/3"))
+    run_directory.write_result(finished, Path("saved_models/birds/3"))
     make_run(tmp_path / "runs" / "unsaved", done=4)
     make_run(tmp_path / "runs" / "early", done=0)
     (tmp_path / "runs" / "notes").mkdir()
@@ -78,7 +78,7 @@ def test_a_run_that_ended_early_is_finished(tmp_path: Path):
     folder = make_run(tmp_path / "r", done=3, epochs=50, patience=2)
     state = checkpoint.read(folder / checkpoint.FILE)
     checkpoint.write(folder / checkpoint.FILE, State(state.record | {"best_epoch": 1}, state.arrays))
-    run_folders.write_result(folder, Path("m/1"))
+    run_directory.write_result(folder, Path("m/1"))
     assert run_folders.find_run(str(folder)).status == "finished"
 
 
@@ -117,7 +117,7 @@ def test_what_cannot_go_on_says_why(run, tmp_path: Path):
     status, _, err = run("runs", "resume", "x")
     assert (status, "no runs in runs" in err) == (2, True)
     folder = make_run(tmp_path / "runs" / "done", done=4)
-    run_folders.write_result(folder, Path("saved_models/birds/3"))
+    run_directory.write_result(folder, Path("saved_models/birds/3"))
     status, _, err = run("runs", "resume", "done")
     assert (status, "is finished; its model is saved_models/birds/3" in err) == (2, True)
     old = make_run(tmp_path / "runs" / "old")
@@ -130,8 +130,8 @@ def test_cleaning_says_what_it_would_free_and_asks(run, tmp_path: Path, monkeypa
     for name, done in (("stopped", 2), ("whole", 4), ("old", 4)):
         folder = make_run(tmp_path / "runs" / name, done, seconds_ago=3 * 86400 if name == "old" else 0)
         if done == 4:
-            run_folders.write_result(folder, Path("m/1"))
-            os.utime(folder / run_folders.RESULT, ((folder / checkpoint.FILE).stat().st_mtime,) * 2)
+            run_directory.write_result(folder, Path("m/1"))
+            os.utime(folder / run_directory.RESULT, ((folder / checkpoint.FILE).stat().st_mtime,) * 2)
     asked: list[str] = []
 
     def refuse(question: str, abort: bool) -> None:
