@@ -145,7 +145,7 @@ def _read(parts: Path, number: int) -> np.ndarray:
     path = _part(parts, number)
     try:
         archive = Archive(read_bounded(path, LIMITS.image_bytes), path.name, _BAND)
-        (entry,) = archive.entries
+        entry = {entry.name: entry for entry in archive.entries}["class_map.npy"]
         class_map: np.ndarray = np.load(io.BytesIO(archive.read(entry)), allow_pickle=False)
         return class_map
     except _DAMAGED as error:
