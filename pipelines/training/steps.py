@@ -80,7 +80,8 @@ class Loop:
         self._batch_size, self._strategy = plan.batch_size, strategy
         self._batches: Iterator[Any] = iter(self._distribute(plan.train(start)))
         self._validation = self._distribute(plan.validation)
-        self._train_many = tf.function(self._many_steps, reduce_retracing=True)
+        self._one_step = tf.function(self._next_step)
+        self._train_many = tf.function(self._many_steps)
         self._evaluate_one = tf.function(self._evaluate_batch, reduce_retracing=True)
 
     def _distribute(self, dataset: tf.data.Dataset) -> Any:
@@ -89,17 +90,20 @@ class Loop:
         return self._strategy.experimental_distribute_dataset(dataset)
 
     def train(self, count: int) -> dict[str, np.ndarray]:
-        """Take ``count`` steps; return what each of them gave, stacked: loss, metrics and number of examples."""
+        """Take ``count`` steps; return what each of them gave, stacked: loss, metrics and number of examples.
+
+        Each is the same bits, and leaves the same weights, however many calls the steps are divided among.
+        """
         steps = self._train_many(self._batches, tf.constant(count))
         return {name: value.numpy() for name, value in steps.items()}
 
     def evaluate(self) -> dict[str, np.ndarray]:
-        """Go over the validation images once; return the sums over them."""
+        """Go over the validation images once; return the sums over them, float64."""
         totals: dict[str, Any] = {}
         for batch in self._validation:
             for name, value in self._evaluate_one(batch).items():
-                totals[name] = totals.get(name, 0.0) + value
-        return {name: value.numpy() for name, value in totals.items()}
+                totals[name] = totals.get(name, 0.0) + value.numpy().astype(np.float64)
+        return totals
 
     def results(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
         """Turn sums into the loss and the metrics."""
@@ -108,17 +112,21 @@ class Loop:
         return figures | {name: metric.result(sums[name], count) for name, metric in self._metrics.items()}
 
     def _many_steps(self, batches: Any, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        first = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
         # Every step's own numbers, and not their sum: how many steps go into a call depends on the machine's speed, and
         # float32 sums on how they are put together.
+        given = self._one_step.get_concrete_function(batches).structured_outputs
         taken = {
-            name: tf.TensorArray(value.dtype, size=count, element_shape=value.shape).write(0, value)
-            for name, value in first.items()
+            name: tf.TensorArray(value.dtype, size=count, element_shape=value.shape) for name, value in given.items()
         }
-        for number in tf.range(1, count):
-            step = self._reduce(self._strategy.run(self._step, args=(next(batches),)))
+        # All steps are in the loop, and the same function. TensorFlow optimised the first of a call, when it stood before
+        # the others, in another way, and its last bits differed: those of the weights then depended on speed as well.
+        for number in tf.range(count):
+            step = self._one_step(batches)
             taken = {name: taken[name].write(number, step[name]) for name in taken}
         return {name: values.stack() for name, values in taken.items()}
+
+    def _next_step(self, batches: Any) -> dict[str, tf.Tensor]:
+        return self._reduce(self._strategy.run(self._step, args=(next(batches),)))
 
     def _step(self, batch: tuple[tf.Tensor, Any, tf.Tensor]) -> dict[str, tf.Tensor]:
         inputs, targets, weights = batch
