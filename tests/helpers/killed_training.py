@@ -47,6 +47,10 @@ class Killer:
         folder: where runs and models are; is made.
         options: of the training, as plain values.
         seed: of the moments.
+
+    Attributes:
+        kills: how many there were.
+        inside: how many of them between the first state and the export.
     """
 
     task: str
@@ -68,13 +72,14 @@ class Killer:
         self._wait(started, None)
         return self._outcome("whole"), time.monotonic() - before
 
-    def killed(self, kills: int, seconds: float) -> list[Outcome]:
+    def killed(self, kills: int, seconds: float, *, with_state: bool = False) -> list[Outcome]:
         """Train and kill until there were so many kills; every training goes on until it ends.
 
         Args:
             kills: at least this many.
             seconds: how long a training takes; each process is killed at a moment up to there, or not at all if it
                 ends before.
+            with_state: kill soon after the first state was written instead, so that there is something to lose.
 
         Returns:
             What came of each training.
@@ -82,9 +87,14 @@ class Killer:
         outcomes: list[Outcome] = []
         while self.kills < kills:
             run = f"killed{len(outcomes)}"
-            while self._wait(self._start(run), self.dice.uniform(0, seconds) if self.kills < kills else None):
+            while True:
+                process = self._start(run)
+                moment = self.dice.uniform(0, seconds / 10 if with_state else seconds) if self.kills < kills else None
+                if with_state and moment is not None:
+                    self._await_state(run, process)
+                if not self._wait(process, moment):
+                    break
                 self.kills += 1
-                # Not before there is anything to lose, and not behind the last epoch.
                 self.inside += self._has_state(run) and not self._exported(run)
             outcomes.append(self._outcome(run))
         return outcomes
@@ -116,6 +126,10 @@ class Killer:
             return True
         assert process.returncode == 0, said[-3000:]
         return False
+
+    def _await_state(self, run: str, process: subprocess.Popen[str]) -> None:
+        while not self._has_state(run) and process.poll() is None:
+            time.sleep(0.01)
 
     # === What is left ===
 

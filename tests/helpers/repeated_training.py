@@ -55,6 +55,7 @@ def digest(arrays: Iterable[Any]) -> str:
 
 def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dict[str, str]:
     """Prepare a run as training does, take its first steps, and go over the validation images."""
+    import numpy as np
     import tensorflow as tf
 
     from pipelines.core import devices
@@ -71,20 +72,19 @@ def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dic
     with settings(config):
         splits, choice, prepared = recipe._prepare(task, config, strategy, Reporter(quiet=True))
         model = recipe._build(task, choice, splits, prepared)
-        start = digest(model.variables)
+        initial = digest(model.variables)
         optimizer = make_optimizer(choice.config, 10)
         optimizer.build(model.trainable_variables)
         metrics = task.metrics(choice, len(splits.classes))
         loop = Loop(model, optimizer, task.loss(choice, prepared), metrics, prepared.plan, strategy)
         batches = list(prepared.plan.train(0).take(sum(calls)))
-        sums = None
-        for count in calls:
-            sums = loop.train(count, sums)
+        taken = [loop.train(count) for count in calls]
+        figures = [np.concatenate([one[name] for one in taken]) for name in sorted(taken[0])]
         return {
-            "initial weights": start,
+            "initial weights": initial,
             "batches": digest(tf.nest.flatten(batches)),
             "weights": digest([*model.variables, *optimizer.variables]),
-            "training figures": digest(value for _, value in sorted((sums or {}).items())),
+            "training figures": digest(figures),
             "validation figures": digest(value for _, value in sorted(loop.evaluate().items())),
         }
 

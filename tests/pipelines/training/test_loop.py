@@ -18,6 +18,8 @@ import tensorflow as tf
 from pipelines.classification import network as network_of
 from pipelines.classification.config import ClassificationConfig
 from pipelines.core.errors import ConfigError
+from pipelines.detection.loss import detection_loss, detection_metrics
+from pipelines.detection.sliding_window import ScanSpec
 from pipelines.training import checkpoint, loop
 from pipelines.training.cached_dataset import EpochOrder, Pixels, in_order, shuffled
 from pipelines.training.loop import Plan
@@ -269,6 +271,39 @@ def test_two_devices_learn_what_one_learns(optimizer: str):
         [sys.executable, "-c", textwrap.dedent(code), optimizer], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.stdout.strip() == "same", done.stderr[-3000:]
+
+
+def test_weights_and_figures_do_not_depend_on_how_many_calls_the_steps_are_divided_among():
+    """How many there are depends on time; a step outside of the others' loop was optimised in another way."""
+    spec = ScanSpec((12, 12), 4, 1, (10.0, 10.0), (1.0,))
+    dice = np.random.default_rng(0)
+    shape = (3, 24, 8, 8)
+    targets = dice.integers(-1, 3, shape).astype(np.int32), dice.uniform(1, 9, (*shape, 4)).astype(np.float32)
+    inputs = dice.uniform(0, 255, (3, 24, 40, 40, 1)).astype(np.float32)
+    batches = tf.data.Dataset.from_tensor_slices((inputs, targets, np.ones((3, 24), np.float32)))
+    plan = Plan(batches.skip, batches.take(1), steps_per_epoch=3, batch_size=24, epochs=1)
+    found = []
+    for calls in ([1, 1, 1], [3]):
+        model = small_detector()
+        optimizer = make_optimizer(ClassificationConfig.parse(), 10)
+        optimizer.build(model.trainable_variables)
+        steps = loop.Loop(
+            model, optimizer, detection_loss(spec), detection_metrics(spec), plan, tf.distribute.get_strategy()
+        )
+        taken = [steps.train(count) for count in calls]
+        figures = [np.concatenate([one[name] for one in taken]) for name in sorted(taken[0])]
+        found.append([*model.get_weights(), *figures])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def small_detector() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    x = pixels = keras.Input((None, None, 1))
+    for kernel_size in (5, 3):
+        x = keras.layers.Conv2D(8, kernel_size, strides=2, activation="relu", use_bias=False)(x)
+    heads = [keras.layers.Conv2D(filters, 1)(x) for filters in (2, 4)]
+    return keras.Model(pixels, keras.layers.Concatenate()(heads))
 
 
 class Killed(Exception):
