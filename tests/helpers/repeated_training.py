@@ -56,12 +56,12 @@ def digest(arrays: Iterable[Any]) -> str:
 def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dict[str, str]:
     """Prepare a run as training does, take its first steps, and go over the validation images."""
     import numpy as np
+    import numpy as np
     import tensorflow as tf
 
     from pipelines.core import devices
     from pipelines.core.progress import Reporter
     from pipelines.tasks.registry import find_task
-    from pipelines.training import recipe
     from pipelines.training.loop import Loop
     from pipelines.training.optimizers import make_optimizer
     from pipelines.training.session import settings
@@ -70,12 +70,15 @@ def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dic
     config = task.config.parse(deterministic=True, epochs=3, **options)
     strategy = devices.strategy()
     with settings(config):
-        splits, choice, prepared = recipe._prepare(task, config, strategy, Reporter(quiet=True))
-        model = recipe._build(task, choice, splits, prepared)
+        splits = task.load(config)
+        choice = task.choose(config, splits)
+        prepared = task.prepare(choice, splits, Reporter(quiet=True))
+        classes, standard = len(splits.classes), (prepared.mean, prepared.deviation)
+        model = task.build(choice.config, choice.spec, classes, *standard)
         initial = digest(model.variables)
         optimizer = make_optimizer(choice.config, 10)
         optimizer.build(model.trainable_variables)
-        metrics = task.metrics(choice, len(splits.classes))
+        metrics = task.metrics(choice, classes)
         loop = Loop(model, optimizer, task.loss(choice, prepared), metrics, prepared.plan, strategy)
         batches = list(prepared.plan.train(0).take(sum(calls)))
         taken = [loop.train(count) for count in calls]
