@@ -118,8 +118,8 @@ class Loop:
         taken = {
             name: tf.TensorArray(value.dtype, size=count, element_shape=value.shape) for name, value in given.items()
         }
-        # All steps are in the loop, and the same function. TensorFlow optimised the first of a call, when it stood before
-        # the others, in another way, and its last bits differed: those of the weights then depended on speed as well.
+        # All steps are in the loop, and the same function. The first of a call, when it stood before the others, was
+        # optimised in another way by TensorFlow: the last bits of the weights then depended on speed as well.
         for number in tf.range(count):
             step = self._one_step(batches)
             taken = {name: taken[name].write(number, step[name]) for name in taken}

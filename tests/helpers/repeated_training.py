@@ -56,7 +56,6 @@ def digest(arrays: Iterable[Any]) -> str:
 def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dict[str, str]:
     """Prepare a run as training does, take its first steps, and go over the validation images."""
     import numpy as np
-    import numpy as np
     import tensorflow as tf
 
     from pipelines.core import devices
