@@ -55,13 +55,13 @@ def digest(arrays: Iterable[Any]) -> str:
 
 def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dict[str, str]:
     """Prepare a run as training does, take its first steps, and go over the validation images."""
+    import numpy as np
     import tensorflow as tf
 
     from pipelines.core import devices
     from pipelines.core.progress import Reporter
     from pipelines.tasks.registry import find_task
-    from pipelines.training import recipe
-    from pipelines.training.loop import Loop, added
+    from pipelines.training.loop import Loop
     from pipelines.training.optimizers import make_optimizer
     from pipelines.training.session import settings
 
@@ -69,23 +69,24 @@ def take_steps(task_name: str, options: dict[str, Any], calls: list[int]) -> dic
     config = task.config.parse(deterministic=True, epochs=3, **options)
     strategy = devices.strategy()
     with settings(config):
-        splits, choice = recipe._choose(task, config, strategy, Reporter(quiet=True))
+        splits = task.load(config)
+        choice = task.choose(config, splits)
         prepared = task.prepare(choice, splits, Reporter(quiet=True))
-        model = recipe._build(task, choice, splits, prepared)
-        start = digest(model.variables)
+        classes, standard = len(splits.classes), (prepared.mean, prepared.deviation)
+        model = task.build(choice.config, choice.spec, classes, *standard)
+        initial = digest(model.variables)
         optimizer = make_optimizer(choice.config, 10)
         optimizer.build(model.trainable_variables)
-        metrics = task.metrics(choice, len(splits.classes))
+        metrics = task.metrics(choice, classes)
         loop = Loop(model, optimizer, task.loss(choice, prepared), metrics, prepared.plan, strategy)
         batches = list(prepared.plan.train(0).take(sum(calls)))
-        sums: dict[str, Any] = {}
-        for count in calls:
-            sums = added(sums, loop.train(count))
+        taken = [loop.train(count) for count in calls]
+        figures = [np.concatenate([one[name] for one in taken]) for name in sorted(taken[0])]
         return {
-            "initial weights": start,
+            "initial weights": initial,
             "batches": digest(tf.nest.flatten(batches)),
             "weights": digest([*model.variables, *optimizer.variables]),
-            "training figures": digest(value for _, value in sorted(sums.items())),
+            "training figures": digest(figures),
             "validation figures": digest(value for _, value in sorted(loop.evaluate().items())),
         }
 

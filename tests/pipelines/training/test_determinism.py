@@ -69,6 +69,7 @@ LONG: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"conv": "channel-lp", "norm": "local-contrast", "optimizer": "muon", "precision": "mixed_bfloat16"},
     ),
     "lenet5": ("classification", "digits", {"model": "lenet5", "augment": "none"}),
+    "tensorflow-datasets": ("classification", "tfds:tiny_shapes", {"batch_size": 7}),
     "detection: dilated, average, layer": (
         "detection", "scattered",
         {
@@ -137,13 +138,36 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared set of tensorflow-datasets."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    def part(count: int) -> tf.data.Dataset:
+        pictures = [np.asarray(draw_shape(("cross", "disc")[n % 2], n, (16, 16))) for n in range(count)]
+        return tf.data.Dataset.from_tensor_slices({"image": pictures, "label": [n % 2 for n in range(count)]})
+
+    root = tmp_path_factory.mktemp("tfds")
+    label = tfds.features.ClassLabel(names=["cross", "disc"])
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="tiny_shapes",
+        version="1.0.0",
+        data_dir=root,
+        config="default",
+        features=tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(None, None, 3)), "label": label}),
+        split_datasets={"train": part(40), "test": part(10)},
+    )
+    return root
+
+
 @pytest.mark.parametrize(
     "table", [pytest.param(SHORT, id="short"), pytest.param(LONG, id="long", marks=pytest.mark.slow)]
 )
 def test_the_same_seed_gives_the_same_bits(table: dict[str, Any], request: pytest.FixtureRequest):
     def requests(calls: list[int], times: int) -> list[Request]:
         return [
-            (name, task, options | {"data": _place(source, request)}, calls, times)
+            (name, task, options | _place(source, request), calls, times)
             for name, (task, source, options) in table.items()
         ]
 
@@ -166,5 +190,7 @@ def test_the_table_has_every_kind_of_layer():
         assert used >= {*kind_names(table)} - {"standard", "max", "batch", "average"}
 
 
-def _place(source: str, request: pytest.FixtureRequest) -> str:
-    return source if source in ("digits", "scenes") else str(request.getfixturevalue(source))
+def _place(source: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    if source.startswith("tfds:"):
+        return {"data": source, "data_dir": str(request.getfixturevalue("prepared"))}
+    return {"data": source if source in ("digits", "scenes") else str(request.getfixturevalue(source))}
