@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -30,15 +31,15 @@ from pipelines.data.partition import (
     refuse_gaps,
     refuse_shared,
     refuse_twice,
-    split_reading,
+    stored_size,
     tested_on,
 )
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Split, Splits, everything
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
 from pipelines.images.image_header import upright_size
 
-__all__ = ["is_detection", "load", "load_whole", "read"]
+__all__ = ["is_detection", "load", "load_whole", "read", "split_of_images"]
 
 _FORMATS = """a Pascal VOC folder (Annotations/*.xml, JPEGImages/, ImageSets/Main/train.txt, ...),
 a COCO .json file or a folder of them (annotations/instances_train*.json, or train.json, val.json, test.json),
@@ -94,9 +95,9 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | Non
     splits = Splits(
         source=Path(os.path.abspath(path.expanduser())).name,
         classes=found.classes,
-        train=_split("train", parts["train"]),
-        validation=_split("validation", parts["validation"]),
-        test=_split("test", parts["test"]),
+        train=split_of_images("train", parts["train"]),
+        validation=split_of_images("validation", parts["validation"]),
+        test=split_of_images("test", parts["test"]),
         mirrored=are_mirrored(found.classes),
         fingerprint=_fingerprint(found.classes, parts),
     )
@@ -123,7 +124,12 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits
     """
     if data == "scenes" or data.startswith("tfds:"):
         splits = load(data, data_dir, seed)
-        return replace(splits, train=_split("train", []), validation=_split("validation", []), test=everything(splits))
+        return replace(
+            splits,
+            train=split_of_images("train", []),
+            validation=split_of_images("validation", []),
+            test=everything(splits),
+        )
     path = Path(data)
     found = read(path, refuse)
     images = [replace(one, objects=with_area(one.objects)) for one in found.images]
@@ -131,9 +137,9 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits
     return Splits(
         source=Path(os.path.abspath(path.expanduser())).name,
         classes=found.classes,
-        train=_split("train", []),
-        validation=_split("validation", []),
-        test=_split("all", images),
+        train=split_of_images("train", []),
+        validation=split_of_images("validation", []),
+        test=split_of_images("all", images),
         mirrored=are_mirrored(found.classes),
         fingerprint=_fingerprint(found.classes, {"train": [], "validation": [], "test": images}),
     )
@@ -195,22 +201,28 @@ def _format(path: Path) -> ModuleType | None:
 # === From annotations to splits ===
 
 
-def _split(name: str, images: list[Annotated]) -> Split[Objects]:
-    def read_one(one: Annotated) -> Example[Objects]:
-        image = image_io.read(one.path)
-        sized = one.relative and len(one.objects) > 0
-        return Example(
-            one.id, image, to_pixels(one.objects, upright_size(image, str(one.path))) if sized else one.objects
-        )
+def split_of_images(name: str, images: Sequence[Annotated]) -> Split[Objects]:
+    """Make a part of annotated images, which are read when they are asked for."""
 
-    return split_reading(name, images, read_one, _READ_AHEAD)
+    def item(one: Annotated) -> Item[Objects]:
+        def read() -> Example[Objects]:
+            image = image_io.read(one.path)
+            sized = one.relative and len(one.objects) > 0
+            return Example(
+                one.id, image, to_pixels(one.objects, upright_size(image, str(one.path))) if sized else one.objects
+            )
+
+        wanted = one.objects.class_ids[~one.objects.ignored]
+        return Item(one.id, read, files=(one.path,), meaning=f"{one.relative}", classes=wanted.tolist)
+
+    return Split.of(name, len(images), lambda: map(item, images), _READ_AHEAD)
 
 
 def _fingerprint(classes: tuple[str, ...], parts: dict[str, list[Annotated]]) -> str:
     digest = hashlib.sha256("\n".join(classes).encode())
     for part in SPLIT_NAMES:
         for one in parts[part]:
-            line = f"{part}\t{one.id}\t{os.path.getsize(one.path)}\n"
+            line = f"{part}\t{one.id}\t{stored_size(one.path)}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
             for values, kind in (
                 (one.objects.boxes, "<f4"),

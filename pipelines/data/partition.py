@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol, TypeVar
@@ -19,7 +17,7 @@ import numpy as np
 
 from pipelines.core.errors import DataError, unknown
 from pipelines.data.formats.parsing import Fault, short
-from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits, split_of
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Label, Split, Splits, split_of
 from pipelines.images.boxes import Objects
 
 __all__ = [
@@ -33,7 +31,7 @@ __all__ = [
     "refuse_gaps",
     "refuse_shared",
     "refuse_twice",
-    "split_reading",
+    "stored_size",
     "tested_on",
 ]
 
@@ -183,31 +181,12 @@ def assign(images: Sequence[One], seed: int, *, with_test: bool = True) -> dict[
     return parts
 
 
-def split_reading(
-    name: str, images: Sequence[One], read_one: Callable[[One], Example[Label]], ahead: int
-) -> Split[Label]:
-    """Make a part of images that are read when they are asked for.
-
-    Args:
-        name: of the part.
-        images: of the part.
-        read_one: reads one; it is called in several threads.
-        ahead: how many are read before they are asked for.
-
-    Returns:
-        The part.
-    """
-
-    def examples() -> Iterator[Example[Label]]:
-        # Disks answer several requests at once; a bounded window keeps what is read ahead small.
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            rest = iter(images)
-            waiting = [pool.submit(read_one, one) for one in islice(rest, ahead)]
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(read_one, one) for one in islice(rest, 1)]
-
-    return Split(name, len(images), examples)
+def stored_size(path: Path) -> int:
+    """Return how many bytes a file has; -1 where that cannot be told, as of one that has vanished meanwhile."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def tested_on(
@@ -234,15 +213,24 @@ def tested_on(
         )
     place = np.array([splits.classes.index(name) for name in other.classes], np.int32)
 
-    def examples() -> Iterator[Example[Label]]:
-        for example in other.test.examples():
-            yield replace(example, label=relabel(example.label, place))
+    def relabelled(example: Example[Label]) -> Example[Label]:
+        return replace(example, label=relabel(example.label, place))
 
+    def item(one: Item[Label]) -> Item[Label]:
+        return replace(
+            one, read=lambda: relabelled(one.read()), classes=lambda: [int(place[label]) for label in one.classes()]
+        )
+
+    items, examples = other.test.items, other.test.examples
+    if items is None:
+        test = Split("test", other.test.size, lambda: map(relabelled, examples()))
+    else:
+        test = Split.of("test", other.test.size, lambda: map(item, items()), other.test.ahead)
     digest = hashlib.sha256((splits.fingerprint + other.fingerprint).encode()).hexdigest()
     return replace(
         splits,
         source=f"{splits.source}, tested on {other.source}",
-        test=Split("test", other.test.size, examples),
+        test=test,
         fingerprint=digest,
     )
 

@@ -23,7 +23,8 @@ import numpy as np
 from pipelines.core.errors import ConfigError, DataError
 from pipelines.data.formats.parsing import Fault
 from pipelines.data.masks.class_table import ClassTable
-from pipelines.data.masks.mask_set import Masked, MaskSet, label
+from pipelines.data.masks.mask_set import Mask, Masked, MaskFile, MaskSet, label
+from pipelines.data.masks.polygons import Outlines
 from pipelines.data.partition import (
     are_mirrored,
     assign,
@@ -33,14 +34,15 @@ from pipelines.data.partition import (
     refuse,
     refuse_shared,
     refuse_twice,
-    split_reading,
+    stored_size,
     tested_on,
 )
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, everything
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Split, Splits, everything
 from pipelines.images import image_io
+from pipelines.images.image_header import Header
 from pipelines.images.masks import IGNORED
 
-__all__ = ["FEW", "is_segmentation", "load", "load_drawn", "load_whole", "read"]
+__all__ = ["FEW", "is_segmentation", "load", "load_drawn", "load_whole", "read", "split_of_images"]
 
 FEW = (
     "a single class; at least two are needed. The value 255 marks unlabelled pixels: if it is a class, as in masks of "
@@ -52,6 +54,7 @@ _FORMATS = """a folder of images/ and masks/ with files of the same names (or th
 a Pascal VOC folder (JPEGImages/, SegmentationClass/*.png, ImageSets/Segmentation/train.txt, ...),
 a COCO .json file with outlines or a folder of them (annotations/instances_train*.json, ...)"""
 _READ_AHEAD = 16  # A mask is as large as the decoded image.
+_UNKNOWN = Header((1, 1), 1)
 
 
 # === The front door ===
@@ -223,14 +226,7 @@ def _refuse_gaps(source: str, table: ClassTable, sizes: Mapping[str, int]) -> No
 
 
 def _splits(data: str, table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> Splits[np.ndarray]:
-    def read_one(one: Masked) -> Example[np.ndarray]:
-        image = image_io.read(one.path)
-        found = label(one, table)
-        if found.strange:
-            raise DataError(f"{one.mask.name}: {table.describe(found.strange, found.coloured)}")
-        return Example(one.id, image, found.mask)
-
-    split = {part: split_reading(part, parts[part], read_one, _READ_AHEAD) for part in SPLIT_NAMES}
+    split = {part: split_of_images(part, parts[part], table) for part in SPLIT_NAMES}
     return Splits(
         source=Path(os.path.abspath(Path(data).expanduser())).name,
         classes=table.names,
@@ -243,12 +239,52 @@ def _splits(data: str, table: ClassTable, parts: Mapping[str, Sequence[Masked]])
     )
 
 
-def _fingerprint(table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> str:
+def split_of_images(name: str, images: Sequence[Masked], table: ClassTable) -> Split[np.ndarray]:
+    """Make a part of images and their masks, which are read when they are asked for."""
+    of_table = hashlib.sha256(_meaning(table)).hexdigest()
+
+    def item(one: Masked) -> Item[np.ndarray]:
+        def read() -> Example[np.ndarray]:
+            image = image_io.read(one.path)
+            found = label(one, table)
+            if found.strange:
+                raise DataError(f"{one.mask.name}: {table.describe(found.strange, found.coloured)}")
+            return Example(one.id, image, found.mask)
+
+        in_file = (one.mask.path,) if isinstance(one.mask, MaskFile) else ()
+        meaning = of_table if in_file else f"{of_table}:{one.mask.digest().hex()}"
+        return Item(one.id, read, (one.path, *in_file), meaning, classes=lambda: _classes(one.mask, table))
+
+    return Split.of(name, len(images), lambda: map(item, images), _READ_AHEAD)
+
+
+def _classes(mask: Mask, table: ClassTable) -> set[int]:
+    """Return the classes of a mask without its image."""
+    if isinstance(mask, Outlines):
+        found = {table.indices.get(value, IGNORED) for value, _ in mask.outlines}
+    else:
+        found = set(np.unique(table.label(mask.pixels(_UNKNOWN), mask.name)[0]).tolist())
+    return found - {IGNORED}
+
+
+def _meaning(table: ClassTable) -> bytes:
+    """Write what the values of masks stand for."""
     meaning = [table.names, sorted(table.indices.items()), sorted(table.colours.items())]
-    digest = hashlib.sha256(repr(meaning).encode("utf-8", "surrogateescape"))
+    return repr(meaning).encode("utf-8", "surrogateescape")
+
+
+def _content(one: Masked) -> bytes:
+    try:
+        return one.mask.digest()
+    except DataError:
+        return b"unreadable"  # that is said where it is to be read
+
+
+def _fingerprint(table: ClassTable, parts: Mapping[str, Sequence[Masked]]) -> str:
+    digest = hashlib.sha256(_meaning(table))
     with ThreadPoolExecutor(max_workers=4) as pool:
         for part in SPLIT_NAMES:
-            for one, content in zip(parts[part], pool.map(lambda one: one.mask.digest(), parts[part]), strict=True):
-                line = f"{part}\t{one.id}\t{os.path.getsize(one.path)}\n"
+            for one, content in zip(parts[part], pool.map(_content, parts[part]), strict=True):
+                line = f"{part}\t{one.id}\t{stored_size(one.path)}\n"
                 digest.update(line.encode("utf-8", "surrogateescape") + content)
     return digest.hexdigest()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
+from pathlib import Path
 from typing import Generic, TypeVar
 
-__all__ = ["SPLIT_NAMES", "Example", "Split", "Splits", "everything", "split_of"]
+__all__ = ["SPLIT_NAMES", "Example", "Item", "Split", "Splits", "Unusable", "everything", "split_of"]
 
 SPLIT_NAMES = ("train", "validation", "test")
 _SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
 
 Label = TypeVar("Label")
+Thing = TypeVar("Thing")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,51 @@ class Example(Generic[Label]):
     label: Label
 
 
+def _no_classes() -> Collection[int]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Item(Generic[Label]):
+    """An example that is not read yet: one that cannot be read does not keep the others from being read.
+
+    Args:
+        id: of the example.
+        read: reads it; ``DataError`` if that cannot be done.
+        files: all that it is read from; none where it does not lie in files of its own.
+        meaning: what else decides how it is read. Of the same content of files and the same meaning comes the same
+            example.
+        classes: gives the class indices that are known to be in it, without reading its image.
+    """
+
+    id: str
+    read: Callable[[], Example[Label]]
+    files: tuple[Path, ...] = ()
+    meaning: str = ""
+    classes: Callable[[], Collection[int]] = _no_classes
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """An example that cannot be read or decoded.
+
+    Args:
+        part: that it is in.
+        id: of the example.
+        where: what is at fault: the path of its image or of its mask, or else its id.
+        reason: why.
+    """
+
+    part: str
+    id: str
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return the line to print."""
+        return f"{self.where}: {self.reason}"
+
+
 @dataclass(frozen=True)
 class Split(Generic[Label]):
     """A part of a data set.
@@ -38,11 +87,62 @@ class Split(Generic[Label]):
         name: "train", "validation" or "test".
         size: the number of examples.
         examples: gives an iterator over them, always in the same order; images are read as it goes.
+        items: gives the same examples, each still to be read. A source that lacks it ends at the first that cannot be
+            read.
+        ahead: how many ``examples`` reads before they are asked for.
     """
 
     name: str
     size: int
     examples: Callable[[], Iterator[Example[Label]]]
+    items: Callable[[], Iterator[Item[Label]]] | None = None
+    ahead: int = 0
+
+    @classmethod
+    def of(cls, name: str, size: int, items: Callable[[], Iterator[Item[Label]]], ahead: int = 0) -> Split[Label]:
+        """Make a part of what can be read one by one.
+
+        Args:
+            name: of the part.
+            size: the number of examples.
+            items: as for the class; with ``ahead`` they are read in several threads.
+            ahead: as for the class.
+
+        Example:
+            >>> one = Example("a.png", b"...", 0)
+            >>> part = Split.of("test", 1, lambda: iter([Item("a.png", lambda: one)]))
+            >>> next(part.examples()).id
+            'a.png'
+        """
+        return cls(name, size, lambda: _read(items(), ahead), items, ahead)
+
+    def without(self, places: Collection[int]) -> Split[Label]:
+        """Return the part without the examples at some places, from 0; the others keep their order."""
+        if not places:
+            return self
+        left_out, size, items, examples = frozenset(places), self.size - len(places), self.items, self.examples
+
+        def kept(things: Iterator[Thing]) -> Iterator[Thing]:
+            return (thing for place, thing in enumerate(things) if place not in left_out)
+
+        if items is None:
+            return Split(self.name, size, lambda: kept(examples()))
+        return Split.of(self.name, size, lambda: kept(items()), self.ahead)
+
+
+def _read(items: Iterator[Item[Label]], ahead: int) -> Iterator[Example[Label]]:
+    if not ahead:
+        yield from (item.read() for item in items)
+        return
+    # Disks answer several requests at once; a bounded window keeps what is read ahead small.
+    pool = ThreadPoolExecutor(max_workers=4)
+    try:
+        waiting = deque(pool.submit(item.read) for item in islice(items, ahead))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting += [pool.submit(item.read) for item in islice(items, 1)]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)
@@ -55,6 +155,7 @@ class Splits(Generic[Label]):
         train, validation, test: the parts; no image is in two of them.
         mirrored: whether an image and its mirror image may be taken for the same thing.
         fingerprint: SHA-256 over what the parts consist of.
+        skipped: the examples that were left out of the parts because they cannot be used.
     """
 
     source: str
@@ -64,6 +165,7 @@ class Splits(Generic[Label]):
     test: Split[Label]
     mirrored: bool
     fingerprint: str
+    skipped: tuple[Unusable, ...] = ()
 
     def __getitem__(self, name: str) -> Split[Label]:
         """Return a part by its name."""
@@ -73,9 +175,11 @@ class Splits(Generic[Label]):
 def everything(splits: Splits[Label]) -> Split[Label]:
     """Return all parts as one, named "all": for a set that serves as a test as a whole."""
     parts = [splits[name] for name in SPLIT_NAMES]
-    return Split(
-        "all", sum(part.size for part in parts), lambda: chain.from_iterable(part.examples() for part in parts)
-    )
+    size, ahead = sum(part.size for part in parts), max(part.ahead for part in parts)
+    listed = [part.items for part in parts if part.items is not None]
+    if len(listed) == len(parts):
+        return Split.of("all", size, lambda: chain.from_iterable(items() for items in listed), ahead)
+    return Split("all", size, lambda: chain.from_iterable(part.examples() for part in parts))
 
 
 def split_of(key: str, seed: int, shares: dict[str, float] | None = None) -> str:

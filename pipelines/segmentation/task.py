@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pipelines.core.errors import DataError
 from pipelines.core.percent import percent
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.training.task import Choice, Prepared, Task
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pipelines.artifacts.serving_module import ServingModule
     from pipelines.core.progress import Reporter
     from pipelines.data.checks.classification import Checked
-    from pipelines.data.splits import Split, Splits
+    from pipelines.data.splits import Example, Split, Splits
     from pipelines.reporting.report import Report
     from pipelines.reporting.words import Words
     from pipelines.segmentation.dense_prediction import LabelSpec
@@ -67,6 +68,15 @@ class Segmentation(Task):
         from pipelines.data.checks import segmentation
 
         return segmentation.check(data, data_dir, seed, reporter, options.get("ignore"))
+
+    def examine(self, example: Example[Any], size: tuple[int, int]) -> None:
+        """Refuse a mask of another size than its image, as it is decoded."""
+        if example.label.shape != size:
+            (height, width), (decoded_height, decoded_width) = example.label.shape, size
+            raise DataError(
+                f"{example.id}: its mask is {width} x {height} pixels (width x height), but the image is decoded to "
+                f"{decoded_width} x {decoded_height}; save the mask in that size"
+            )
 
     # === Training ===
 

@@ -41,6 +41,12 @@ class TrainingConfig(BaseModel):
     data_dir: Path | None = option(
         None, "Folder that holds prepared tensorflow-datasets.", group="data", otherwise="that of tensorflow-datasets"
     )
+    skip_bad_images: bool = option(
+        False,
+        "Leave out images that cannot be decoded and labels that cannot be read, and list them on the card, instead of "
+        "refusing the data set.",
+        group="data",
+    )
     seed: int = option(
         0,
         "Random seed of the split, the initial weights, the order of images and the augmentation.",

@@ -19,6 +19,7 @@ from pipelines.artifacts.served_model import ServedModel
 from pipelines.core import devices, extras
 from pipelines.core.errors import CnnAppError, ConfigError, ModelError
 from pipelines.core.progress import Reporter
+from pipelines.data import proof
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.storage import room
 from pipelines.training import checkpoint, loop, run_directory
@@ -195,8 +196,8 @@ def estimate(task: Task, *, reporter: Reporter | None = None, **options: Any) ->
 def _choose(
     task: Task, config: TrainingConfig, strategy: tf.distribute.Strategy, reporter: Reporter
 ) -> tuple[Splits[Any], Choice]:
-    """Load, choose what was left open, and say it."""
-    splits = task.load(config)
+    """Load, prove that every image can be read, choose what was left open, and say it."""
+    splits = proof.proven(task.load(config), task, reporter, skip=config.skip_bad_images)
     choice = task.choose(config, splits)
     counts = ", ".join(f"{splits[part].size:,} {part}" for part in SPLIT_NAMES)
     kinds = f", {len(splits.classes)} classes" if splits.classes else ""
@@ -235,7 +236,8 @@ def _export(
             "source": splits.source,
             "fingerprint": splits.fingerprint,
             "images": {part: splits[part].size for part in SPLIT_NAMES},
-        },
+        }
+        | proof.on_card(splits),
     }
     serving = task.serving(model, splits.classes, card)
     return writer.export(serving, model, splits.classes, task.golden(splits), card, root, measure)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipelines.artifacts.serving_module import ServingModule
     from pipelines.core.progress import Reporter
     from pipelines.data.checks.classification import Checked
-    from pipelines.data.splits import Split, Splits
+    from pipelines.data.splits import Example, Split, Splits
     from pipelines.reporting.report import Report
     from pipelines.reporting.words import Words
     from pipelines.training.config import TrainingConfig
@@ -100,6 +100,15 @@ class Task(ABC):
         from pipelines.core.errors import ConfigError
 
         raise ConfigError(f"{self.name}: data sets of this task cannot be checked; train with them instead")
+
+    def examine(self, example: Example[Any], size: tuple[int, int]) -> None:
+        """Raise ``DataError`` for an example that cannot be learned from or measured, before a run begins.
+
+        Args:
+            example: as it was read.
+            size: (height, width) of its decoded image, upright.
+        """
+        return
 
     # === Training ===
 

@@ -7,12 +7,11 @@ Reference:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 
 from pipelines.core import extras
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Split, Splits, split_of
 from pipelines.images import image_io
 
 __all__ = ["load"]
@@ -42,11 +41,11 @@ def load(seed: int) -> Splits[int]:
     def part(name: str) -> Split[int]:
         numbers = parts[name]
 
-        def examples() -> Iterator[Example[int]]:
-            for number in numbers:
-                yield Example(f"digits/{number}", image_io.read(pixels[number]), int(digits.target[number]))
+        def item(number: int) -> Item[int]:
+            key, label = f"digits/{number}", int(digits.target[number])
+            return Item(key, lambda: Example(key, image_io.read(pixels[number]), label), classes=lambda: (label,))
 
-        return Split(name, len(numbers), examples)
+        return Split.of(name, len(numbers), lambda: map(item, numbers))
 
     fingerprint = hashlib.sha256(pixels.tobytes() + digits.target.astype("<i4").tobytes() + str(seed).encode())
     return Splits(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipelines.data.embedded import digits
-from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Label, Split, Splits
 from pipelines.images import image_io
 from pipelines.images.boxes import Objects
 
@@ -85,13 +85,16 @@ def _load(
     what: str, seed: int, sizes: Mapping[str, int], classes: tuple[str, ...], label_of: Callable[[Scene], Label]
 ) -> Splits[Label]:
     def part(name: str) -> Split[Label]:
-        def examples() -> Iterator[Example[Label]]:
-            for number in range(sizes[name]):
-                drawn = scene(seed, name, number)
-                key = f"scenes/{name}/{number}"
-                yield Example(key, image_io.read(drawn.image, key), label_of(drawn))
+        def item(number: int) -> Item[Label]:
+            key = f"scenes/{name}/{number}"
 
-        return Split(name, sizes[name], examples)
+            def read() -> Example[Label]:
+                drawn = scene(seed, name, number)
+                return Example(key, image_io.read(drawn.image, key), label_of(drawn))
+
+            return Item(key, read)
+
+        return Split.of(name, sizes[name], lambda: map(item, range(sizes[name])))
 
     content = f"{what}:{_RECIPE}:{seed}:{[sizes[name] for name in SPLIT_NAMES]}"
     return Splits(

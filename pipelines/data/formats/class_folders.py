@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from pipelines.core.errors import DataError
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
+from pipelines.data.partition import stored_size
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Split, Splits, split_of
 from pipelines.images import image_io
 
-__all__ = ["Listing", "list_folder", "load"]
+__all__ = ["Listing", "assign", "list_folder", "load", "split_of_files"]
 
 _PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
           "validation": "validation", "test": "test", "testing": "test"}  # fmt: skip
@@ -149,9 +147,9 @@ def load(root: Path, seed: int) -> Splits[int]:
     return Splits(
         source=root.resolve().name,
         classes=listing.classes,
-        train=_split("train", parts["train"], listing),
-        validation=_split("validation", parts["validation"], listing),
-        test=_split("test", parts["test"], listing),
+        train=split_of_files("train", parts["train"], listing),
+        validation=split_of_files("validation", parts["validation"], listing),
+        test=split_of_files("test", parts["test"], listing),
         mirrored=not _are_characters(listing.classes),
         fingerprint=_fingerprint(parts, root),
     )
@@ -179,23 +177,16 @@ def assign(listing: Listing, seed: int) -> dict[str, list[tuple[str, Path]]]:
     return parts
 
 
-def _split(name: str, files: list[tuple[str, Path]], listing: Listing) -> Split[int]:
+def split_of_files(name: str, files: list[tuple[str, Path]], listing: Listing) -> Split[int]:
+    """Make a part of (class name, path) of its images, which are read when they are asked for."""
     labels = {class_name: label for label, class_name in enumerate(listing.classes)}
 
-    def read(file: tuple[str, Path]) -> Example[int]:
+    def item(file: tuple[str, Path]) -> Item[int]:
         class_name, path = file
-        return Example(path.relative_to(listing.root).as_posix(), image_io.read(path), labels[class_name])
+        key, label = path.relative_to(listing.root).as_posix(), labels[class_name]
+        return Item(key, lambda: Example(key, image_io.read(path), label), files=(path,), classes=lambda: (label,))
 
-    def examples() -> Iterator[Example[int]]:
-        # Disks answer several requests at once; a bounded window keeps what is read ahead small.
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            rest = iter(files)
-            ahead = [pool.submit(read, file) for file in islice(rest, _READ_AHEAD)]
-            while ahead:
-                yield ahead.pop(0).result()
-                ahead += [pool.submit(read, file) for file in islice(rest, 1)]
-
-    return Split(name, len(files), examples)
+    return Split.of(name, len(files), lambda: map(item, files), _READ_AHEAD)
 
 
 def _are_characters(classes: tuple[str, ...]) -> bool:
@@ -207,6 +198,6 @@ def _fingerprint(parts: dict[str, list[tuple[str, Path]]], root: Path) -> str:
     digest = hashlib.sha256()
     for part in SPLIT_NAMES:
         for class_name, path in parts[part]:
-            line = f"{part}\t{class_name}\t{path.relative_to(root).as_posix()}\t{path.stat().st_size}\n"
+            line = f"{part}\t{class_name}\t{path.relative_to(root).as_posix()}\t{stored_size(path)}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

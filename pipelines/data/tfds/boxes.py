@@ -6,6 +6,8 @@ of the image's size) and a ``label``; one with ``is_crowd`` or ``is_difficult`` 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from pipelines.core.errors import DataError
 from pipelines.data.formats.annotations import to_pixels, with_area
 from pipelines.data.formats.parsing import short
 from pipelines.data.partition import are_mirrored, refuse_gaps
-from pipelines.data.splits import SPLIT_NAMES, Splits
+from pipelines.data.splits import SPLIT_NAMES, Split, Splits
 from pipelines.data.tfds import builder as tfds
 from pipelines.images.boxes import Objects
 from pipelines.images.image_header import upright_size
@@ -53,20 +55,36 @@ def load(name: str, data_dir: Path | None, seed: int, as_written: bool = False) 
     own = next((part for part in tfds.VALIDATION_NAMES if part in splits), None)
     stored = {"test": "test", "validation": own} if "test" in splits else {"test": own}
 
+    def classes_of(example: dict[str, Any], key: str) -> list[int]:
+        written = _objects(example["objects"], len(classes), key)
+        return written.class_ids[~written.ignored].tolist()  # type: ignore[no-any-return]
+
     def objects_of(example: dict[str, Any], image: bytes, key: str) -> Objects:
         written = to_pixels(_objects(example["objects"], len(classes), key), upright_size(image, key))
         return written if as_written else with_area(written)
 
+    kept = {part: one for part, one in stored.items() if one is not None}
+    parts = tfds.parts(builder, name, seed, kept, objects_of, classes_of)
     found: Splits[Objects] = Splits(
         source=source,
         classes=classes,
         mirrored=are_mirrored(classes),
         fingerprint=tfds.fingerprint(builder, seed),
-        **tfds.parts(builder, name, seed, {part: one for part, one in stored.items() if one is not None}, objects_of),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
     )
     if not as_written:
-        refuse_gaps(source, classes, {part: [one.label for one in found[part].examples()] for part in SPLIT_NAMES})
+        refuse_gaps(source, classes, {part: list(_labels(found[part])) for part in SPLIT_NAMES})
     return found
+
+
+def _labels(split: Split[Objects]) -> Iterator[Objects]:
+    """Give the labels of a part, without those that cannot be read; that is said where they are to be."""
+    assert split.items is not None
+    for item in split.items():
+        with contextlib.suppress(DataError):
+            yield item.read().label
 
 
 def has_objects(name: str, data_dir: Path | None) -> bool:

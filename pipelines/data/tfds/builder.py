@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from urllib.request import getproxies
 
 from pipelines.core import extras
 from pipelines.core.errors import DataError
-from pipelines.data.splits import SPLIT_NAMES, Example, Label, Split, Splits, split_of
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Label, Split, Splits, split_of
 from pipelines.images import image_io
 
 __all__ = ["VALIDATION_NAMES", "find_builder", "fingerprint", "load", "open_builder", "parts", "read_stored"]
@@ -58,12 +58,22 @@ def load(name: str, data_dir: Path | None, seed: int) -> Splits[int]:
         raise DataError(f"tfds:{name}: has no train split (it has: {', '.join(sorted(info.splits))})")
     own = next((part for part in VALIDATION_NAMES if part in info.splits), None)
     stored = {"test": "test"} if own is None else {"test": "test", "validation": own}
+    found = parts(
+        builder,
+        name,
+        seed,
+        stored,
+        lambda example, image, key: int(example["label"]),
+        lambda example, key: (int(example["label"]),),
+    )
     return Splits(
         source=f"tfds:{name}",
         classes=tuple(features["label"].names),
         mirrored=not any(info.name.startswith(known) for known in _CHARACTERS),
         fingerprint=fingerprint(builder, seed),
-        **parts(builder, name, seed, stored, lambda example, image, key: int(example["label"])),
+        train=found["train"],
+        validation=found["validation"],
+        test=found["test"],
     )
 
 
@@ -140,6 +150,7 @@ def parts(
     seed: int,
     stored: dict[str, str],
     label_of: Callable[[dict[str, Any], bytes, str], Label],
+    classes_of: Callable[[dict[str, Any], str], Collection[int]],
 ) -> dict[str, Split[Label]]:
     """Make the three parts of a prepared set.
 
@@ -149,6 +160,7 @@ def parts(
         seed: seed of the split of the training images, for the parts that are not stored.
         stored: the stored splits that are "test" and "validation", as far as there are any.
         label_of: from an example, its image and its id to what the task learns of it.
+        classes_of: from an example and its id to the class indices in it, without its image.
 
     Returns:
         The parts by their names; images are read when they are asked for.
@@ -165,7 +177,8 @@ def parts(
             by_hash[split_of(f"{builder.name}/train/{number}", seed, shares)].append(number)
         numbers |= by_hash
     return {
-        part: _split(builder, source, part, stored.get(part, "train"), numbers[part], label_of) for part in SPLIT_NAMES
+        part: _split(builder, source, part, stored.get(part, "train"), numbers[part], label_of, classes_of)
+        for part in SPLIT_NAMES
     }
 
 
@@ -176,17 +189,25 @@ def _split(
     stored: str,
     numbers: Sequence[int],
     label_of: Callable[[dict[str, Any], bytes, str], Label],
+    classes_of: Callable[[dict[str, Any], str], Collection[int]],
 ) -> Split[Label]:
     chosen = numbers if isinstance(numbers, range) else frozenset(numbers)
 
-    def examples() -> Iterator[Example[Label]]:
+    def item(number: int, example: dict[str, Any]) -> Item[Label]:
+        key = f"{source}/{stored}/{number}"
+
+        def read() -> Example[Label]:
+            image = image_io.read(example["image"], key)
+            return Example(key, image, label_of(example, image, key))
+
+        return Item(key, read, classes=lambda: classes_of(example, key))
+
+    def items() -> Iterator[Item[Label]]:
         for number, example in enumerate(read_stored(builder, stored)):
             if number in chosen:
-                key = f"{source}/{stored}/{number}"
-                image = image_io.read(example["image"], key)
-                yield Example(key, image, label_of(example, image, key))
+                yield item(number, example)
 
-    return Split(name, len(numbers), examples)
+    return Split.of(name, len(numbers), items)
 
 
 def read_stored(builder: Any, stored: str) -> Iterator[dict[str, Any]]:

@@ -68,13 +68,20 @@ def load(name: str, data_dir: Path | None, seed: int, ignore: int | None = None)
             raise DataError(f"{field}: {table.describe(strange, coloured=False)}")
         return mask
 
+    def classes_of(example: dict[str, Any], key: str) -> set[int]:
+        mask, _ = table.label(_pixels(example[_MASK], key), f"{key}: {_MASK}")
+        return set(np.unique(mask).tolist()) - {IGNORED}
+
+    parts = tfds.parts(builder, name, seed, kept, mask_of, classes_of)
     content = f"{tfds.fingerprint(builder, seed)}:{ignore}"
     return Splits(
         source=source,
         classes=table.names,
         mirrored=are_mirrored(table.names) or not table.named,
         fingerprint=hashlib.sha256(content.encode()).hexdigest(),
-        **tfds.parts(builder, name, seed, kept, mask_of),
+        train=parts["train"],
+        validation=parts["validation"],
+        test=parts["test"],
     )
 
 
