@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(MARKED[fixture])
     waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
     items.sort(key=lambda item: item.path not in waiting)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests remember out of the user's cache, also in the processes that they start."""
+    before = os.environ.get("CNNAPP_CACHE")
+    os.environ["CNNAPP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["CNNAPP_CACHE"]
+    else:
+        os.environ["CNNAPP_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

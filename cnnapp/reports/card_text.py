@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib import metadata
+from typing import Any
 
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.core.progress import duration
@@ -11,6 +13,8 @@ from pipelines.reporting.words import NONE, listed
 from pipelines.tasks.registry import find_task
 
 __all__ = ["class_rows", "facts", "figures", "headline", "limits", "software_rows", "unrecorded"]
+
+_NAMED = 5
 
 
 def facts(card: ModelCard) -> list[tuple[str, str]]:
@@ -28,6 +32,7 @@ def facts(card: ModelCard) -> list[tuple[str, str]]:
         *([("Classes", f"{len(card.classes)}: {listed(card.classes)}")] if card.classes else []),
         ("Input", find_task(card.task).words.input(card)),
         ("Trained on", f"{card.data['source']} ({counts} images)"),
+        *([("Skipped", _skipped(card.data["skipped"]))] if "skipped" in card.data else []),
         (
             "Training",
             f"{len(history['epochs'])} epochs in {duration(history['seconds'])}{ended}; best epoch: "
@@ -37,6 +42,14 @@ def facts(card: ModelCard) -> list[tuple[str, str]]:
         ("Created", card.created.replace("T", " ").removesuffix("+00:00") + " UTC"),
         ("Dataset hash", str(card.data["fingerprint"])),
     ]
+
+
+def _skipped(found: Mapping[str, Any]) -> str:
+    """Name the first of the images that were left out of the data because they could not be used."""
+    named = "; ".join(f"{one['image']} ({one['part']}): {one['reason']}" for one in found["images"][:_NAMED])
+    more = found["count"] - _NAMED
+    counted = f"{found['count']:,} {'image' if found['count'] == 1 else 'images'} that cannot be used: {named}"
+    return f"{counted}; and {more:,} more, as listed in the file of the card" if more > 0 else counted
 
 
 def headline(card: ModelCard, part: str = "test") -> str:

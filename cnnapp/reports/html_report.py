@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from cnnapp.prediction.predictor import Predictor
 from pipelines.artifacts.model_card import ModelCard
 from pipelines.core import extras
 from pipelines.core.errors import ConfigError, DataError, unknown
+from pipelines.core.progress import Reporter
 from pipelines.reporting.report import Report
 from pipelines.tasks.registry import find_task, task_names
 
@@ -66,6 +68,7 @@ def evaluate_to(
     protocol: str | None = None,
     test: str | None = None,
     on_card: bool = False,
+    skip_bad_images: bool = False,
     **options: Any,
 ) -> Evaluated:
     """Evaluate a saved model on a part of a data set and write the report.
@@ -82,6 +85,8 @@ def evaluate_to(
         test: another source that is the whole of the test part, as for training.
         on_card: whether figures that the model's card does not have are added to it; see
             :mod:`pipelines.artifacts.card_figures`.
+        skip_bad_images: whether images that cannot be used are left out, and listed in the report, instead of being
+            named in an error.
         **options: optional inputs of the model, such as a detector's ``scales``.
 
     Returns:
@@ -90,12 +95,13 @@ def evaluate_to(
     Raises:
         ConfigError: if a package is not installed, there is no such split or protocol, no data is named, or something
             does not go with ``on_card``.
-        DataError: if the data cannot be used, or its classes are not the model's; for the card, if it is not the data
-            that is named there.
+        DataError: if the data cannot be used, naming all images at fault, or its classes are not the model's; for the
+            card, if it is not the data that is named there.
         ModelError: if a figure on the card came out otherwise; the card is left as it is then, the report written.
     """
     extras.need("an evaluation", "train")
     from pipelines.artifacts import card_figures
+    from pipelines.data import proof
     from pipelines.data import splits as parts
 
     if split not in (*parts.SPLIT_NAMES, "all"):
@@ -113,18 +119,36 @@ def evaluate_to(
         raise DataError(
             f"{data}: its classes are not those of {card.name}/{card.version}; they differ in: {', '.join(strange[:8])}"
         )
+    # The hash of a set is of all its parts, and tells which images were left out of each.
+    needed = parts.SPLIT_NAMES if on_card or split == "all" else (split,)
+    splits = proof.proven(splits, task, Reporter(), skip=skip_bad_images, parts=needed)
     if on_card:
         card_figures.refuse_other_data(card, splits, split)
     part = parts.everything(splits) if split == "all" else splits[split]
     taken = {name: value for name, value in options.items() if name in task.evaluation_options}
     if task.protocols:
         taken["protocol"] = protocol or task.protocols[0]
-    report = task.evaluate(predictor.served, part, **taken)
+    report = _with_skipped(task.evaluate(predictor.served, part, **taken), splits, part.name)
     folder = folder or Path("reports") / f"{card.name}-{card.version}"
     write(report, folder)
     if not on_card:
         return Evaluated(folder, report)
     return Evaluated(folder, report, card_figures.add_figures(predictor.served.directory, split, report.figures))
+
+
+def _with_skipped(report: Report, splits: Splits[Any], part: str) -> Report:
+    """Say in a report which images were not measured."""
+    from pipelines.data import proof
+
+    skipped = tuple(one for one in splits.skipped if part in (one.part, "all"))
+    found = proof.on_card(replace(splits, skipped=skipped))
+    if not found:
+        return report
+    rows = [["image", "reason"], *([one["image"], one["reason"]] for one in found["skipped"]["images"])]
+    tables = {f"Skipped images: {len(skipped):,} that cannot be used": rows}
+    if "Overview" in report.tables:
+        tables = {"Overview": [*report.tables["Overview"], ["skipped images", f"{len(skipped):,}"]]} | tables
+    return replace(report, figures=report.figures | found, tables=report.tables | tables)
 
 
 def _named_on(card: ModelCard) -> str:

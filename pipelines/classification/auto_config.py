@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.classification.config import ClassificationConfig
 from pipelines.data import Example, Splits
-from pipelines.images import image_io
+from pipelines.images.decoding import decode
 from pipelines.images.preprocessing import ImageSpec
 from pipelines.models.backbones import find_backbone
 from pipelines.training.task import Choice
@@ -51,11 +51,10 @@ def choose(config: ClassificationConfig, splits: Splits[int]) -> Choice:
 
 
 def _look_at(sample: list[Example[int]]) -> tuple[list[int], list[int], bool]:
-    pictures = [image_io.open_rgb(example.image, name=example.id) for example in sample]
-    arrays = [np.asarray(picture) for picture in pictures]
+    arrays = [decode(example.image, example.id) for example in sample]
     grey = all(np.array_equal(array[..., 0], array[..., 1]) and np.array_equal(array[..., 0], array[..., 2])
                for array in arrays)  # fmt: skip
-    return [picture.height for picture in pictures], [picture.width for picture in pictures], grey
+    return [len(array) for array in arrays], [array.shape[1] for array in arrays], grey
 
 
 def standardisation(pixels: np.ndarray) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from pipelines.classification.plots import Mistake, confusion_picture, mistakes_
 from pipelines.core.errors import DataError
 from pipelines.core.percent import percent
 from pipelines.core.progress import Reporter
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.data import Example, Split
 from pipelines.reporting.report import Report, reliability_picture
 from pipelines.reporting.statistics import calibration
@@ -93,7 +94,7 @@ def served_scores(served: ServedModel, examples: list[Example[int]]) -> np.ndarr
     """Return the scores of a saved model for examples; a ``DataError`` names the one that is no image."""
     try:
         return served([example.image for example in examples])["scores"]
-    except tf.errors.InvalidArgumentError:
+    except tf.errors.InvalidArgumentError as error:
         if len(examples) == 1:
-            raise DataError(f"{examples[0].id}: is not an image that can be decoded") from None
+            raise DataError(f"{examples[0].id}: {undecodable(error)}") from None
         return np.concatenate([served_scores(served, [example]) for example in examples])

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
-from pipelines.images import image_io
+from pipelines.images.decoding import decode
 from pipelines.reporting.report import INK, Picture, png
 
 __all__ = ["Mistake", "confusion_picture", "mistakes_picture"]
+
+_SIDE = 160
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,14 @@ def mistakes_picture(mistakes: list[Mistake]) -> Picture:
     for axes in (grid := figure.subplots(rows, columns, squeeze=False)).flat:
         axes.axis("off")
     for axes, mistake in zip(grid.flat, mistakes, strict=False):
-        axes.imshow(np.asarray(image_io.open_rgb(mistake.image, max_side=160)))
+        axes.imshow(_shown(mistake.image))
         axes.set_title(mistake.text, fontsize=7, color=INK)
     figure.tight_layout()
     return Picture("Worst mistakes", "The misclassified images with the highest scores.", png(figure))
+
+
+def _shown(image: bytes) -> np.ndarray:
+    """Decode an image as the classifier did, small enough for its place."""
+    picture = Image.fromarray(decode(image, "image"))
+    picture.thumbnail((_SIDE, _SIDE))
+    return np.asarray(picture)

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, TypeVar
 
 from pipelines.core.errors import DataError
-from pipelines.data.splits import Example, Item, Label
+from pipelines.data.splits import Example, Item, Label, Split
 from pipelines.data.verdicts import stamp_of
 from pipelines.images.decoding import decoded_size
 from pipelines.images.image_header import read_header
 
-__all__ = ["Examiner", "Looked", "look_at", "read_one"]
+__all__ = ["End", "Examine", "Looked", "examine_nothing", "in_threads", "items_of", "look_at", "read_one", "room_for"]
+
+Examine = Callable[[Example[Any], tuple[int, int]], None]
+"""What a task has against an example whose image has a (height, width), upright: a ``DataError``."""
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 
 _PIXELS = 1 << 26
 """Pixels that are decoded at the same time, in all threads together; an image of more is decoded alone."""
 _SMALL = 1 << 15
 """Bytes of a file that holds no more pixels than matter here: no encoding makes an image much smaller than a
 thousandth."""
-
-
-class Examiner(Protocol):
-    """What a proof asks of a task."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    def examine(self, example: Example[Any], size: tuple[int, int]) -> None:
-        """Raise ``DataError`` if an example cannot be learned from, whose image has this (height, width)."""
+_AHEAD = 4
+"""How many for each thread are asked for before the first is answered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,22 +51,26 @@ class Looked(Generic[Label]):
     fault: str | None = None
 
 
-def look_at(item: Item[Label], task: Examiner) -> Looked[Label]:
+def examine_nothing(example: Example[Any], size: tuple[int, int]) -> None:
+    """Have nothing against an example that was read and decoded: what most tasks examine."""
+
+
+def look_at(item: Item[Label], examine: Examine = examine_nothing) -> Looked[Label]:
     """Read an example and decode its image, exactly as training, evaluation and every saved model do.
 
     Args:
         item: the example.
-        task: looks at what was read.
+        examine: what the task looks at besides.
 
     Returns:
         The example, or what is wrong with it.
     """
     try:
-        with _ROOM.held(sum(map(_pixels_in, item.files))):
+        with room_for(*item.files):
             example = read_one(item)
-            with _ROOM.held(0 if item.files else _pixels_in(example.image)):
+            with room_for(*(() if item.files else (example.image,))):
                 size = decoded_size(example.image, str(item.files[0]) if item.files else example.id)
-                task.examine(example, size)
+                examine(example, size)
     except DataError as error:
         return Looked(None, None, str(error))
     return Looked(example, size)
@@ -81,7 +86,69 @@ def read_one(item: Item[Label]) -> Example[Label]:
         raise DataError(f"{item.id}: needs more memory than there is") from None
 
 
-# === Memory ===
+def in_threads(ask: Callable[[Asked], Answered], things: Iterable[Asked]) -> Iterator[tuple[Asked, Answered]]:
+    """Ask about many things in several threads, and give the answers in order; few are held at a time.
+
+    Args:
+        ask: is called in the threads.
+        things: are taken as they are needed.
+
+    Example:
+        >>> list(in_threads(len, ["a", "bc"]))
+        [('a', 1), ('bc', 2)]
+    """
+    workers = max(2, min(16, _processors()))
+    pool = ThreadPoolExecutor(max_workers=workers)
+    waiting: deque[tuple[Asked, Any]] = deque()
+    try:
+        for thing in things:
+            waiting.append((thing, pool.submit(ask, thing)))
+            if len(waiting) > _AHEAD * workers:
+                asked, future = waiting.popleft()
+                yield asked, future.result()
+        while waiting:
+            asked, future = waiting.popleft()
+            yield asked, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _processors() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+# === Sources that have examples alone ===
+
+
+class End(Item[Any]):
+    """Where a source ends that has examples alone: whoever asks for them again gets no further."""
+
+
+def items_of(split: Split[Label]) -> Iterator[Item[Label]]:
+    """Give the items of a part; where a source has examples alone, make them of these.
+
+    The last is an :class:`End` where such a source ends at an image that cannot be read.
+    """
+    if split.items is not None:
+        yield from split.items()
+        return
+    given = 0
+    try:
+        for example in split.examples():
+            given += 1
+            yield Item(example.id, functools.partial(_itself, example))
+    except (DataError, OSError) as error:
+        reason = str(error) if isinstance(error, DataError) else f"{error.filename}: {error.strerror or error}"
+        yield End(f"image {given + 1:,} of the {split.name} part", functools.partial(_refuse, reason))
+
+
+def _itself(example: Example[Label]) -> Example[Label]:
+    return example
+
+
+def _refuse(reason: str) -> Example[Any]:
+    raise DataError(f"{reason}; what is behind it cannot be reached in this source")
 
 
 # === Memory ===
@@ -109,6 +176,13 @@ class _Room:
 
 
 _ROOM = _Room(_PIXELS)
+
+
+@contextmanager
+def room_for(*images: Path | bytes) -> Iterator[None]:
+    """Wait until there is room for the pixels of images, and hold it while they are decoded."""
+    with _ROOM.held(sum(map(_pixels_in, images))):
+        yield
 
 
 def _pixels_in(image: Path | bytes) -> int:

@@ -12,15 +12,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import os
 import pickle
 import sys
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import PIL
 import tensorflow as tf
@@ -28,15 +25,28 @@ import tensorflow as tf
 from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
 from pipelines.data import verdicts
-from pipelines.data.inspection import Examiner, look_at, read_one
+from pipelines.data.inspection import End, in_threads, items_of, look_at, read_one
 from pipelines.data.splits import SPLIT_NAMES, Example, Item, Label, Split, Splits, Unusable
 from pipelines.data.verdicts import Stamp, Verdicts
 
-__all__ = ["on_card", "proven"]
+__all__ = ["Examiner", "on_card", "proven"]
 
 _NAMED = 20
 _ON_CARD = 300
-_AHEAD = 4  # Examples that wait for each thread.
+
+_Asked = tuple[int, Item[Label], Sequence[Stamp | None]]
+_Bad = tuple[int, Item[Label], Unusable]
+
+
+class Examiner(Protocol):
+    """What a proof asks of a task."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def examine(self, example: Example[Any], size: tuple[int, int]) -> None:
+        """Raise ``DataError`` for an example that cannot be learned from, whose image has this (height, width)."""
 
 
 def proven(
@@ -74,10 +84,13 @@ def proven(
     bad = [fault for part in wanted for _, _, fault in found[part]]
     if not bad:
         return splits
-    listed = _listed(bad, f"{len(bad):,} of {total:,} images cannot be used", splits.source)
-    if not skip or any(isinstance(item, _End) for part in wanted for _, item, _ in found[part]):
-        raise DataError(f"{listed}\nMend or remove them, or leave them out with --skip-bad-images")
-    reporter.say(listed.replace("cannot be used:", "are skipped, since they cannot be used:", 1))
+    counted, listed = f"{splits.source}: {len(bad):,} of {total:,} images cannot be used", _listed(bad)
+    if any(isinstance(item, End) for part in wanted for _, item, _ in found[part]):
+        raise DataError(f"{counted}:\n{listed}\nMend or remove them")
+    if not skip:
+        advice = "" if len(bad) == total else ", or leave them out with --skip-bad-images"
+        raise DataError(f"{counted}:\n{listed}\nMend or remove them{advice}")
+    reporter.say(f"{counted}, and are skipped:\n{listed}")
     rest = {part: splits[part].without([place for place, _, _ in found.get(part, [])]) for part in SPLIT_NAMES}
     left = replace(
         splits,
@@ -108,12 +121,12 @@ def on_card(splits: Splits[Any]) -> dict[str, Any]:
 
 
 def _reason(one: Unusable) -> str:
-    of_image = Path(one.where).name == Path(one.id).name
-    return one.reason if of_image else f"{Path(one.where).name}: {one.reason}"
+    where = Path(one.where)
+    return one.reason if where.as_posix().endswith(one.id) else f"{'/'.join(where.parts[-2:])}: {one.reason}"
 
 
-def _listed(bad: Sequence[Unusable], title: str, source: str) -> str:
-    lines = [f"{source}: {title}:", *(f"  {one}" for one in bad[:_NAMED])]
+def _listed(bad: Sequence[Unusable]) -> str:
+    lines = [f"  {one}" for one in bad[:_NAMED]]
     if len(bad) > _NAMED:
         lines.append(f"  and {len(bad) - _NAMED:,} more; `cnnapp check` with this data set lists all of them")
     return "\n".join(lines)
@@ -161,32 +174,21 @@ class _Prover:
         self._task, self._kept = task, kept
         self._reader = f"{_decoder()}:{task.name}:{_source_of(type(task))}".encode()
 
-    def unusable(self, split: Split[Label], advance: Callable[[], None]) -> Iterator[tuple[int, Item[Label], Unusable]]:
+    def unusable(self, split: Split[Label], advance: Callable[[], None]) -> Iterator[_Bad[Label]]:
         """Give place, item and fault of each example that cannot be used."""
-        workers = max(2, min(16, _processors()))
-        pool = ThreadPoolExecutor(max_workers=workers)
-        waiting: deque[tuple[int, Item[Label], Future[str | None]]] = deque()
 
-        def done() -> Iterator[tuple[int, Item[Label], Unusable]]:
-            place, item, future = waiting.popleft()
-            fault = future.result()
-            advance()
-            if fault is not None:
-                yield place, item, _unusable(split.name, item, fault)
-
-        try:
-            for place, item in enumerate(_items(split)):
+        def unknown() -> Iterator[_Asked[Label]]:
+            for place, item in enumerate(items_of(split)):
                 stamps = [verdicts.stamp_of(path) for path in item.files]
                 if self._is_known(item, stamps):
                     advance()
-                    continue
-                waiting.append((place, item, pool.submit(self._prove, item, stamps)))
-                if len(waiting) > _AHEAD * workers:
-                    yield from done()
-            while waiting:
-                yield from done()
-        finally:
-            pool.shutdown(cancel_futures=True)
+                else:
+                    yield place, item, stamps
+
+        for (place, item, _), fault in in_threads(self._prove, unknown()):
+            advance()
+            if fault is not None:
+                yield place, item, _unusable(split.name, item, fault)
 
     def _is_known(self, item: Item[Any], stamps: Sequence[Stamp | None]) -> bool:
         """Say whether an example is known to be good by what its files look like, without opening them."""
@@ -195,16 +197,17 @@ class _Prover:
         hashes = [None if stamp is None else self._kept.hash_of(stamp) for stamp in stamps]
         return None not in hashes and self._kept.holds(self._key(item.meaning, *filter(None, hashes)))
 
-    def _prove(self, item: Item[Any], stamps: Sequence[Stamp | None]) -> str | None:
+    def _prove(self, asked: _Asked[Any]) -> str | None:
+        _, item, stamps = asked
         return self._prove_files(item, stamps) if item.files else self._prove_content(item)
 
     def _prove_files(self, item: Item[Any], stamps: Sequence[Stamp | None]) -> str | None:
         hashes = [None if stamp is None else verdicts.hash_of(stamp) for stamp in stamps]
         if None in hashes:
-            return look_at(item, self._task).fault
+            return look_at(item, self._task.examine).fault
         key = self._key(item.meaning, *filter(None, hashes))
         if not self._kept.holds(key):
-            fault = look_at(item, self._task).fault
+            fault = look_at(item, self._task.examine).fault
             if fault is not None:
                 return fault
             if [verdicts.stamp_of(path) for path in item.files] != stamps:
@@ -224,7 +227,7 @@ class _Prover:
         key = _content_of(example)
         if key is not None and self._kept.holds(self._key("content", key)):
             return None
-        fault = look_at(Item(item.id, lambda: example), self._task).fault
+        fault = look_at(Item(item.id, lambda: example), self._task.examine).fault
         if fault is None and key is not None:
             self._kept.keep(self._key("content", key))
         return fault
@@ -240,33 +243,6 @@ def _unusable(part: str, item: Item[Any], fault: str) -> Unusable:
             return Unusable(part, item.id, where, fault.removeprefix(f"{where}: "))
     where, colon, reason = fault.partition(": ")
     return Unusable(part, item.id, where, reason) if colon else Unusable(part, item.id, item.id, fault)
-
-
-def _items(split: Split[Label]) -> Iterator[Item[Label]]:
-    """Give the items of a part; where a source has examples alone, make them of these."""
-    if split.items is not None:
-        yield from split.items()
-        return
-    given = 0
-    try:
-        for example in split.examples():
-            yield Item(example.id, functools.partial(_itself, example))
-            given += 1
-    except (DataError, OSError) as error:
-        reason = str(error) if isinstance(error, DataError) else f"{error.filename}: {error.strerror or error}"
-        yield _End(f"image {given + 1:,} of the {split.name} part", functools.partial(_refuse, reason))
-
-
-class _End(Item[Any]):
-    """Where a source ends that has examples alone: whoever asks for them again gets no further."""
-
-
-def _itself(example: Example[Label]) -> Example[Label]:
-    return example
-
-
-def _refuse(reason: str) -> Example[Any]:
-    raise DataError(f"{reason}; what is behind it cannot be reached in this source")
 
 
 # === What is remembered ===
@@ -300,8 +276,3 @@ def _source_of(kind: type) -> str:
         with contextlib.suppress(OSError):
             content = Path(path).read_bytes()
     return f"{kind.__module__}.{kind.__qualname__}:{hashlib.sha256(content).hexdigest()}"
-
-
-def _processors() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

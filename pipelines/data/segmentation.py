@@ -42,7 +42,7 @@ from pipelines.images import image_io
 from pipelines.images.image_header import Header
 from pipelines.images.masks import IGNORED
 
-__all__ = ["FEW", "is_segmentation", "load", "load_drawn", "load_whole", "read", "split_of_images"]
+__all__ = ["FEW", "examine", "is_segmentation", "load", "load_drawn", "load_whole", "read", "split_of_images"]
 
 FEW = (
     "a single class; at least two are needed. The value 255 marks unlabelled pixels: if it is a class, as in masks of "
@@ -256,6 +256,16 @@ def split_of_images(name: str, images: Sequence[Masked], table: ClassTable) -> S
         return Item(one.id, read, (one.path, *in_file), meaning, classes=lambda: _classes(one.mask, table))
 
     return Split.of(name, len(images), lambda: map(item, images), _READ_AHEAD)
+
+
+def examine(example: Example[np.ndarray], size: tuple[int, int]) -> None:
+    """Raise ``DataError`` if a mask is of another (height, width) than its image, as that is decoded."""
+    if example.label.shape != size:
+        (height, width), (decoded_height, decoded_width) = example.label.shape, size
+        raise DataError(
+            f"{example.id}: its mask is {width} x {height} pixels (width x height), but the image is decoded to "
+            f"{decoded_width} x {decoded_height}; save the mask in that size"
+        )
 
 
 def _classes(mask: Mask, table: ClassTable) -> set[int]:

@@ -12,8 +12,8 @@ from pipelines.data.object_sizes import SPREAD, choose_scales
 from pipelines.detection.config import DetectionConfig
 from pipelines.detection.crops import CropSpec
 from pipelines.detection.sliding_window import ScanSpec
-from pipelines.images import image_io
 from pipelines.images.boxes import Objects
+from pipelines.images.decoding import decode
 from pipelines.models.detectors.window_detector import window_for
 from pipelines.training.task import Choice
 
@@ -102,7 +102,7 @@ def _look_at(split: Split[Objects]) -> _Seen:
     boxes = np.concatenate([truth.boxes[~truth.ignored] for truth in truths])
     class_ids = np.concatenate([truth.class_ids[~truth.ignored] for truth in truths])
     some = sample[:: max(1, len(sample) // _SAMPLE)]
-    pictures = [np.asarray(image_io.open_rgb(example.image, name=example.id)) for example in some]
+    pictures = [decode(example.image, example.id) for example in some]
     shapes = np.array([picture.shape[:2] for picture in pictures], float)
     grey = all((picture[..., :1] == picture).all() for picture in pictures)
     filled = [

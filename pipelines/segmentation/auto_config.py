@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from pipelines.data import Split, Splits
-from pipelines.images import image_io
+from pipelines.images.decoding import decode
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.segmentation.crops import MaskCropSpec
 from pipelines.segmentation.dense_prediction import LabelSpec
@@ -89,7 +89,7 @@ def _look_at(split: Split[np.ndarray]) -> tuple[np.ndarray, bool]:
     count = min(split.size, _LOOKED_AT)
     shapes, grey = [], True
     for example in islice(split.examples(), 0, count, max(1, count // _SAMPLE)):
-        picture = np.asarray(image_io.open_rgb(example.image, name=example.id))
+        picture = decode(example.image, example.id)
         shapes.append(picture.shape[:2])
         grey = grey and bool((picture[..., :1] == picture).all())
     return np.array(shapes, float), grey

@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipelines.core.errors import DataError
 from pipelines.core.percent import percent
 from pipelines.segmentation.config import SegmentationConfig
 from pipelines.training.task import Choice, Prepared, Task
@@ -71,12 +70,9 @@ class Segmentation(Task):
 
     def examine(self, example: Example[Any], size: tuple[int, int]) -> None:
         """Refuse a mask of another size than its image, as it is decoded."""
-        if example.label.shape != size:
-            (height, width), (decoded_height, decoded_width) = example.label.shape, size
-            raise DataError(
-                f"{example.id}: its mask is {width} x {height} pixels (width x height), but the image is decoded to "
-                f"{decoded_width} x {decoded_height}; save the mask in that size"
-            )
+        from pipelines.data import segmentation
+
+        segmentation.examine(example, size)
 
     # === Training ===
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.data.splits import Example, Label, Split
 from pipelines.images import preprocessing as images
 from pipelines.images.preprocessing import ImageSpec
@@ -114,7 +115,7 @@ def preparer(spec: ImageSpec) -> Callable[[list[Example[int]]], np.ndarray]:
         except tf.errors.InvalidArgumentError as error:
             # The error of a batch does not say which image is at fault; one at a time, it does.
             if len(examples) == 1:
-                raise DataError(f"{examples[0].id}: is not an image that can be decoded") from error
+                raise DataError(f"{examples[0].id}: {undecodable(error)}") from None
             return np.concatenate([run([example]) for example in examples])
         return pixels
 
@@ -140,8 +141,8 @@ def decode_each(split: Split[Label], decode: Callable[[Example[Label]], Decoded]
         for example in split.examples():
             try:
                 decoded.append(decode(example))
-            except tf.errors.InvalidArgumentError:
-                raise DataError(f"{example.id}: is not an image that can be decoded") from None
+            except tf.errors.InvalidArgumentError as error:
+                raise DataError(f"{example.id}: {undecodable(error)}") from None
             meter.advance()
     return decoded
 

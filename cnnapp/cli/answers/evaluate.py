@@ -33,6 +33,10 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option(help="For detection: coco, or uiuc for the equal error rate as well.")
     ] = "coco",
+    skip_bad_images: Annotated[
+        bool,
+        typer.Option("--skip-bad-images", help="Leave out images that cannot be decoded, and list them in the report."),
+    ] = False,
     card: Annotated[
         bool, typer.Option("--card", help="Add figures that the model's card lacks to it; see above.")
     ] = False,
@@ -51,7 +55,17 @@ def evaluate(
 
     loaded = predictor.load(model)
     done = evaluate_to(
-        loaded, data, data_dir, split, seed, report, protocol, test, on_card=card, **model_options(scales=scales)
+        loaded,
+        data,
+        data_dir,
+        split,
+        seed,
+        report,
+        protocol,
+        test,
+        on_card=card,
+        skip_bad_images=skip_bad_images,
+        **model_options(scales=scales),
     )
     page = done.folder / "report.html"
     if settings.quiet:

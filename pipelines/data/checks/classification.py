@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
 from pipelines.data.formats import class_folders
-from pipelines.data.splits import SPLIT_NAMES, Splits
-from pipelines.images import image_io
+from pipelines.data.inspection import in_threads, items_of, look_at
+from pipelines.data.splits import SPLIT_NAMES, Split
 
 __all__ = ["Checked", "Problem", "Seen", "check", "check_duplicates", "check_images", "look"]
 
@@ -96,13 +93,14 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter) -> Ch
 
         splits = sources.load(data, data_dir, seed)
         total = sum(splits[part].size for part in SPLIT_NAMES)
-        seen = look(_read_splits(splits), total, reporter)
+        seen = look(_look_through({part: splits[part] for part in SPLIT_NAMES}, splits.classes), total, reporter)
     else:
         listing = class_folders.list_folder(path)
         _check_listing(listing, found)
         parts = class_folders.assign(listing, seed)
         _check_parts(listing, parts, found)
-        seen = look(_read_files(parts, path), len(listing.files), reporter)
+        files = {part: class_folders.split_of_files(part, parts[part], listing) for part in SPLIT_NAMES}
+        seen = look(_look_through(files, listing.classes), len(listing.files), reporter)
     check_images(seen, found)
     check_duplicates(seen, found)
     found.summary = _summary(seen)
@@ -130,29 +128,12 @@ def _check_parts(listing: class_folders.Listing, parts: dict[str, list[tuple[str
             )
 
 
-def _read_files(parts: dict[str, list[tuple[str, Path]]], root: Path) -> Iterator[Seen]:
-    files = ((part, class_name, path) for part in SPLIT_NAMES for class_name, path in parts[part])
-
-    def look(file: tuple[str, str, Path]) -> Seen:
-        part, class_name, path = file
-        name = path.relative_to(root).as_posix()
-        try:
-            data = image_io.read(path, str(path))
-            image_io.open_rgb(data, name=str(path))
-        except DataError as error:
-            return Seen(part, class_name, name, None, str(error))
-        return Seen(part, class_name, name, hashlib.sha256(data).hexdigest(), None)
-
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        while chunk := list(islice(files, 256)):
-            yield from pool.map(look, chunk)
-
-
-def _read_splits(splits: Splits[int]) -> Iterator[Seen]:
+def _look_through(parts: Mapping[str, Split[int]], classes: Sequence[str]) -> Iterator[Seen]:
     for part in SPLIT_NAMES:
-        for example in splits[part].examples():
-            digest = hashlib.sha256(example.image).hexdigest()
-            yield Seen(part, splits.classes[example.label], example.id, digest, None)
+        for item, looked in in_threads(look_at, items_of(parts[part])):
+            class_name = next((classes[label] for label in item.classes()), "")
+            digest = None if looked.example is None else hashlib.sha256(looked.example.image).hexdigest()
+            yield Seen(part, class_name, item.id, digest, looked.fault)
 
 
 def look(examples: Iterator[Looked], total: int, reporter: Reporter) -> list[Looked]:

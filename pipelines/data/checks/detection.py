@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +16,12 @@ from pipelines.data import detection
 from pipelines.data.checks.classification import Checked, Problem, Seen, check_duplicates, check_images, look
 from pipelines.data.embedded import scenes
 from pipelines.data.formats import annotations as formats
+from pipelines.data.inspection import Looked, in_threads, items_of, look_at
 from pipelines.data.object_sizes import LEGIBLE, choose_scales, too_small
 from pipelines.data.partition import assign
 from pipelines.data.splits import SPLIT_NAMES, Splits
 from pipelines.data.tfds import boxes as tfds_objects
-from pipelines.images import image_io
 from pipelines.images.boxes import Objects
-from pipelines.images.image_header import upright_size
 
 __all__ = ["check"]
 
@@ -71,7 +68,7 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter) -> Ch
             else tfds_objects.load(data.removeprefix("tfds:"), data_dir, seed, as_written=True)
         )
         classes, total = splits.classes, sum(splits[part].size for part in SPLIT_NAMES)
-        looked = look(_read_splits(splits, found), total, reporter)
+        looked = look(_read_splits(splits), total, reporter)
     else:
         faults: list[DataError] = []
         annotations = detection.read(Path(data), faults.append)
@@ -99,34 +96,29 @@ def _problem(error: DataError) -> Problem:
 # === Reading ===
 
 
-def _read_splits(splits: Splits[Objects], found: Checked) -> Iterator[_Looked]:
+def _read_splits(splits: Splits[Objects]) -> Iterator[_Looked]:
     for part in SPLIT_NAMES:
-        try:
-            for example in splits[part].examples():
-                seen = Seen(part, _told(example.label), example.id, hashlib.sha256(example.image).hexdigest(), None)
-                yield _Looked(seen, example.label, upright_size(example.image, example.id))
-        except DataError as error:  # A stream cannot be read on behind an example that it did not give.
-            found.problems.append(_problem(error))
+        for item, looked in in_threads(look_at, items_of(splits[part])):
+            yield _looked(part, item.id, looked, formats.NO_OBJECTS)
 
 
 def _read_files(parts: dict[str, list[formats.Annotated]]) -> Iterator[_Looked]:
-    def look_at(file: tuple[str, formats.Annotated]) -> _Looked:
-        part, one = file
-        name = str(one.path)
-        try:
-            image = image_io.read(one.path, name)
-            width, height = image_io.open_rgb(image, name=name).size
-        except DataError as error:
-            seen = Seen(part, "", name, None, str(error))
-            return _Looked(seen, formats.NO_OBJECTS if one.relative else one.objects, None)
-        objects = formats.to_pixels(one.objects, (height, width)) if one.relative else one.objects
-        seen = Seen(part, _told(objects), name, hashlib.sha256(image).hexdigest(), None)
-        return _Looked(seen, objects, (height, width), one.size)
+    for part in SPLIT_NAMES:
+        items = items_of(detection.split_of_images(part, parts[part]))
+        for one, (_, looked) in zip(parts[part], in_threads(look_at, items), strict=True):
+            known = formats.NO_OBJECTS if one.relative else one.objects
+            yield _looked(part, str(one.path), looked, known, one.size)
 
-    files = ((part, one) for part in SPLIT_NAMES for one in parts[part])
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        while chunk := list(islice(files, 256)):
-            yield from pool.map(look_at, chunk)
+
+def _looked(
+    part: str, name: str, looked: Looked[Objects], known: Objects, declared: tuple[int, int] | None = None
+) -> _Looked:
+    """Sum up a look at an image; ``known`` are its objects where it cannot be read."""
+    if looked.example is None:
+        return _Looked(Seen(part, "", name, None, looked.fault), known, None)
+    digest = hashlib.sha256(looked.example.image).hexdigest()
+    objects = looked.example.label
+    return _Looked(Seen(part, _told(objects), name, digest, None), objects, looked.size, declared)
 
 
 def _told(objects: Objects) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,13 @@ from pipelines.core.percent import percent
 from pipelines.core.progress import Reporter
 from pipelines.data import segmentation
 from pipelines.data.checks.classification import Checked, Problem, Seen, check_duplicates, check_images, look
+from pipelines.data.inspection import Looked, in_threads, items_of, look_at, room_for
 from pipelines.data.masks.class_table import ClassTable
 from pipelines.data.masks.mask_set import Masked, MaskSet, label
 from pipelines.data.partition import assign
-from pipelines.data.splits import SPLIT_NAMES, Splits
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Splits
 from pipelines.images import image_io
+from pipelines.images.decoding import decoded_size
 from pipelines.images.image_header import read_header
 from pipelines.images.masks import IGNORED
 
@@ -71,7 +71,7 @@ def check(data: str, data_dir: Path | None, seed: int, reporter: Reporter, ignor
     if data == "scenes" or data.startswith("tfds:"):
         splits = segmentation.load_drawn(data, data_dir, seed, ignore)
         classes, total = splits.classes, sum(splits[part].size for part in SPLIT_NAMES)
-        looked = look(_read_splits(splits, found), total, reporter)
+        looked = look(_read_splits(splits), total, reporter)
     else:
         faults: list[DataError] = []
         listed = segmentation.read(Path(data), faults.append, ignore)
@@ -99,40 +99,43 @@ def _problem(text: str) -> Problem:
 # === Reading ===
 
 
-def _read_splits(splits: Splits[np.ndarray], found: Checked) -> Iterator[_Looked]:
+def _read_splits(splits: Splits[np.ndarray]) -> Iterator[_Looked]:
+    def ask(item: Item[np.ndarray]) -> Looked[np.ndarray]:
+        return look_at(item, segmentation.examine)
+
     for part in SPLIT_NAMES:
-        try:
-            for example in splits[part].examples():
-                digest = hashlib.sha256(example.image).hexdigest()
-                seen = Seen(part, _told(example.label), example.id, digest, None)
-                yield _Looked(seen, example.label.shape, _count(example.label))
-        except DataError as error:  # A stream cannot be read on behind an example that it did not give.
-            found.problems.append(_problem(str(error)))
+        for item, looked in in_threads(ask, items_of(splits[part])):
+            if looked.example is None:
+                yield _Looked(Seen(part, "", item.id, None, looked.fault), None, None)
+            else:
+                mask = looked.example.label
+                digest = hashlib.sha256(looked.example.image).hexdigest()
+                yield _Looked(Seen(part, _told(mask), item.id, digest, None), mask.shape, _count(mask))
 
 
 def _read_files(parts: dict[str, list[Masked]], listed: MaskSet) -> Iterator[_Looked]:
-    def look_at(file: tuple[str, Masked]) -> _Looked:
+    def look_at_file(file: tuple[str, Masked]) -> _Looked:
         part, one = file
         name = str(one.path)
-        try:
-            image = image_io.read(one.path, name)
-            width, height = image_io.open_rgb(image, name=name).size
-        except DataError as error:
-            return _Looked(Seen(part, "", name, None, str(error)), None, None)
-        digest = hashlib.sha256(image).hexdigest()
-        try:
-            read = label(one, listed.table)
-            turned = read_header(one.path, name).orientation != 1
-        except DataError as error:
-            return _Looked(Seen(part, "", name, digest, None), (height, width), None, str(error))
+        with room_for(one.path):
+            try:
+                image = image_io.read(one.path, name)
+                size = decoded_size(image, name)
+            except DataError as error:
+                return _Looked(Seen(part, "", name, None, str(error)), None, None)
+            digest = hashlib.sha256(image).hexdigest()
+            try:
+                read = label(one, listed.table)
+                segmentation.examine(Example(name, image, read.mask), size)
+                turned = read_header(one.path, name).orientation != 1
+            except DataError as error:
+                return _Looked(Seen(part, "", name, digest, None), size, None, str(error))
         strange = {(value, read.coloured): count for value, count in read.strange.items()}
         seen = Seen(part, _told(read.mask), name, digest, None)
-        return _Looked(seen, (height, width), _count(read.mask), strange=strange, turned=turned)
+        return _Looked(seen, size, _count(read.mask), strange=strange, turned=turned)
 
     files = ((part, one) for part in SPLIT_NAMES for one in parts[part])
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        while chunk := list(islice(files, 64)):
-            yield from pool.map(look_at, chunk)
+    return (looked for _, looked in in_threads(look_at_file, files))
 
 
 def _told(mask: np.ndarray) -> str:

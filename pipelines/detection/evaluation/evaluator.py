@@ -10,6 +10,7 @@ import tensorflow as tf
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.data import Split
 from pipelines.detection.evaluation.report import Answered, report
 from pipelines.images.boxes import Detected, Objects
@@ -68,9 +69,9 @@ def answers(
     """
     try:
         return records(served(images, **options))
-    except tf.errors.InvalidArgumentError:
+    except tf.errors.InvalidArgumentError as error:
         if len(images) == 1:
-            raise DataError(f"{names[0]}: is not an image that can be decoded") from None
+            raise DataError(f"{names[0]}: {undecodable(error)}") from None
         pairs = zip(images, names, strict=True)
         return [found for image, name in pairs for found in answers(served, [image], [name], **options)]
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from pipelines.artifacts.served_model import ServedModel
 from pipelines.core.errors import DataError
 from pipelines.core.progress import Reporter
+from pipelines.core.tensorflow_errors import undecodable
 from pipelines.data import Split
 from pipelines.reporting.report import Report
 from pipelines.segmentation.evaluation.report import AnsweredMask, report
@@ -41,8 +42,8 @@ def evaluate(served: ServedModel, split: Split[np.ndarray], reporter: Reporter |
             for example in split.examples():
                 try:
                     found = served([example.image])
-                except tf.errors.InvalidArgumentError:
-                    raise DataError(f"{example.id}: is not an image that can be decoded") from None
+                except tf.errors.InvalidArgumentError as error:
+                    raise DataError(f"{example.id}: {undecodable(error)}") from None
                 yield AnsweredMask(
                     example.id, example.image, example.label, found["class_map"][0], found["confidence"][0]
                 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.core.errors import DataError
-from pipelines.data.splits import SPLIT_NAMES, Example, Split, Splits, split_of
+from pipelines.data.splits import SPLIT_NAMES, Example, Item, Split, Splits, split_of
 from pipelines.reporting.words import Words
 from pipelines.training.config import Size, TrainingConfig
 from pipelines.training.task import Choice, Prepared, Task
@@ -45,10 +45,11 @@ class Regression(Task):
             parts[split_of(name, config.seed)].append((name, value))
 
         def split(part: str) -> Split[float]:
-            def examples() -> Iterator[Example[float]]:
-                return (Example(name, (root / name).read_bytes(), value) for name, value in parts[part])
+            def item(row: tuple[str, float]) -> Item[float]:
+                name, value = row
+                return Item(name, lambda: Example(name, (root / name).read_bytes(), value), files=(root / name,))
 
-            return Split(part, len(parts[part]), examples)
+            return Split.of(part, len(parts[part]), lambda: map(item, parts[part]))
 
         fingerprint = hashlib.sha256(repr(rows).encode()).hexdigest()
         return Splits(root.name, (), *(split(part) for part in SPLIT_NAMES), mirrored=False, fingerprint=fingerprint)

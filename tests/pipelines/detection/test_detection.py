@@ -95,7 +95,7 @@ def test_images_smaller_than_the_window_and_batches_of_nothing_are_answered(serv
 
 def test_a_file_that_is_no_image_is_named(served):
     good = read_golden(served.directory).inputs[0]
-    with pytest.raises(DataError, match=r"b\.png: is not an image"):
+    with pytest.raises(DataError, match=r"b\.png: the image cannot be decoded"):
         answers(served, [good, b"nothing"], ["a.png", "b.png"])
 
 

@@ -34,5 +34,5 @@ def test_of_examples_that_cannot_be_decoded_the_first_is_named():
 
     quiet = Reporter(quiet=True)
     assert decode_each(Split("train", 1, lambda: iter(examples[:1])), decode, quiet) == [(2, 3, 1)]
-    with pytest.raises(DataError, match="photo1: is not an image that can be decoded"):
+    with pytest.raises(DataError, match="photo1: the image cannot be decoded"):
         decode_each(Split("train", 3, lambda: iter(examples)), decode, quiet)
