@@ -177,3 +177,13 @@ def test_a_new_classifier_records_its_reliability(trained):
     test = trained.card.metrics["test"]
     assert sum(test["calibration"]["images"]) == test["images"]
     assert [each.title for each in card_pictures(trained.card)] == ["Confusion matrix", "Reliability"]
+
+
+def test_images_that_were_left_out_are_named(card: ModelCard):
+    images = [{"part": "test", "image": f"{at}.jpg", "reason": "the file is empty"} for at in range(7)]
+    facts = dict(card_text.facts(card))
+    assert "Skipped" not in facts
+    with_skipped = card.model_copy(update={"data": card.data | {"skipped": {"count": 1007, "images": images}}})
+    told = dict(card_text.facts(with_skipped))["Skipped"]
+    assert told.startswith("1,007 images that cannot be used: 0.jpg (test): the file is empty; 1.jpg (test)")
+    assert told.endswith("and 1,002 more, as listed in the file of the card")
