@@ -27,6 +27,7 @@ from pipelines.data.partition import (
     find_format,
     is_kind,
     naming_files,
+    read_whole,
     refuse,
     refuse_gaps,
     refuse_shared,
@@ -69,8 +70,8 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | Non
         Training, validation and test examples. Images are read when they are asked for.
 
     Raises:
-        DataError: if there is no such source; for the first thing that is wrong with it; if a part has no object, or a
-            class no object in the training part. ``cnnapp check`` lists everything that is wrong.
+        DataError: if there is no such source; for all that is wrong with what is written about it; if a part has no
+            object, or a class no object in the training part.
 
     Example:
         >>> splits = load("scenes")
@@ -85,7 +86,7 @@ def load(data: str, data_dir: Path | None = None, seed: int = 0, test: str | Non
         drawn = scenes.load(seed) if data == "scenes" else boxes.load(data.removeprefix("tfds:"), data_dir, seed)
         return drawn if test is None else tested_on(drawn, load_whole(test, data_dir, seed), _relabel)
     path = Path(data)
-    found = read(path, refuse)
+    found = read_whole(data, lambda fault: read(path, fault))
     parts = {
         part: [replace(one, objects=with_area(one.objects)) for one in images]
         for part, images in assign(found.images, seed, with_test=test is None).items()
@@ -131,7 +132,7 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0) -> Splits
             test=everything(splits),
         )
     path = Path(data)
-    found = read(path, refuse)
+    found = read_whole(data, lambda fault: read(path, fault))
     images = [replace(one, objects=with_area(one.objects)) for one in found.images]
     refuse_gaps(data, (), {"test": [one.objects for one in images]})
     return Splits(

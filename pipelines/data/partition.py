@@ -27,6 +27,7 @@ __all__ = [
     "find_format",
     "is_kind",
     "naming_files",
+    "read_whole",
     "refuse",
     "refuse_gaps",
     "refuse_shared",
@@ -48,6 +49,9 @@ class Listed(Protocol):
 
 
 One = TypeVar("One", bound=Listed)
+Whole = TypeVar("Whole")
+
+_NAMED = 20
 
 
 # === Finding a set ===
@@ -124,6 +128,34 @@ def naming_files(path: Path) -> Iterator[None]:
 def refuse(error: DataError) -> None:
     """Raise what a reader found wrong: the :data:`Fault` of whoever wants the set whole or not at all."""
     raise error
+
+
+def read_whole(source: str, read: Callable[[Fault], Whole]) -> Whole:
+    """Read a set that is wanted whole or not at all.
+
+    Args:
+        source: how the message calls it.
+        read: reads it, and calls its argument with each thing that is wrong.
+
+    Raises:
+        DataError: naming all that is wrong, or the first 20 and how many more there are.
+    """
+    faults: list[DataError] = []
+    found = None
+    try:
+        found = read(faults.append)
+    except DataError as error:
+        if not faults:
+            raise
+        faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if found is None or faults:
+        lines = [f"  {one}" for one in faults[:_NAMED]]
+        if len(faults) > _NAMED:
+            lines.append(f"  and {len(faults) - _NAMED:,} more; `cnnapp check` with this data set lists all of them")
+        raise DataError(f"{source}: {len(faults):,} things are wrong:\n" + "\n".join(lines))
+    return found
 
 
 def refuse_twice(images: Iterable[Listed], fault: Fault) -> None:

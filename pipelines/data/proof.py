@@ -233,7 +233,7 @@ class _Prover:
         return fault
 
     def _key(self, meaning: str, *hashes: bytes) -> bytes:
-        return hashlib.sha256(b"\0".join([self._reader, meaning.encode(), *hashes])).digest()
+        return hashlib.sha256(b"\0".join([self._reader, meaning.encode("utf-8", "surrogateescape"), *hashes])).digest()
 
 
 def _unusable(part: str, item: Item[Any], fault: str) -> Unusable:

@@ -31,6 +31,7 @@ from pipelines.data.partition import (
     find_format,
     is_kind,
     naming_files,
+    read_whole,
     refuse,
     refuse_shared,
     refuse_twice,
@@ -83,7 +84,7 @@ def load(
         of each pixel, 255 where nothing is said. Images and masks are read when they are asked for.
 
     Raises:
-        DataError: if there is no such source; for the first image without mask; if a part has no image, or there is but
+        DataError: if there is no such source; for images without mask; if a part has no image, or there is but
             one class; as examples are read, for a mask of another size than its image, or with a value that is no
             class. ``cnnapp check`` lists everything that is wrong.
         ConfigError: if ``ignore`` is no index, or the source has nothing to ignore.
@@ -97,7 +98,7 @@ def load(
     if _is_drawn(data):
         splits = load_drawn(data, data_dir, seed, ignore)
         return splits if test is None else _tested_on(splits, test, data_dir, seed, ignore)
-    found = read(Path(data), refuse, ignore)
+    found = read_whole(data, lambda fault: read(Path(data), fault, ignore))
     parts = assign(found.images, seed, with_test=test is None)
     wanted = SPLIT_NAMES if test is None else ("train", "validation")
     _refuse_gaps(data, found.table, {part: len(parts[part]) for part in wanted})
@@ -128,7 +129,7 @@ def load_whole(data: str, data_dir: Path | None = None, seed: int = 0, ignore: i
         splits = load_drawn(data, data_dir, seed, ignore)
         none: dict[str, Split[np.ndarray]] = {part: Split(part, 0, lambda: iter(())) for part in SPLIT_NAMES}
         return replace(splits, train=none["train"], validation=none["validation"], test=everything(splits))
-    found = read(Path(data), refuse, ignore)
+    found = read_whole(data, lambda fault: read(Path(data), fault, ignore))
     splits = _splits(data, found.table, {"train": [], "validation": [], "test": found.images})
     return replace(splits, test=replace(splits.test, name="all"))
 

@@ -231,6 +231,28 @@ def test_a_detection_part_that_is_left_with_background_alone_is_refused(tmp_path
     assert "the test part has no image left in which" in refused("detection", load("detection", root), quiet, skip=True)
 
 
+# === What is wrong before an image is opened ===
+
+
+def test_images_that_an_annotation_lists_and_that_are_not_there_are_named_at_once(tmp_path: Path):
+    root = boxes(tmp_path / "set")
+    gone = [root / "train" / "3.png", root / "train" / "5.png", root / "test" / "1.png"]
+    for path in gone:
+        path.unlink()
+    with pytest.raises(DataError, match="3 things are wrong") as raised:
+        load("detection", root)
+    assert all(path.name in str(raised.value) for path in gone)
+
+
+def test_images_without_a_mask_are_named_at_once(tmp_path: Path):
+    root = masks(tmp_path / "set")
+    for number in range(3):
+        (root / "test" / "masks" / f"{number}.png").unlink()
+    with pytest.raises(DataError, match="3 things are wrong") as raised:
+        load("segmentation", root)
+    assert str(raised.value).count("has no mask") == 3
+
+
 # === Sources without files ===
 
 
