@@ -48,12 +48,14 @@ _CODE = {
 """Keras's own that run what the file, or another, contains."""
 
 _AREAS = frozenset({
-    "activations", "applications", "constraints", "dtype_policies", "initializers", "layers", "losses", "metrics",
-    "models", "ops", "optimizers", "quantizers", "random", "regularizers",
+    "activations", "constraints", "dtype_policies", "initializers", "layers", "losses", "metrics", "models", "ops",
+    "optimizers", "quantizers", "random", "regularizers",
 })  # fmt: skip
-"""The parts of Keras that models are made of. What loads, saves and downloads is elsewhere: in keras.saving and
-keras.utils, for example.
-"""
+"""The parts of Keras whose classes models are made of."""
+
+_FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers")
+"""Those whose functions compute. Others load, save and download: keras.models, keras.applications, keras.utils."""
+_NO_FUNCTIONS = frozenset({"deserialize", "get", "serialize"})
 
 _PATHS = ("vocabulary", "idf_weights")
 """Arguments of layers that are a list, or the path of a file that is read in its place."""
@@ -258,25 +260,26 @@ def _is_registered(name: str) -> bool:
 
 
 def _of_keras(name: str, module: str | None) -> Any:
-    """Return Keras's own class or function of a name, of the parts that models are made of; None if there is none."""
+    """Return Keras's own class or function of a name, if models are made of it; None otherwise."""
     import keras
 
-    if module is None or module == "builtins":
-        # Of Keras 2, or a function: the name alone says what is meant.
+    if module is None or module == "builtins":  # of Keras 2, or a function: the name alone says what is meant
         if name == "Functional":
             return keras.Model
-        parts = [keras, *(getattr(keras, area) for area in sorted(_AREAS))]
-        return next(
-            (found for part in parts if (found := getattr(part, name, None)) is not None and callable(found)), None
-        )
-    parts_of_name = module.split(".")
-    if parts_of_name[0] != "keras":
-        return None
-    own = [part for part in parts_of_name[1:] if part != "src"]
-    if own and own[0] not in _AREAS:
-        return None
-    try:
-        found = getattr(import_module(module), name, None)  # of Keras, which is imported anyway
-    except ImportError:
-        return None
-    return found if callable(found) else None
+        places = {area: getattr(keras, area) for area in sorted(_AREAS)}
+    else:
+        parts = [part for part in module.split(".") if part != "src"]
+        area = parts[1] if len(parts) > 1 else "models"
+        if parts[0] != "keras" or area not in _AREAS:
+            return None
+        try:
+            places = {area: import_module(module)}  # of Keras, which is imported anyway
+        except ImportError:
+            return None
+    return next((found for area, place in places.items() if _is_part(found := getattr(place, name, None), area)), None)
+
+
+def _is_part(found: Any, area: str) -> bool:
+    if isinstance(found, type):
+        return hasattr(found, "from_config")
+    return callable(found) and area in _FUNCTIONS and getattr(found, "__name__", "") not in _NO_FUNCTIONS

@@ -133,6 +133,22 @@ OBJECTS: dict[str, tuple[dict[str, Any], str]] = {
         "keras.utils.get_file (is neither",
     ),
     "loader": ({"class_name": "function", "config": "load_model", "module": "keras.saving"}, "keras.saving.load_model"),
+    "loader among models": (
+        {"class_name": "function", "config": "load_model", "module": "keras.models"},
+        "keras.models.load_model (is neither",
+    ),
+    "loader by its name alone": (
+        {"class_name": "function", "config": "load_model", "module": "builtins"},
+        "builtins.load_model (is neither",
+    ),
+    "deserializer": (
+        {"class_name": "function", "config": "deserialize", "module": "keras.activations"},
+        "keras.activations.deserialize (is neither",
+    ),
+    "application": (
+        {"class_name": "function", "config": "MobileNetV2", "module": "keras.applications"},
+        "keras.applications.MobileNetV2 (is neither",
+    ),
     "our name for a loader": (
         {"class_name": "get_file", "config": {}, "module": "keras.utils", "registered_name": "cnnapp>Subsampling2D0"},
         "keras.utils.get_file",
