@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from pipelines.artifacts import manifest
 from pipelines.artifacts.model_card import file_hashes, read_card, write_card
 
 __all__ = ["HOSTILE", "disguised", "edit_graph", "save_function", "write_hostile"]
@@ -152,6 +153,7 @@ def disguised(directory: Path, like: Path) -> Path:
             shutil.copy(path, target)
     card = read_card(directory)
     write_card(directory, card.model_copy(update={"files": file_hashes(directory)}))
+    manifest.seal(directory)
     return directory
 
 

@@ -226,7 +226,7 @@ def test_explanations_name_the_class_of_the_answer_and_take_any_other(model: cnn
         assert name in str(each)
     with pytest.raises(ConfigError, match=r"unknown class 'dics'.*Did you mean 'disc'"):
         model.explain(picture, "dics")
-    with pytest.raises(DataError, match="bad: the image cannot be decoded"):
+    with pytest.raises(DataError, match="bad: is not an image that can be read"):
         model.explain(b"\x89PNG nothing", name="bad")
     with pytest.raises(DataError, match="there is no such file"):
         model.explain("nowhere.png")

@@ -11,6 +11,7 @@ import pytest
 
 from cards import edit_card
 from drawings import draw_scene
+from pipelines.artifacts import manifest
 from pipelines.artifacts.model_card import CARD, read_card
 from pipelines.data import detection
 from places import ROOT
@@ -156,6 +157,7 @@ def test_so_does_the_card_of_a_model_that_was_tested_on_another_set(
     record["data"]["fingerprint"] = detection.load(str(scattered), test=str(street)).fingerprint
     record["metrics"]["test"] = {name: value for name, value in both.items() if name != "precision_recall"}
     card.write_text(json.dumps(record))
+    manifest.seal(card.parent)
     status, _, err = command_line("evaluate", "scattered", "--data", scattered, "--card")
     assert (status, "is not the data" in " ".join(err.split())) == (1, True)
     status, out, err = command_line("evaluate", "scattered", "--data", scattered, "--test", street, "--card")

@@ -173,7 +173,7 @@ def test_refuses_what_is_no_model(models: Path, trained, tmp_path: Path):
     assert "Did you mean 'shapes'" in run("shape", fails=ModelError)
     assert "there is no such file" in run(tmp_path / "no.keras", fails=ModelError)
     (tmp_path / "bad.keras").write_bytes(b"nothing")
-    assert "bad.keras: Keras cannot load it" in run(tmp_path / "bad.keras", fails=ModelError)
+    assert "bad.keras: is no Keras file, or damaged" in run(tmp_path / "bad.keras", fails=ModelError)
     copy = shutil.copytree(trained.path, tmp_path / "copy")
     whole = shutil.copytree(copy, tmp_path / "whole")
     for change, message in (
