@@ -109,7 +109,7 @@ def verify_signature(directory: Path, key: Path) -> int:
 
 
 def _need() -> None:
-    extras.need("signing", "signing", "model_signing", "pyOpenSSL")
+    extras.need("signing", "signing", "model-signing", "pyopenssl")
 
 
 def _hashing() -> Any:

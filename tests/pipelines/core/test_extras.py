@@ -121,7 +121,7 @@ BLOCKED = sorted(
     {
         *("sklearn", "matplotlib", "tensorflow_datasets", "tensorflow_serving", "tensorboard", "scipy", "rasterio"),
         *("streamlit", "ray", "onnx", "onnxruntime", "tf2onnx", "orjson", "prometheus_client", "starlette"),
-        *("uvicorn", "importlib_resources", "pandas", "pyarrow"),
+        *("uvicorn", "importlib_resources", "pandas", "pyarrow", "filelock"),
     }
 )
 """What the extras bring, and what comes with that."""
