@@ -9,7 +9,8 @@ import re
 import stat
 from pathlib import Path
 
-from pipelines.core.errors import ConfigError
+from pipelines.core.errors import ConfigError, DataError
+from pipelines.intake.regular_file import read_bounded
 
 __all__ = ["VARIABLE", "Tokens", "read_tokens", "readable_by_others"]
 
@@ -42,15 +43,11 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         ('0123456789abcdef',)
     """
     try:
-        if not path.is_file():  # reading anything else might never end
-            found = "is not a file" if path.exists() else "does not exist"
-            raise ConfigError(f"--token-file: {path} {found}; make one with: {_MAKE}")
-        if path.stat().st_size > _LARGEST:
-            raise ConfigError(f"--token-file: {path} has more than {_LARGEST:,} bytes; expected one token a line")
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError(f"--token-file: {path} cannot be read: {reason}") from None
+        lines = read_bounded(path, _LARGEST, "file of tokens").decode().splitlines()
+    except DataError as error:
+        raise ConfigError(f"--token-file: {error}; make one with: {_MAKE}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--token-file: {path}: cannot be read: it is not text; make one with: {_MAKE}") from None
     tokens = []
     for number, line in enumerate(map(str.strip, lines), 1):
         if not line or line.startswith("#"):

@@ -227,6 +227,7 @@ READ_OTHERWISE = {
     "pipelines/images/windowed_reader.py": "by windows, once it is known to be a regular file",
     "pipelines/intake": "it is what the others read with",
     "pipelines/segmentation/tiled_files.py": "what it wrote itself",
+    "pipelines/storage": "it writes, and reads what saved models hold",
     "pipelines/training": "what training wrote",
     "cnnapp/reports/inspection_plot.py": "bytes",
 }

@@ -82,7 +82,11 @@ def test_a_page_on_a_port_that_is_taken_says_what_to_do(command_line):
         (("shapes", "--queue", 0), 2, "queue: received 0"),
         (("shapes", "--images", 0), 2, "images: received 0"),
         (("shapes", "--header-seconds", 0), 2, "header-seconds: received 0.0"),
-        (("shapes", "--token-file", "none.txt"), 2, "--token-file: none.txt does not exist; make one with: python -c"),
+        (
+            ("shapes", "--token-file", "none.txt"),
+            2,
+            "--token-file: none.txt: there is no such file; make one with: python -c",
+        ),
         (("shapes", "--allow-host", "http://a"), 2, "--allow-host: received 'http://a'; expected a name"),
         (("shapes", "--allow-origin", "a"), 2, "--allow-origin: received 'a'; expected scheme, name and port"),
         (("shapes", "--connections", 10**9), 2, "--connections: 1,000,000,000 and"),

@@ -60,7 +60,7 @@ def test_tokens_are_read_again_and_stay_where_they_cannot_be(file: Path):
         (f"{FIRST}\nclassified word!\n".encode(), "line 2 of .* is no token"),
         (b"short\n", "line 1 .* at least 16"),
         (b"\xff\xfe\x00a", "cannot be read: it is not text"),
-        (b"a" * 2**21, "more than 1,048,576 bytes"),
+        (b"a" * 2**21, "at most 1,048,576 bytes"),
     ],
 )
 def test_what_is_no_file_of_tokens_is_said_without_repeating_it(tmp_path: Path, content: bytes, reason: str):
@@ -75,11 +75,11 @@ def test_what_is_no_file_of_tokens_is_said_without_repeating_it(tmp_path: Path, 
 def test_only_files_are_read(tmp_path: Path):
     """A pipe would be waited for without end."""
     os.mkfifo(tmp_path / "pipe")
-    for name, reason in (("pipe", "is not a file"), (".", "is not a file"), ("none", "does not exist")):
+    for name, reason in (("pipe", "is a FIFO"), (".", "is a folder"), ("none", "there is no such file")):
         with pytest.raises(ConfigError, match=reason):
             read_tokens(tmp_path / name)
     (tmp_path / "link").symlink_to("/dev/zero")
-    with pytest.raises(ConfigError, match="is not a file"):
+    with pytest.raises(ConfigError, match="is a device|is a FIFO|is a folder"):
         read_tokens(tmp_path / "link")
 
 
