@@ -52,7 +52,7 @@ class Model(Protocol):
     """A model behind the gateway, wherever it runs."""
 
     async def answer(self, body: bytes, seconds: float) -> Any:
-        """Return a :class:`cnnapp.service.replica.Reply`; raise ProcessEnded where there is none."""
+        """Return a :class:`cnnapp.service.processes.replica.Reply`; raise ProcessEnded where there is none."""
 
     async def describe(self) -> list[dict[str, Any]]:
         """Return what each of the model's processes says of itself; raise a Refusal where none is there."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnapp.service import admission, ports, ray_local
+from cnnapp.service import ports
 from cnnapp.service.limits import Limits
+from cnnapp.service.processes import admission, ray_local
 from pipelines.artifacts.model_card import check_files, read_card
 from pipelines.artifacts.trust.policy import require_signature
 from pipelines.core import extras
@@ -175,7 +176,7 @@ def _deploy(service: Service) -> dict[tuple[str, int], Any]:
     """Start the models, all at the same time, and wait until they are warm; return a handle for each."""
     from ray import serve
 
-    from cnnapp.service.replica import ModelReplica
+    from cnnapp.service.processes.replica import ModelReplica
 
     models = service.models()
     threads = max(1, (os.cpu_count() or 1) // service.replicas)
@@ -200,8 +201,8 @@ def _deploy(service: Service) -> dict[tuple[str, int], Any]:
 
 
 def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
-    from cnnapp.service.deployment import Deployment
     from cnnapp.service.gateway import Gateway
+    from cnnapp.service.processes.deployment import Deployment
 
     models: dict[str, dict[int, Any]] = {}
     for (name, version), handle in handles.items():

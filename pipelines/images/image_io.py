@@ -22,11 +22,11 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from pipelines.core.errors import DataError, ImageTooLargeError
-from pipelines.images import portable_maps
-from pipelines.images.gif import first_frame, plain_colours
-from pipelines.images.orientation import HEADER_BYTES, find_orientation, upright
-from pipelines.images.structure import chunks, refuse_unbounded, without_notes
-from pipelines.images.transparency import framed, over_white, separated
+from pipelines.images.formats import portable_maps
+from pipelines.images.formats.gif import first_frame, plain_colours
+from pipelines.images.formats.orientation import HEADER_BYTES, find_orientation, upright
+from pipelines.images.formats.structure import chunks, refuse_unbounded, without_notes
+from pipelines.images.formats.transparency import framed, over_white, separated
 from pipelines.intake.limits import LIMITS
 from pipelines.intake.regular_file import read_bounded, too_many_bytes
 

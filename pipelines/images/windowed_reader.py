@@ -20,8 +20,8 @@ from pipelines.core import extras
 from pipelines.core.errors import DataError
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.images import image_io
+from pipelines.images.formats.structure import refuse_unbounded
 from pipelines.images.image_io import ImageInput
-from pipelines.images.structure import refuse_unbounded
 from pipelines.intake.limits import LIMITS
 from pipelines.intake.regular_file import open_regular, read_bounded
 

@@ -11,8 +11,8 @@ import cnnapp
 from cnnapp.prediction import model_paths
 from pipelines.artifacts.manifest import MANIFEST
 from pipelines.artifacts.model_card import CARD, ModelCard, doubts, read_card
+from pipelines.reporting.plain_text import plain
 from ui.components import url_state
-from ui.components.plain_text import plain
 
 __all__ = ["choose", "choose_card", "load", "offered"]
 

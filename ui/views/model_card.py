@@ -12,9 +12,9 @@ from cnnapp.reports import card_text
 from cnnapp.reports.card_plots import card_pictures, history_pictures
 from cnnapp.reports.training_command import training_command
 from pipelines.artifacts.model_card import ModelCard, check_files, doubts, listed_files
+from pipelines.reporting.plain_text import plain
 from pipelines.reporting.report import Picture
 from ui.components import model_picker, queued
-from ui.components.plain_text import plain
 
 __all__ = ["page"]
 

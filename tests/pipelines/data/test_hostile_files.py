@@ -223,7 +223,7 @@ READ_OTHERWISE = {
     "pipelines/data/verdicts.py": "what it wrote itself",
     "pipelines/export": "what it wrote itself",
     "pipelines/images/image_io.py": "bytes",
-    "pipelines/images/transparency.py": "bytes",
+    "pipelines/images/formats/transparency.py": "bytes",
     "pipelines/images/windowed_reader.py": "by windows, once it is known to be a regular file",
     "pipelines/intake": "it is what the others read with",
     "pipelines/segmentation/tiled_files.py": "what it wrote itself",

@@ -16,7 +16,7 @@ from PIL import Image
 
 from drawings import draw_shape
 from pipelines.images import image_io, preprocessing
-from pipelines.images.orientation import HEADER_BYTES, find_orientation
+from pipelines.images.formats.orientation import HEADER_BYTES, find_orientation
 
 PICTURE = draw_shape("disc", 4, (19, 27))
 SHARE = Image.linear_gradient("L").resize(PICTURE.size)

@@ -12,9 +12,9 @@ import pytest
 
 import cnnapp
 from cnnapp.cli import console
-from cnnapp.service import admission
 from cnnapp.service.limits import Limits
 from cnnapp.service.model import LoadedModel
+from cnnapp.service.processes import admission
 from cnnapp.service.server import Service
 from hostile_models import disguised, write_hostile
 from pipelines.artifacts.trust import policy

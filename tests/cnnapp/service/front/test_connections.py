@@ -23,7 +23,7 @@ from cnnapp.service.front.access import Access
 from cnnapp.service.front.connections import configure
 from cnnapp.service.gateway import Gateway
 from cnnapp.service.limits import Limits
-from cnnapp.service.replica import Reply
+from cnnapp.service.processes.replica import Reply
 
 POST = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\n"
 WHOLE = POST + b"Content-Length: 2\r\n\r\n{}"

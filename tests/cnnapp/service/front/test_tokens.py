@@ -79,7 +79,7 @@ def test_only_files_are_read(tmp_path: Path):
         with pytest.raises(ConfigError, match=reason):
             read_tokens(tmp_path / name)
     (tmp_path / "link").symlink_to("/dev/zero")
-    with pytest.raises(ConfigError, match="is a device|is a FIFO|is a folder"):
+    with pytest.raises(ConfigError, match="is a device"):
         read_tokens(tmp_path / "link")
 
 

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image
 
-from pipelines.images.structure import chunks
+from pipelines.images.formats.structure import chunks
 
 __all__ = ["framed", "over_white", "separated"]
 

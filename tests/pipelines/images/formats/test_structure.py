@@ -15,8 +15,9 @@ from PIL import Image
 from drawings import draw_shape
 from hostile_files import within
 from pipelines.core.errors import DataError, ImageTooLargeError
-from pipelines.images import image_io, portable_maps, preprocessing
-from pipelines.images.structure import chunks, refuse_unbounded, without_notes
+from pipelines.images import image_io, preprocessing
+from pipelines.images.formats import portable_maps
+from pipelines.images.formats.structure import chunks, refuse_unbounded, without_notes
 from pipelines.images.windowed_reader import open_raster
 
 PICTURE = draw_shape("cross", 5, (16, 21))

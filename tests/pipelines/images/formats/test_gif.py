@@ -13,7 +13,7 @@ from PIL import Image
 
 from drawings import draw_shape
 from pipelines.images import image_io, preprocessing
-from pipelines.images.gif import first_frame
+from pipelines.images.formats.gif import first_frame
 
 FRAMES = [draw_shape("cross", number, (16, 21)).quantize(64 - number) for number in range(4)]
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from ray import serve
 
-from cnnapp.service import batches, protocol, ray_local, signatures
+from cnnapp.service import batches, protocol, signatures
 from cnnapp.service.limits import Limits
 from cnnapp.service.model import LoadedModel
+from cnnapp.service.processes import ray_local
 from cnnapp.service.protocol import Refusal, Request
 from pipelines.core.tensorflow_import import import_tensorflow
 from pipelines.reporting import notes

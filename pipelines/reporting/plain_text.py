@@ -1,4 +1,4 @@
-"""Text of a saved model's author, shown as it is."""
+"""Text of a saved model's author for pages that read Markdown, shown as it is."""
 
 from __future__ import annotations
 

@@ -30,7 +30,12 @@ def looked_through(directories: Sequence[Path]) -> Iterator[Callable[[], None]]:
     Yields:
         A function that waits until all are looked through, and raises ``ModelError`` if one is refused.
     """
-    command = [sys.executable, "-m", "cnnapp.service.admission", *(str(path.resolve()) for path in directories)]
+    command = [
+        sys.executable,
+        "-m",
+        "cnnapp.service.processes.admission",
+        *(str(path.resolve()) for path in directories),
+    ]
     paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))
     environment = os.environ | {"PYTHONPATH": paths}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
