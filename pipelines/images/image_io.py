@@ -117,7 +117,10 @@ def _tidy(data: bytes, name: str) -> bytes:
         raise ImageTooLargeError(too_many_bytes(name, len(data), LIMITS.image_bytes, "image"))
     refuse_unbounded(data, name)
     if data.startswith(b"GIF8"):
-        return first_frame(data)
+        try:
+            return first_frame(data)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
     return without_notes(data) if data.startswith(_PNG) else data
 
 

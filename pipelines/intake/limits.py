@@ -21,6 +21,10 @@ class Limits:
         scanned_pixels: of all scans of a JPEG together.
         header_parts: segments of a JPEG, or chunks of a PNG, that the graph walks over one by one.
         parts: segments of a JPEG, or chunks of a PNG.
+        blocks: of the first frame of a GIF and what is before it.
+        exif_bytes: in all segments of a JPEG; readers join them one by one.
+        head_bytes: of the header of a PBM, PGM or PPM, with its comments.
+        boxes: of a JPEG 2000 before its pixels.
         notes_bytes: of texts and colour profiles in a PNG, which may be compressed a thousandfold.
         strips: strips or tiles of a TIFF that is decoded whole.
         tile_bytes: of one decoded tile of a TIFF.
@@ -50,6 +54,10 @@ class Limits:
     scanned_pixels: int = 2**31
     header_parts: int = 1000
     parts: int = 2**18
+    blocks: int = 2**21
+    exif_bytes: int = 2**22
+    head_bytes: int = 2**16
+    boxes: int = 1000
     notes_bytes: int = 2**14
     strips: int = 2**17
     tile_bytes: int = 2**28

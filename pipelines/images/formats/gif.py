@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pipelines.core.errors import DataError
+from pipelines.intake.limits import LIMITS
+
 __all__ = ["first_frame", "plain_colours"]
 
 _TRAILER = 0x3B
@@ -40,6 +43,9 @@ def first_frame(data: bytes) -> bytes:
     Returns:
         What the pixels of the first frame consist of; `data` itself where there is nothing else, or where it ends
         early.
+
+    Raises:
+        DataError: if it is in more blocks than are taken.
 
     Reference:
         CompuServe, 1990, "Graphics Interchange Format, Version 89a", sections 18 to 27.
@@ -108,6 +114,10 @@ def _color_table(flags: int) -> int:
 
 def _end_of_blocks(data: bytes, position: int) -> int:
     """Return where the sub-blocks end that begin here, each with its length before it, the last of length 0."""
+    count = 0
     while data[position]:
         position += 1 + data[position]
+        count += 1
+        if count > LIMITS.blocks:
+            raise DataError(f"has more than {LIMITS.blocks:,} blocks, the most that are decoded; save it anew")
     return position + 1

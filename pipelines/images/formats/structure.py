@@ -23,7 +23,8 @@ Buffer = bytes | mmap.mmap
 """The bytes of a file, or a file that is mapped into memory."""
 
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
-_END_OF_IMAGE, _START_OF_SCAN, _START_OF_IMAGE = 0xD9, 0xDA, 0xD8
+_COMMENT = re.compile(rb"#[^\r\n]*")
+_END_OF_IMAGE, _START_OF_SCAN, _START_OF_IMAGE, _APPLICATION_1 = 0xD9, 0xDA, 0xD8, 0xE1
 _FRAMES_OF_JPEG = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SIDES = struct.Struct(">HH")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -58,8 +59,8 @@ def refuse_unbounded(data: Buffer, name: str, by_windows: bool = False) -> None:
         _check_bytes(data, name, LIMITS.packed_image_bytes, "run-length encoded BMP")
     elif data[:4] == b"\0\0\1\0":
         _check_bytes(data, name, LIMITS.packed_image_bytes, "ICO")
-    elif data[:1] == b"P" and data[1:2] in (b"1", b"2", b"3"):
-        _check_bytes(data, name, LIMITS.text_image_bytes, "PPM as text")
+    elif data[:1] == b"P" and data[1:2] in (b"1", b"2", b"3", b"4", b"5", b"6"):
+        _check_portable_map(data, name)
     elif data[:8] == _JPEG_2000[0] or data[:4] == _JPEG_2000[1]:
         _check_jpeg_2000(data, name)
 
@@ -67,6 +68,15 @@ def refuse_unbounded(data: Buffer, name: str, by_windows: bool = False) -> None:
 def _check_bytes(data: Buffer, name: str, limit: int, what: str) -> None:
     if len(data) > limit:
         raise ImageTooLargeError(too_many_bytes(name, len(data), limit, what))
+
+
+def _check_portable_map(data: Buffer, name: str) -> None:
+    """Look for the end of the header, which readers go through byte by byte."""
+    if data[1:2] in (b"1", b"2", b"3"):
+        _check_bytes(data, name, LIMITS.text_image_bytes, "PPM as text")
+    head = _COMMENT.sub(b" ", data[: LIMITS.head_bytes])
+    if len(data) > LIMITS.head_bytes and len(head.split(None, 4)) < 4:
+        raise DataError(f"{name}: has a header of more than {LIMITS.head_bytes:,} bytes; save it anew")
 
 
 def _too_many(name: str, what: str, limit: int) -> DataError:
@@ -78,7 +88,7 @@ def _too_many(name: str, what: str, limit: int) -> DataError:
 
 def _check_jpeg(data: Buffer, name: str) -> None:
     """Count segments and scans; decoders take what lies between them, and any number of fill bytes, one by one."""
-    position, parts, scans, most = 2, 0, 0, LIMITS.scans
+    position, parts, scans, exif, most = 2, 0, 0, 0, LIMITS.scans
     while position < len(data):
         found = _MARKER.search(data, position)
         code, start = (found[1][0], found.start()) if found else (_END_OF_IMAGE, len(data))
@@ -95,7 +105,11 @@ def _check_jpeg(data: Buffer, name: str) -> None:
             height, width = _SIDES.unpack_from(data, position + 3)
             most = min(most, LIMITS.scanned_pixels // max(1, height * width))
         if code != _START_OF_IMAGE:
-            position += max(2, int.from_bytes(data[position : position + 2], "big"))
+            length = max(2, int.from_bytes(data[position : position + 2], "big"))
+            exif += length if code == _APPLICATION_1 and data[position + 2 : position + 6] == b"Exif" else 0
+            position += length
+        if exif > LIMITS.exif_bytes:
+            raise _too_many(name, "bytes of EXIF", LIMITS.exif_bytes)
 
 
 # === PNG ===
@@ -225,7 +239,16 @@ def _directory(data: Buffer) -> dict[int, tuple[int, int]]:
 
 
 def _check_jpeg_2000(data: Buffer, name: str) -> None:
-    """Count the tiles, each of which costs memory however small it is; the size is the first thing in the stream."""
+    """Count boxes, and the tiles, each of which costs memory however small it is."""
+    place, boxes = 0, 0
+    while data[:4] == b"\0\0\0\x0c" and place + 16 <= len(data):
+        size, kind, large = struct.unpack_from(">I4sQ", data, place)
+        if kind == b"jp2c" or size == 0:
+            break
+        boxes += 1
+        if boxes > LIMITS.boxes:
+            raise _too_many(name, "boxes", LIMITS.boxes)
+        place += 8 if kind == b"jp2h" else max(8, large if size == 1 else size)
     at = data.find(b"\xffO\xffQ")
     if at < 0 or at + 40 > len(data):
         return

@@ -69,6 +69,17 @@ HOSTILE = {
         b"BM" + bytes(28) + b"\1" + bytes(2**25),
         "at most 33,554,432 bytes .* of a run-length encoded BMP",
     ),
+    "JPEG of EXIF": (
+        b"\xff\xd8" + (b"\xff\xe1\xff\xffExif\0\0" + bytes(65_527)) * 70,
+        "has more than 4,194,304 bytes of EXIF",
+    ),
+    "GIF of blocks": (b"GIF89a" + bytes(7) + b"!\xfe" + b"\1x" * 2_200_000, "has more than 2,097,152 blocks"),
+    "PPM of comments": (b"P5 #" + b"x" * 2**20, "has a header of more than 65,536 bytes"),
+    "PPM of spaces": (b"P6" + b" " * 2**20, "has a header of more than 65,536 bytes"),
+    "JPEG 2000 of boxes": (
+        b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x08free" * 2000,
+        "has more than 1,000 boxes",
+    ),
     "ICO": (b"\0\0\1\0" + bytes(2**25), "bytes .* of an ICO are read"),
 }
 
