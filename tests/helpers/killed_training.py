@@ -19,7 +19,7 @@ from typing import Any
 from places import ROOT
 
 NAME = "model"
-_PATIENCE = 600.0
+_PATIENCE = 3600.0
 _TIMES = ("seconds",)
 
 
