@@ -451,7 +451,7 @@ def test_requests_in_flight_are_answered_when_it_stops(service):
     """The last one: the service is gone then, and no process of it is left."""
     children = psutil.Process(service.process.pid).children(recursive=True)
     assert len(children) > 3
-    content = {"inputs": {"image_bytes": [b64(image) for image in SCENES * 8]}}
+    content = {"inputs": {"image_bytes": [b64(image) for image in SCENES * 6]}}
     with ThreadPoolExecutor(6) as pool:
         flying = [pool.submit(post, service, "scattered", content) for _ in range(6)]
         time.sleep(0.5)
@@ -459,7 +459,7 @@ def test_requests_in_flight_are_answered_when_it_stops(service):
         assert not all(one.done() for one in flying)
         assert service.stop() == 0
         for one in flying:
-            assert len(one.result()["outputs"]["boxes"]) == 160
+            assert len(one.result()["outputs"]["boxes"]) == 120
     assert time.monotonic() - started < 40
     with pytest.raises(requests.ConnectionError):
         get(service, "/healthz")

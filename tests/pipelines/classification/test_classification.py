@@ -15,7 +15,7 @@ from pipelines.classification.batches import class_weights
 from pipelines.classification.config import ClassificationConfig
 from pipelines.classification.network import loss
 from pipelines.core.errors import ConfigError, DataError
-from pipelines.training.session import check_name
+from pipelines.storage.names import check_name
 
 
 def chosen(source: str, **options: object):
