@@ -214,9 +214,15 @@ _CNNAPP = (
     ),
     Fault(
         "one-request-too-many",
-        "if self._held[key] >= self._limits.queue:",
-        "if self._held[key] > self._limits.queue:",
+        "if self.held >= self._places:",
+        "if self.held > self._places:",
         "the service holds one request more than its limit",
+        (
+            (
+                "if self._held[key] >= self._limits.queue:",
+                "if self._held[key] > self._limits.queue:",
+            ),
+        ),
     ),
     Fault(
         "oldest-version-answers",
@@ -232,9 +238,15 @@ _CNNAPP = (
     ),
     Fault(
         "kept-answers-are-not-forgotten",
-        "self._size -= _size(self._kept.pop(key))",
-        "self._kept.pop(key)",
+        "self._size -= found.size",
+        "self._size -= 0",
         "the store of answers believes itself full and keeps nothing any more",
+        (
+            (
+                "self._size -= _size(self._kept.pop(key))",
+                "self._kept.pop(key)",
+            ),
+        ),
     ),
     Fault(
         "hidden-files-are-images",
