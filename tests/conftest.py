@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from drawings import draw_scene, make_folder
+from long_tests import LONG
 from made_once import made_once
 from places import SHARED
 from profiles import examples
@@ -39,6 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKED:
                 item.add_marker(MARKED[fixture])
+        if item.nodeid.endswith(LONG):
+            item.add_marker("slow")
     waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
     items.sort(key=lambda item: item.path not in waiting)
 
