@@ -47,7 +47,7 @@ def test_a_card_is_shown_and_verified(name: str, address: str, browser):
     page, trouble = open_page(browser, address + f"model?model={name}")
     page.get_by_role("heading", name="What it should not be used for").wait_for(timeout=60_000)
     page.get_by_role("button", name="Verify files and golden examples").click(timeout=60_000)
-    page.get_by_text("files have the hashes on the card").wait_for(timeout=60_000)
+    page.get_by_text("files have the hashes that are listed").wait_for(timeout=60_000)
     keep(page, f"model-{name}.png")
     assert not trouble
 
