@@ -28,6 +28,7 @@ from pipelines.data import verdicts
 from pipelines.data.inspection import End, in_threads, items_of, look_at, read_one
 from pipelines.data.splits import SPLIT_NAMES, Example, Item, Label, Split, Splits, Unusable
 from pipelines.data.verdicts import Stamp, Verdicts
+from pipelines.intake.limits import LIMITS
 
 __all__ = ["Examiner", "on_card", "proven"]
 
@@ -259,10 +260,10 @@ def _content_of(example: Example[Any]) -> bytes | None:
 
 @functools.cache
 def _decoder() -> str:
-    """Return what a verdict depends on besides the data: the decoders, and this project's way from a file to them."""
-    digest = hashlib.sha256(f"{tf.version.VERSION} {tf.version.GIT_VERSION} {PIL.__version__}".encode())
+    """Return what a verdict depends on besides the data: the decoders, the limits, and the way from a file to them."""
+    digest = hashlib.sha256(f"{tf.version.VERSION} {tf.version.GIT_VERSION} {PIL.__version__} {LIMITS}".encode())
     root = Path(__file__).parents[1]
-    for folder in ("images", "data"):
+    for folder in ("intake", "images", "data"):
         for path in sorted((root / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -20,6 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.core import workspace
+from pipelines.core.errors import DataError
+from pipelines.intake.limits import LIMITS
+from pipelines.intake.regular_file import open_regular
 
 __all__ = ["FILE", "Stamp", "Verdicts", "hash_of", "opened", "stamp_of"]
 
@@ -36,6 +39,7 @@ _OUT_OF_REACH = {
 }  # fmt: skip
 """What may be wrong with a database that is not damaged."""
 _BATCH = 2000
+_BLOCK = 1 << 20
 _SETTLED = 2_000_000_000
 """Nanoseconds: within so short a time a file may be written twice and show the same time of change."""
 _TABLES = """
@@ -70,14 +74,21 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def hash_of(stamp: Stamp) -> bytes | None:
-    """Return the SHA-256 of a file's content; None where it cannot be read, or is no longer that of the stamp."""
+    """Return the SHA-256 of a file's content; None where it is not read, or is no longer that of the stamp.
+
+    No file is hashed that is too large to be taken in: it may have holes, and no end that is worth waiting for.
+    """
     path = Path(os.fsdecode(stamp.path))
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+    if stamp.size > LIMITS.image_bytes:
         return None
-    return found if stamp_of(path) == stamp else None
+    try:
+        with open_regular(path) as file:
+            digest = hashlib.sha256()
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except (DataError, OSError):
+        return None
+    return digest.digest() if stamp_of(path) == stamp else None
 
 
 class Verdicts:

@@ -220,7 +220,6 @@ READ_OTHERWISE = {
     "pipelines/artifacts": "saved models, whose files are checked",
     "pipelines/core/tensorflow_import.py": "it writes",
     "pipelines/data/proof.py": "the modules of this project",
-    "pipelines/data/verdicts.py": "what it wrote itself",
     "pipelines/export": "what it wrote itself",
     "pipelines/images/image_io.py": "bytes",
     "pipelines/images/formats/transparency.py": "bytes",

@@ -82,6 +82,11 @@ def test_the_stamp_tells_what_can_change_of_a_file(tmp_path: Path):
     assert stamp_of(tmp_path) is stamp_of(tmp_path / "gone") is None
     os.mkfifo(tmp_path / "endless.png")
     assert stamp_of(tmp_path / "endless.png") is None
+    with open(file, "wb") as large:
+        large.truncate(2**40)  # a hole
+    stamped = stamp_of(file)
+    assert stamped is not None
+    assert hash_of(stamped) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100, None], ids=["empty", "text", "torn"])
