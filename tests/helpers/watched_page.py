@@ -3,14 +3,92 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 import sys
 import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from places import ROOT
+
+Ask = Callable[[int], dict[str, Any]]
+
+
+@contextmanager
+def watched(script: Path, log_file: Path, kept: int = 6, **environment: str) -> Iterator[tuple[str, Ask]]:
+    """Serve a script of Streamlit's; give its address, and a function that asks its process what it holds.
+
+    Args:
+        script: such as ``ui/app.py``.
+        log_file: what the process says.
+        kept: seconds that a session whose browser went away can be taken up again.
+        **environment: of the process, besides this one's.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, __file__, str(script), str(port), str(kept)]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
+    with open(log_file, "w") as log:
+        server = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            env={**os.environ, "PYTHONPATH": paths, **environment},
+        )  # fmt: skip
+    assert server.stdin is not None
+    assert server.stdout is not None
+
+    def ask(seed: int) -> dict[str, Any]:
+        server.stdin.write(f"{seed}\n")
+        server.stdin.flush()
+        while not (line := server.stdout.readline()).startswith("{"):
+            assert line, log_file.read_text()
+        found: dict[str, Any] = json.loads(line)
+        assert "error" not in found, found
+        return found
+
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, log_file.read_text()
+                assert time.monotonic() < deadline, "the page did not start"
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}/", ask
+    finally:
+        server.stdin.close()  # at which it ends
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        server.stdout.close()
+
+
+def until_gone(ask: Ask, seed: int) -> dict[str, Any]:
+    """Wait until nothing of an image is held, but not for ever; return what is held."""
+    for _ in range(40):
+        found = ask(seed)
+        if not found["holders"] and not found["sessions"]:
+            break
+        time.sleep(0.5)
+    return found
+
+
+NOTHING = {"holders": [], "kept": 0, "sessions": 0, "jobs": 0, "uploads": 0, "media": 0, "downloads": 0}
+"""What is held once everybody is gone."""
 
 
 def state(seed: int) -> dict[str, Any]:
     """Return what is held, of the image :func:`reachable.marked` and altogether."""
-    import psutil
     from streamlit import runtime
 
     from cnnapp.sessions.session import shared
@@ -27,7 +105,6 @@ def state(seed: int) -> dict[str, Any]:
         "uploads": sum(len(file.data) for session in uploads.values() for file in session.values()),
         "media": len(media._storage._files_by_id),
         "downloads": len(media._deferred_callables),
-        "resident": psutil.Process().memory_info().rss,
     }
 
 
@@ -39,6 +116,7 @@ def answer() -> None:
         except Exception as error:
             said = {"error": repr(error)}
         print(json.dumps(said), flush=True)
+    os._exit(0)  # whoever asked is gone
 
 
 def main() -> None:
@@ -53,6 +131,7 @@ def main() -> None:
         "server_headless": True,
         "server_disconnectedSessionTTL": int(seconds),
         "browser_gatherUsageStats": False,
+        "server_enableXsrfProtection": False,
     }
     bootstrap.load_config_options(options)
     bootstrap.run(script, False, [], options)

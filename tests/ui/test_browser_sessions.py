@@ -2,82 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from page_server import download, needs_chromium, open_page, wait_for_pictures, wait_until_still
 from places import ROOT
 from reachable import marked
+from watched_page import NOTHING, Ask, until_gone, watched
 
 pytestmark = [needs_chromium, pytest.mark.slow]
 
-Ask = Callable[[int], dict[str, Any]]
-
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[tuple[str, Ask]]:
-    """The page, and a function that asks its process what it holds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    helper = ROOT / "tests" / "helpers" / "watched_page.py"
-    command = [sys.executable, str(helper), str(ROOT / "ui" / "app.py"), str(port), "6"]
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
-    environment = os.environ | {"PYTHONPATH": paths, "CNNAPP_SAVED_MODELS": str(ROOT / "saved_models")}
-    with open(tmp_path / "page.log", "w") as log:
-        server = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-        )
-    assert server.stdin is not None
-    assert server.stdout is not None
-
-    def ask(seed: int) -> dict[str, Any]:
-        server.stdin.write(f"{seed}\n")
-        server.stdin.flush()
-        while not (line := server.stdout.readline()).startswith("{"):
-            assert line, (tmp_path / "page.log").read_text()
-        return json.loads(line)
-
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, (tmp_path / "page.log").read_text()
-                assert time.monotonic() < deadline, "the page did not start"
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/", ask
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-        server.stdin.close()
-        server.stdout.close()
+def page_and_ask(tmp_path: Path) -> Iterator[tuple[str, Ask]]:
+    models = str(ROOT / "saved_models")
+    with watched(ROOT / "ui" / "app.py", tmp_path / "page.log", CNNAPP_SAVED_MODELS=models) as found:
+        yield found
 
 
-def until_gone(ask: Ask, seed: int) -> dict[str, Any]:
-    """Wait until nothing of an image is held, but not for ever; return what is."""
-    for _ in range(30):
-        found = ask(seed)
-        if not found["holders"] and not found["sessions"]:
-            break
-        time.sleep(1)
-    return found
-
-
-def test_nothing_of_an_upload_remains_after_the_page_was_closed(watched: tuple[str, Ask], browser, tmp_path: Path):
-    address, ask = watched
+def test_nothing_of_an_upload_remains_after_the_page_was_closed(page_and_ask: tuple[str, Ask], browser, tmp_path: Path):
+    address, ask = page_and_ask
     for seed in (101, 102):  # one session after another
         path = tmp_path / f"{seed}.bmp"
         path.write_bytes(marked(seed))
@@ -98,16 +44,12 @@ def test_nothing_of_an_upload_remains_after_the_page_was_closed(watched: tuple[s
         assert opened["uploads"] >= path.stat().st_size
         assert opened["kept"] > opened["uploads"]
         page.close()
-        closed = until_gone(ask, seed)
-        assert closed["holders"] == []
-        assert {name: closed[name] for name in ("kept", "sessions", "jobs", "uploads", "media", "downloads")} == {
-            "kept": 0, "sessions": 0, "jobs": 0, "uploads": 0, "media": 0, "downloads": 0
-        }  # fmt: skip
+        assert until_gone(ask, seed) == NOTHING
         assert not trouble
 
 
-def test_uploads_of_a_page_that_was_left_are_removed(watched: tuple[str, Ask], browser, tmp_path: Path):
-    address, ask = watched
+def test_uploads_of_a_page_that_was_left_are_removed(page_and_ask: tuple[str, Ask], browser, tmp_path: Path):
+    address, ask = page_and_ask
     path = tmp_path / "a.bmp"
     path.write_bytes(marked(7))
     page, _ = open_page(browser, address + "?model=digits")

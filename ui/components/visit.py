@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import streamlit as st
 from starlette.exceptions import HTTPException
 from streamlit import runtime
+from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
@@ -151,9 +152,11 @@ def _gone(presence: _Presence) -> None:
         loop = asyncio.get_running_loop()
     except RuntimeError:  # not from the server, but a cache that was cleared
         return
-    # Before Streamlit itself lets go of the session, which frees no uploads until others come and go.
-    wait = min(_RECONNECT, int(st.get_option("server.disconnectedSessionTTL")) // 2)
-    loop.call_later(wait, _close, presence.connection)
+    found = runtime.get_instance()._session_mgr.get_session_info(presence.connection)
+    if found is not None:
+        # Streamlit itself would let go of the session, and of its uploads, only when others come and go.
+        wait = min(_RECONNECT, int(st.get_option("server.disconnectedSessionTTL")) // 2)
+        loop.call_later(wait, _close, presence.connection, found.session)
 
 
 @st.cache_resource(scope="session", show_spinner=False, on_release=_gone)
@@ -162,14 +165,15 @@ def _presence(key: str, connection: str, _session: Session) -> _Presence:
     return _Presence(weakref.ref(_session), connection)
 
 
-def _close(connection: str) -> None:
+def _close(connection: str, kept: AppSession) -> None:
     """Free all that Streamlit keeps for a session whose browser did not come back: uploads, pictures, downloads."""
-    if not runtime.exists():
-        return
-    server = runtime.get_instance()
-    if server.is_active_session(connection):
+    if not runtime.exists() or (server := runtime.get_instance()).is_active_session(connection):
         return
     server.close_session(connection)
+    kept.shutdown()  # also where it was too late to be closed by its name
+    # The server still refers to the session that it last sent something to.
+    kept.session_state.clear()
+    kept.flush_browser_queue()
     # The first time marks downloads that nobody can ask for any more, the second removes them.
     for _ in range(2):
         server.media_file_mgr.remove_orphaned_files()
