@@ -116,7 +116,7 @@ def page(models: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     importlib.import_module("regression_task")
     for module, name in TABLES.items():
         table = getattr(importlib.import_module(module), name)
-        monkeypatch.setitem(table, "regression", f"regression_task.{_ROWS[name]}")
+        monkeypatch.setitem(table, "regression", f"regression.{_ROWS[name]}")
     return AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=120)
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from drawings import draw_scene, make_folder
 from pipelines.data import SPLIT_NAMES, Splits
 from pipelines.tasks.registry import find_task
-from regression_task.task import Regression
+from regression.task import Regression
 
 CUT = "the image cannot be decoded: the file is damaged or incomplete"
 NONE = "is not an image that can be read"

@@ -65,7 +65,7 @@ def said_of(path: Path, files: list[Path]) -> tuple[int, int]:
 def test_the_command_line_answers_or_refuses_each_of_a_sample(command_line, sample: list[Path], tmp_path: Path):
     status, _, err = command_line("predict", MODEL, *sample, "--json", tmp_path / "found.json")
     answered, failed = said_of(tmp_path / "found.json", sample)
-    assert answered > failed > 0
+    assert min(answered, failed) >= 10
     assert status == 1
     assert "Traceback" not in err
 

@@ -198,7 +198,7 @@ def test_what_outlasts_the_grace_is_told_so(tmp_path: Path, monkeypatch):
 def test_what_is_called_of_ray_when_it_has_ended_does_not_start_it_again():
     """As its own threads may, while it ends; the service would then never end."""
     code = (
-        "import os; from cnnapp.service import ray_local; os.environ |= ray_local.environment()\n"
+        "import os; from cnnapp.service.processes import ray_local; os.environ |= ray_local.environment()\n"
         "import ray\n"
         "try:\n    ray.put(1)\n"
         "except Exception as error:\n    print(type(error).__name__, ray.is_initialized())"

@@ -140,7 +140,7 @@ class Regression(Task):
     def serving(self, model: Any, classes: Sequence[str], card: dict[str, Any]) -> Callable[[Path], Any]:
         """Return the graphs from encoded images to numbers."""
         from pipelines.images.preprocessing import ImageSpec
-        from regression_task.serving import NumberServing
+        from regression.serving import NumberServing
 
         return lambda labels: NumberServing(model, labels, ImageSpec(**card["input"]))
 

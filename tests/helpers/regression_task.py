@@ -7,12 +7,12 @@ from pipelines.tasks.registry import TASKS
 
 __all__: list[str] = []
 
-TASKS["regression"] = "regression_task.task:Regression"
-ANSWERS["regression"] = "regression_task.answer:Number"
+TASKS["regression"] = "regression.task:Regression"
+ANSWERS["regression"] = "regression.answer:Number"
 
 try:
     from ui.components.panels import PANELS
 except ImportError:  # the page need not be installed where a model is trained or served
     pass
 else:
-    PANELS["regression"] = "regression_task.panel:NumberPanel"
+    PANELS["regression"] = "regression.panel:NumberPanel"
