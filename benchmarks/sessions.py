@@ -64,7 +64,7 @@ def questions() -> list[dict[str, Any]]:
     for name in MODELS:
         served = cnnapp.load(ROOT / "saved_models" / name).served
         for data in read_golden(served.directory).inputs[:6]:
-            for threshold in THRESHOLDS if served.card.task == "detection" else (None,):
+            for threshold in THRESHOLDS if "score_threshold" in served.card.input else (None,):
                 options = {} if threshold is None else {"score_threshold": threshold}
                 outputs = {key: value.tolist() for key, value in served([data], **options).items()}
                 inputs = {"image_bytes": [{"b64": base64.b64encode(data).decode()}], **options}

@@ -81,7 +81,7 @@ def evaluate_to(
         seed: of the split; by default the one the model was trained with, so that its test images are still unseen.
         folder: where the report goes; ``reports/<name>-<version>`` by default.
         protocol: for detection: "coco" (the usual one), or "uiuc" for the figures at equal error as well. Tasks that
-            are measured in one way take no notice of it.
+            are measured in one way refuse it.
         test: another source that is the whole of the test part, as for training.
         on_card: whether figures that the model's card does not have are added to it; see
             :mod:`pipelines.artifacts.card_figures`.
@@ -107,8 +107,15 @@ def evaluate_to(
     if split not in (*parts.SPLIT_NAMES, "all"):
         raise ConfigError(unknown("split", split, (*parts.SPLIT_NAMES, "all")))
     card, task = predictor.card, find_task(predictor.card.task)
-    if task.protocols and protocol not in (None, *task.protocols):
-        raise ConfigError(unknown("protocol", str(protocol), task.protocols))
+    if protocol is not None and protocol not in task.protocols:
+        if not task.protocols:
+            raise ConfigError(f"--protocol: {task.name} is measured in one way; leave it out")
+        raise ConfigError(unknown("protocol", protocol, task.protocols))
+    for name in options:
+        if name not in task.evaluation_options:
+            given = " or ".join(f"--{each.replace('_', '-')}" for each in task.evaluation_options)
+            takes = f"takes {given}" if given else "takes no such options"
+            raise ConfigError(f"--{name.replace('_', '-')}: does not apply to {task.name}, which {takes}")
     seed = int(card.training.get("seed", 0)) if seed is None else seed
     if on_card and options:
         raise ConfigError(f"--card: takes figures of the model as it is; leave out --{', --'.join(options)}")
@@ -125,7 +132,7 @@ def evaluate_to(
     if on_card:
         card_figures.refuse_other_data(card, splits, split)
     part = parts.everything(splits) if split == "all" else splits[split]
-    taken = {name: value for name, value in options.items() if name in task.evaluation_options}
+    taken = dict(options)
     if task.protocols:
         taken["protocol"] = protocol or task.protocols[0]
     report = _with_skipped(task.evaluate(predictor.served, part, **taken), splits, part.name)

@@ -174,6 +174,7 @@ def estimate(task: Task, *, reporter: Reporter | None = None, **options: Any) ->
         ConfigError: as :func:`train`.
         DataError: as :func:`train`.
     """
+    extras.need("training", "train")
     config = task.config.parse(**options)
     reporter = reporter or Reporter()
     strategy = devices.strategy()

@@ -300,15 +300,15 @@ def _try(target: Target, data: bytes, folder: Path, good: Sequence[bytes]) -> tu
 
 
 def _work(target: Target, seconds: float, seed: int, folder: Path, finds: Path) -> dict[str, int]:
-    """Try inputs for so long; the one at work is in a file, should the process end."""
+    """Try inputs for so long, of a processor's time; the one at work is in a file, should the process end."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     dice = np.random.default_rng(seed)
     good = target.seeds(folder)
     counts: Counter[str] = Counter()
     said: set[str] = set()
     _try(target, good[0], folder, good)  # compiles and imports, which takes its time
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    until = time.process_time() + seconds
+    while (left := until - time.process_time()) > 0:
         data = spoil(good[int(dice.integers(0, len(good)))], dice, good)
         (folder / "at-work").write_bytes(data)
         outcome, text = _try(target, data, folder, good)
@@ -317,7 +317,7 @@ def _work(target: Target, seconds: float, seed: int, folder: Path, finds: Path) 
         if outcome not in ("refused", "taken") and (new := f"{outcome} {last}") not in said and len(said) < 20:
             said.add(new)
             _keep(finds, target, data, text)
-        (folder / "counts.json").write_text(json.dumps(counts))
+        (folder / "counts.json").write_text(json.dumps({"counts": counts, "spent": seconds - left}))
     return dict(counts)
 
 
@@ -334,7 +334,7 @@ def run(target: Target, seconds: float, seed: int, finds: Path) -> dict[str, int
 
     Args:
         target: what reads.
-        seconds: how long.
+        seconds: how long, of a processor's time.
         seed: of chance.
         finds: the folder for what is found.
 
@@ -342,14 +342,17 @@ def run(target: Target, seconds: float, seed: int, finds: Path) -> dict[str, int
         How many inputs ended how: "refused", "taken", "traceback", "believed", "took too long", "ended the process".
     """
     counts: Counter[str] = Counter()
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
+    left = seconds
+    while left > 0:
         with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
             command = [sys.executable, __file__, "--worker", scratch, "--only", target.name, "--seed", str(seed)]
             command += ["--seconds", str(left), "--finds", str(finds)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
+            left -= 1  # of starting, lest one that always ends at once is tried for ever
             with contextlib.suppress(OSError, ValueError):
-                counts += Counter(json.loads((Path(scratch) / "counts.json").read_text()))
+                told = json.loads((Path(scratch) / "counts.json").read_text())
+                counts += Counter(told["counts"])
+                left -= told["spent"]
             if done.returncode == 0:
                 break
             at_work = Path(scratch) / "at-work"
@@ -364,7 +367,7 @@ def run(target: Target, seconds: float, seed: int, finds: Path) -> dict[str, int
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try every reader, and print the table; the exit status is 1 where something was found."""
     parser = argparse.ArgumentParser(description="Spoil files at random, and see that every reader refuses in words.")
-    parser.add_argument("--seconds", type=float, default=600, help="for each reader")
+    parser.add_argument("--seconds", type=float, default=600, help="of a processor, for each reader")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="readers to try; see --list")
     parser.add_argument("--list", action="store_true", help="print the names of the readers")
     parser.add_argument("--seed", type=int, default=0)

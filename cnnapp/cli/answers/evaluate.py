@@ -31,8 +31,9 @@ def evaluate(
     ] = None,
     scales: ScalesOption = None,
     protocol: Annotated[
-        str, typer.Option(help="For detection: coco, or uiuc for the equal error rate as well.")
-    ] = "coco",
+        str | None,
+        typer.Option(help="For detection: coco, or uiuc for the equal error rate as well.", show_default="coco"),
+    ] = None,
     skip_bad_images: Annotated[
         bool,
         typer.Option("--skip-bad-images", help="Leave out images that cannot be decoded, and list them in the report."),
