@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from pipelines.core.errors import ConfigError
 from pipelines.storage import durable
 
-__all__ = ["check_room", "check_writable"]
+__all__ = ["check_room", "check_writable", "scratch_file"]
 
 _MIB = 2**20
 
@@ -64,3 +67,37 @@ def check_room(needed: Mapping[Path, int]) -> None:
                 f"{there}: about {count / _MIB:,.0f} MiB are needed for checkpoints and the saved model, and "
                 f"{free / _MIB:,.0f} MiB are free; make room, or choose other folders with --saved-models and --log-dir"
             )
+
+
+def scratch_file(count: int) -> IO[bytes]:
+    """Return a temporary file of so many bytes, all of which the file system has set aside.
+
+    A file that is mapped into memory is otherwise found to have no room when it is written to, and the process ends
+    with a signal instead of an error.
+
+    Args:
+        count: bytes; at least one.
+
+    Returns:
+        The file, without a name; it is gone once it is closed.
+
+    Raises:
+        ConfigError: if there is no room for it.
+    """
+    folder = Path(tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free
+    file = tempfile.TemporaryFile(dir=folder)
+    try:
+        if free < count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, count)
+    except OSError as error:
+        file.close()
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise ConfigError(
+            f"{folder}: {count / _MIB:,.0f} MiB are needed for decoded images, and {free / _MIB:,.0f} MiB are free; make "
+            "room, or name another folder for temporary files in TMPDIR"
+        ) from None
+    return file

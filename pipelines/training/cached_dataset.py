@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from pipelines.core.tensorflow_errors import undecodable
 from pipelines.data.splits import Example, Label, Split
 from pipelines.images import preprocessing as images
 from pipelines.images.preprocessing import ImageSpec
+from pipelines.storage import room
 
 __all__ = [
     "EpochOrder",
@@ -183,11 +183,13 @@ def decode_split(split: Split[int], spec: ImageSpec, reporter: Reporter) -> Pixe
         they need more than 4 GiB.
 
     Raises:
+        ConfigError: if the file for them has no room.
         DataError: naming the first image that cannot be decoded.
     """
     shape = (split.size, *spec.shape)
-    if np.prod(shape, dtype=np.int64) > _MEMORY_BYTES:
-        store: np.ndarray = np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)  # noqa: SIM115, kept by the map
+    count = int(np.prod(shape, dtype=np.int64))
+    if count > _MEMORY_BYTES:
+        store: np.ndarray = np.memmap(room.scratch_file(count), np.uint8, "r+", shape=shape)  # which keeps it open
     else:
         store = np.empty(shape, np.uint8)
     labels = np.empty(split.size, np.int32)

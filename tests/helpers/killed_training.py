@@ -140,15 +140,21 @@ class Killer:
         return any((self.folder / run / "models" / NAME).glob("[0-9]*"))
 
     def _outcome(self, run: str) -> Outcome:
-        models = self.folder / run / "models" / NAME
-        version = max(models.glob("[0-9]*"), key=lambda path: int(path.name))
-        card = json.loads((version / "model_card.json").read_text())
-        hashes = card["files"]
-        outcome = Outcome(
-            hashes["variables/variables.data-00000-of-00001"], hashes["golden/expected.json"], _timeless(card)
-        )
+        outcome = outcome_of(self.folder / run / "models" / NAME)
         shutil.rmtree(self.folder / run)
         return outcome
+
+
+def outcome_of(model: Path) -> Outcome:
+    """Return what came of a training.
+
+    Args:
+        model: folder of the versions of the saved model, of which the newest counts.
+    """
+    version = max(model.glob("[0-9]*"), key=lambda path: int(path.name))
+    card = json.loads((version / "model_card.json").read_text())
+    hashes = card["files"]
+    return Outcome(hashes["variables/variables.data-00000-of-00001"], hashes["golden/expected.json"], _timeless(card))
 
 
 def _timeless(card: dict[str, Any]) -> str:
