@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -56,6 +57,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["CNNAPP_CACHE"]
     else:
         os.environ["CNNAPP_CACHE"] = before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settled() -> None:
+    """Spare the garbage collector what is there when a file begins: TensorFlow, and all that files before this made.
+
+    There are millions of objects in the end. To look through them takes seconds, and that is done whenever many new
+    ones were made, by Keras whenever its session is cleared, and by the page after each of its runs.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

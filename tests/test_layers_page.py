@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 import layers
 from layers.kinds import TABLES
 from places import ROOT
@@ -14,6 +16,7 @@ from places import ROOT
 PAGE = (ROOT / "docs" / "layers.md").read_text()
 
 
+@pytest.mark.slow
 def test_every_picture_is_drawn_by_the_script(tmp_path):
     command = [sys.executable, ROOT / "docs" / "draw_layers.py", "--out", tmp_path]
     subprocess.run(command, check=True, capture_output=True)

@@ -55,7 +55,9 @@ def test_a_file_for_decoded_images_has_its_room_or_is_refused(disk: Path, monkey
         file.write(b"x" * (8 << 20))
         file.flush()
     (disk / "filler").unlink()
-    with pytest.raises(ConfigError, match=r"disk: 32 MiB are needed for decoded images, and 2\d MiB are free; .* TMPDIR"):
+    with pytest.raises(
+        ConfigError, match=r"disk: 32 MiB are needed for decoded images, and 2\d MiB are free; .* TMPDIR"
+    ):
         room.scratch_file(32 << 20)
     assert not any(disk.iterdir())
 

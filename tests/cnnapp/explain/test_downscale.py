@@ -66,6 +66,7 @@ def test_maps_of_one_layer_are_those_of_all(segmenter, detector, trained):
             np.testing.assert_allclose(alone[str(layer)], together[str(layer)], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_command_explains_what_it_would_refuse(
     segmenters: Path, command_line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

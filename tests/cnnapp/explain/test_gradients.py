@@ -42,6 +42,7 @@ print("all answered")
 """
 
 
+@pytest.mark.slow
 def test_many_threads_may_look_inside_at_once():
     script = SCRIPT.format(directory=ROOT / "saved_models" / "digit-scenes" / "1")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=120)

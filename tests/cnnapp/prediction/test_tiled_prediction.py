@@ -285,6 +285,7 @@ def test_verify_allows_pieces_more_objects_than_a_full_answer_has(detectors: Pat
         model.verify_tiling(96)
 
 
+@pytest.mark.slow
 def test_verify_compares_pieces_with_the_whole(
     run, detectors: Path, models: Path, segmenters: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -173,6 +173,7 @@ def test_wrong_training_options_are_said_at_once(run):
     assert (status, "conv" in text) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_detector_of_today_is_written_for_litert(run):
     status, out = run("export", "scattered", "--format", "litert")
     assert status == 0

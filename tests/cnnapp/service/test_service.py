@@ -212,6 +212,7 @@ def test_a_request_of_nearly_the_whole_body_is_answered(service, predictors):
     compare(post(service, "shapes", {"inputs": {"image_bytes": [b64(noise)]}})["outputs"], wanted)
 
 
+@pytest.mark.slow
 def test_a_large_image_has_a_large_answer(service, predictors):
     """About 3 million pixels, whose classes and confidences are some 40 MiB of JSON."""
     scene = png(draw_scene(3, (56, 72))[0].resize((2000, 1500)))

@@ -54,6 +54,7 @@ def test_every_convolution_goes_the_whole_way(shapes: Path, quiet, tmp_path: Pat
     assert trained.card.training["conv"] == conv
 
 
+@pytest.mark.slow
 def test_lenet5_goes_the_whole_way_in_mixed_precision(quiet, tmp_path: Path):
     trained = classification.train(
         "x", root=tmp_path, reporter=quiet, data="digits", model="lenet5", epochs=1, precision="mixed_bfloat16",
@@ -63,6 +64,7 @@ def test_lenet5_goes_the_whole_way_in_mixed_precision(quiet, tmp_path: Path):
     assert read_golden(trained.path).outputs["scores"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_deterministic_run_gives_the_same_bits(shapes: Path, tmp_path: Path):
     """In processes of their own: TensorFlow cannot be made less deterministic again."""
     import subprocess

@@ -107,6 +107,7 @@ def test_pieces_give_what_the_whole_gives(name: str, scale: float):
     equal()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEGMENTERS)
 def test_a_large_image_in_pieces_of_several_sizes(name: str):
     in_pieces_of_several_sizes(name, 2000, 3000, (512, 777))

@@ -140,6 +140,7 @@ def street(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_so_does_the_card_of_a_model_that_was_tested_on_another_set(
     detector, scattered: Path, street: Path, command_line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -98,6 +98,7 @@ def test_a_process_of_the_service_does_not_load_it(hostile: Path, tmp_path: Path
     assert not (tmp_path / "written").exists()
 
 
+@pytest.mark.slow
 def test_the_service_refuses_it_before_it_starts_its_processes(hostile: Path):
     with admission.looked_through([DIGITS, hostile]) as refuse, pytest.raises(ModelError, match="would run WriteFile"):
         refuse()
