@@ -47,6 +47,7 @@ __all__ = ["Target", "main", "spoil", "targets"]
 
 _MEMORY = 12 * 2**30
 _SECONDS_AN_INPUT = 30
+_PATIENCE = 600
 _TOKENS = (
     b"[" * 2000,
     b"{",
@@ -275,11 +276,14 @@ def _timed() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise _TooLongError
 
+    signal.signal(signal.SIGPROF, stop)
     signal.signal(signal.SIGALRM, stop)
-    signal.alarm(_SECONDS_AN_INPUT)
+    signal.setitimer(signal.ITIMER_PROF, _SECONDS_AN_INPUT)  # of a processor
+    signal.alarm(_PATIENCE)  # for what waits
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
 
 

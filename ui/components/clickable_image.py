@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from typing import Any
 
-import altair as alt
 import streamlit as st
 from PIL import Image
 
@@ -39,38 +39,48 @@ def clickable(
         if spots:
             on_click(int(spots[0]["x"]), int(spots[0]["y"]))
 
+    # As Vega-Lite's own record: Altair checks and copies thousands of places one by one, which takes seconds.
     height, width = size
     wide, high = (max(_LEAST, _SIDE * side / max(size)) for side in (width, height))
     url = "data:image/png;base64," + base64.b64encode(image_io.encode(picture)).decode()
-    background = (
-        alt.Chart(alt.Data(values=[{"url": url}]))
-        .mark_image(width=wide, height=high, aspect=False)
-        .encode(url="url:N", x=alt.value(wide / 2), y=alt.value(high / 2))
-    )
-    spot = alt.selection_point(name="spot", fields=["x", "y"], toggle=False, on="click", clear=False)
-    cells = (
-        alt.Chart(alt.Data(values=_cells(_parts(height, high), _parts(width, wide))))
-        .mark_rect(fillOpacity=0.001, strokeOpacity=0, cursor="crosshair")
-        .encode(
-            x=alt.X("left:Q", axis=None, scale=alt.Scale(domain=[0, width], nice=False)),
-            x2="right:Q",
-            y=alt.Y("top:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False)),
-            y2="bottom:Q",
-            tooltip=["x:Q", "y:Q"],
-        )
-        .add_params(spot)
-    )
-    chart = (background + cells).properties(
-        width=wide, height=high, description=label, padding={"left": 0, "top": 0, "right": 0, "bottom": 0}
-    )
-    st.altair_chart(
-        chart.configure_view(stroke=None),
-        width="content",
-        theme=None,
-        key=key,
-        on_select=clicked,
-        selection_mode="spot",
-    )
+    background = {
+        "data": {"values": [{"url": url}]},
+        "mark": {"type": "image", "width": wide, "height": high, "aspect": False},
+        "encoding": {
+            "url": {"field": "url", "type": "nominal"},
+            "x": {"value": wide / 2},
+            "y": {"value": high / 2},
+        },
+    }
+    select = {"type": "point", "fields": ["x", "y"], "toggle": False, "on": "click", "clear": False}
+    cells = {
+        "data": {"values": _cells(_parts(height, high), _parts(width, wide))},
+        "name": "cells",
+        "mark": {"type": "rect", "fillOpacity": 0.001, "strokeOpacity": 0, "cursor": "crosshair"},
+        "encoding": {
+            "x": _along("left", [0, width]),
+            "x2": {"field": "right"},
+            "y": _along("top", [height, 0]),
+            "y2": {"field": "bottom"},
+            "tooltip": [{"field": name, "type": "quantitative"} for name in ("x", "y")],
+        },
+    }
+    chart = {
+        "layer": [background, cells],
+        "params": [{"name": "spot", "select": select, "views": ["cells"]}],
+        "width": wide,
+        "height": high,
+        "description": label,
+        "padding": {"left": 0, "top": 0, "right": 0, "bottom": 0},
+        "config": {"view": {"stroke": None}},
+        "usermeta": {"embedOptions": {"renderer": "svg"}},
+    }
+    st.vega_lite_chart(spec=chart, width="content", theme=None, key=key, on_select=clicked, selection_mode="spot")
+
+
+def _along(field: str, domain: list[int]) -> dict[str, Any]:
+    """Return where along an axis, which is not drawn, a side of a place lies."""
+    return {"field": field, "type": "quantitative", "axis": None, "scale": {"domain": domain, "nice": False}}
 
 
 def _parts(side: int, drawn: float) -> list[tuple[int, int]]:
