@@ -98,7 +98,7 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     from pipelines import classification
 
     def make(root: Path) -> Any:
-        return classification.train("shapes", root=root, reporter=quiet, data=str(shapes), epochs=25, image_size=16)
+        return classification.train("shapes", root=root, reporter=quiet, data=str(shapes), epochs=15, image_size=16)
 
     return made_once(tmp_path_factory, "classifiers", make)
 
@@ -139,7 +139,7 @@ def detector(scattered: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     from pipelines import detection
 
     def make(root: Path) -> Any:
-        return detection.train("scattered", root=root, reporter=quiet, data=str(scattered), epochs=20, batch_size=8)
+        return detection.train("scattered", root=root, reporter=quiet, data=str(scattered), epochs=8, batch_size=8)
 
     return made_once(tmp_path_factory, "detectors", make)
 
@@ -179,7 +179,7 @@ def segmenter(painted: Path, tmp_path_factory: pytest.TempPathFactory, quiet):
     from pipelines import segmentation
 
     def make(root: Path) -> Any:
-        return segmentation.train("painted", root=root, reporter=quiet, data=str(painted), epochs=15, batch_size=8)
+        return segmentation.train("painted", root=root, reporter=quiet, data=str(painted), epochs=6, batch_size=8)
 
     return made_once(tmp_path_factory, "segmenters", make)
 
