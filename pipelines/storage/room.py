@@ -86,7 +86,7 @@ def scratch_file(count: int) -> IO[bytes]:
     """
     folder = Path(tempfile.gettempdir())
     free = shutil.disk_usage(folder).free
-    file = tempfile.TemporaryFile(dir=folder)
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, whoever asked closes it
     try:
         if free < count:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -97,7 +97,7 @@ def scratch_file(count: int) -> IO[bytes]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise ConfigError(
-            f"{folder}: {count / _MIB:,.0f} MiB are needed for decoded images, and {free / _MIB:,.0f} MiB are free; make "
-            "room, or name another folder for temporary files in TMPDIR"
+            f"{folder}: {count / _MIB:,.0f} MiB are needed for decoded images, and {free / _MIB:,.0f} MiB are free; "
+            "make room, or name another folder for temporary files in TMPDIR"
         ) from None
     return file
