@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -107,18 +108,10 @@ def evaluate_to(
     if split not in (*parts.SPLIT_NAMES, "all"):
         raise ConfigError(unknown("split", split, (*parts.SPLIT_NAMES, "all")))
     card, task = predictor.card, find_task(predictor.card.task)
-    if protocol is not None and protocol not in task.protocols:
-        if not task.protocols:
-            raise ConfigError(f"--protocol: {task.name} is measured in one way; leave it out")
-        raise ConfigError(unknown("protocol", protocol, task.protocols))
-    for name in options:
-        if name not in task.evaluation_options:
-            given = " or ".join(f"--{each.replace('_', '-')}" for each in task.evaluation_options)
-            takes = f"takes {given}" if given else "takes no such options"
-            raise ConfigError(f"--{name.replace('_', '-')}: does not apply to {task.name}, which {takes}")
     seed = int(card.training.get("seed", 0)) if seed is None else seed
     if on_card and options:
         raise ConfigError(f"--card: takes figures of the model as it is; leave out --{', --'.join(options)}")
+    _refuse_what_is_not_taken(task, protocol, options)
     data = data or _named_on(card)
     splits = _load(task, card, data, data_dir, split, seed, test)
     if list(splits.classes) != card.classes:
@@ -141,6 +134,19 @@ def evaluate_to(
     if not on_card:
         return Evaluated(folder, report)
     return Evaluated(folder, report, card_figures.add_figures(predictor.served.directory, split, report.figures))
+
+
+def _refuse_what_is_not_taken(task: Task, protocol: str | None, options: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` for a protocol or an option of evaluation that a task does not have."""
+    if protocol is not None and protocol not in task.protocols:
+        if not task.protocols:
+            raise ConfigError(f"--protocol: {task.name} is measured in one way; leave it out")
+        raise ConfigError(unknown("protocol", protocol, task.protocols))
+    for name in options:
+        if name not in task.evaluation_options:
+            given = " or ".join(f"--{each.replace('_', '-')}" for each in task.evaluation_options)
+            takes = f"takes {given}" if given else "takes no such options"
+            raise ConfigError(f"--{name.replace('_', '-')}: does not apply to {task.name}, which {takes}")
 
 
 def _with_skipped(report: Report, splits: Splits[Any], part: str) -> Report:
