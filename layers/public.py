@@ -24,7 +24,6 @@ from .convolutional.low_rank import low_rank_kernels
 from .convolutional.low_rank_conv import LowRankConv2D
 from .convolutional.tiled_conv import TiledConv1D, TiledConv2D, TiledConv3D
 from .convolutional.unshared_conv import UnsharedConv1D, UnsharedConv2D, UnsharedConv3D
-from .fully_convolutional.convolutionalize import certify, convolutionalize
 from .normalization.batch_normalization import FusedBatchNormalization
 from .normalization.local_contrast import (
     DivisiveNormalization1D,
@@ -133,12 +132,10 @@ __all__ = [
     "WeightedLpPooling1D",
     "WeightedLpPooling2D",
     "WeightedLpPooling3D",
-    "certify",
     "check_dilation_rates",
     "convert_keras2_weights",
     "convolution_matrix",
     "convolution_offset",
-    "convolutionalize",
     "costs",
     "deformable_convolution",
     "filter_kernel",

@@ -42,7 +42,7 @@ def test_the_card_tells_everything(trained):
     assert card.input == {"height": 16, "width": 16, "channels": 3, "resize": "stretch"}
     assert set(card.metrics) == {"validation", "test"}
     assert 0 <= card.metrics["test"]["accuracy"] <= 1
-    assert card.training["epochs"] == 25
+    assert card.training["epochs"] == 15
     assert card.training["golden"] == "images"
     assert card.files == file_hashes(trained.path)
     assert {"python", "tensorflow", "keras", "numpy", "cnnapp"} <= set(card.software)
