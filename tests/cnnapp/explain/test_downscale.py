@@ -56,6 +56,7 @@ def test_classifiers_are_shown_one_size_so_that_nothing_is_reduced(trained, segm
     assert quick(cnnapp.Predictor(segmenter.path).inside, large).size == (512, 1024)
 
 
+@pytest.mark.slow
 def test_maps_of_one_layer_are_those_of_all(segmenter, detector, trained):
     for model in map(cnnapp.Predictor, (segmenter.path, detector.path, trained.path)):
         image = draw_scene(5)[0]

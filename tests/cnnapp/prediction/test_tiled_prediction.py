@@ -123,6 +123,7 @@ def test_a_png_of_too_many_pixels_is_written_by_windows(
         written.to_coco()
 
 
+@pytest.mark.slow
 def test_the_command_line_writes_masks_piece_by_piece(run, painted: Path, tmp_path: Path):
     Image.fromarray(enlarged(painted, 200, 220)).save(tmp_path / "large.tif")
     status, text = run(

@@ -147,6 +147,7 @@ def test_the_command_line_answers_with_masks_areas_and_run_lengths(run, painted:
     assert json.loads((tmp_path / "answers.json").read_text())["answers"][0]["width"] == 50
 
 
+@pytest.mark.slow
 def test_evaluate_check_verify_and_list_know_segmentation(run, painted: Path, tmp_path: Path):
     status, text = run("evaluate", "painted", "--data", painted)
     assert status == 0, text

@@ -139,6 +139,7 @@ def test_damage_that_the_hashes_were_made_to_fit_is_still_refused(copied: Path):
         ServedModel(copied)
 
 
+@pytest.mark.slow
 def test_a_version_is_never_overwritten(trained, shapes: Path, quiet):
     from pipelines import classification
 

@@ -99,6 +99,7 @@ def test_a_file_that_is_no_image_is_named(served):
         answers(served, [good, b"nothing"], ["a.png", "b.png"])
 
 
+@pytest.mark.slow
 def test_a_process_with_tensorflow_alone_gives_the_same_boxes(detector, tmp_path: Path):
     script = f"""
 import glob, json, sys

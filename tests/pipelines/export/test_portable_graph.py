@@ -72,6 +72,7 @@ def test_a_segmentation_answers_the_same(scale: float, multiple: int, stride: in
         np.testing.assert_allclose(found["confidence"], expected["confidence"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_detector_in_colours_can_be_converted_whole(labels: Path, tmp_path: Path):
     """Behind a pyramid no converter knows how many channels there are, unless it is told."""
     keras.utils.set_random_seed(0)

@@ -80,6 +80,7 @@ def test_bytes_pixels_and_probabilities_agree(served):
     np.testing.assert_allclose(shares.max(-1), by_bytes["confidence"][0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_process_with_tensorflow_alone_gives_the_same_map(segmenter, tmp_path: Path):
     script = f"""
 import json, sys

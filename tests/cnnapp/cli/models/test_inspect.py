@@ -160,6 +160,7 @@ def test_what_is_not_known_is_said(tmp_path: Path):
     assert inspection.inspect(str(tmp_path / "turned.keras")).to_json()["layers"][1]["receptive_field"] is None
 
 
+@pytest.mark.slow
 def test_the_picture_is_one(models: Path, keras_file: Path, tmp_path: Path):
     for name, arguments in (("shapes", []), (keras_file, ["--input-size", "64x48"])):
         run(name, *arguments, "--draw", tmp_path / "deep" / "o.png")
