@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,10 +94,10 @@ def run(service: Service, ready: Callable[[str], None], reload: Callable[[], Non
     """
     extras.need("the service", "ray")
     _allow_open_files(service.limits.connections)
-    _stop_on_signals()
+    stopping = _stop_on_signals()
     # The port is taken before the models are loaded: that it cannot be should be known at once.
     with (
-        contextlib.suppress(_Stopped),
+        _ended_by(stopping),
         ports.hold(service.address, service.port) as listener,
         admission.looked_through(service.directories) as refuse,
         _ray(),
@@ -125,12 +126,32 @@ def _allow_open_files(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
-def _stop_on_signals() -> None:
+def _stop_on_signals() -> threading.Event:
+    """Have signals end what is being started; return what is set once one came."""
+    stopping = threading.Event()
+
     def stop(number: int, frame: Any) -> None:
+        stopping.set()
         raise _Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    return stopping
+
+
+@contextlib.contextmanager
+def _ended_by(stopping: threading.Event) -> Iterator[None]:
+    """Take what is raised once a signal came for the end that was asked for.
+
+    Ray's compiled parts, which do not expect an exception at any moment, make others of it.
+    """
+    try:
+        yield
+    except _Stopped:
+        pass
+    except BaseException:
+        if not stopping.is_set():
+            raise
 
 
 @contextlib.contextmanager
