@@ -63,8 +63,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def settled() -> None:
     """Spare the garbage collector what is there when a file begins: TensorFlow, and all that files before this made.
 
-    There are millions of objects in the end. To look through them takes seconds, and that is done whenever many new
-    ones were made, by Keras whenever its session is cleared, and by the page after each of its runs.
+    To look through half a million objects, as TensorFlow and Keras alone are, takes a fifth of a second. It is done
+    whenever many new ones were made, by Keras whenever its session is cleared, and by the page after each of its runs.
     """
     gc.collect()
     gc.freeze()

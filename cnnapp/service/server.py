@@ -12,6 +12,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ __all__ = ["Service", "run"]
 _STORE = 80 * 2**20  # bytes of shared memory, the least that Ray takes; requests do not go through it
 _OWN_FILES = 256
 _HEALTH_SECONDS = 1.0
+_POLL_SECONDS = 0.1
 _QUIET = {"log_level": "ERROR", "enable_access_log": False}
 
 
@@ -94,20 +96,20 @@ def run(service: Service, ready: Callable[[str], None], reload: Callable[[], Non
     """
     extras.need("the service", "ray")
     _allow_open_files(service.limits.connections)
-    stopping = _stop_on_signals()
+    stopping = _note_signals()
     # The port is taken before the models are loaded: that it cannot be should be known at once.
     with (
-        _ended_by(stopping),
+        contextlib.suppress(_Stopped),
         ports.hold(service.address, service.port) as listener,
         admission.looked_through(service.directories) as refuse,
-        _ray(),
+        _ray(stopping),
     ):
         refuse()
-        gateway = _gateway(service, _deploy(service))
-        _serve(gateway, listener, service.limits, ready, reload)
+        gateway = _gateway(service, _deploy(service, stopping))
+        _serve(gateway, listener, service.limits, ready, reload, stopping)
 
 
-class _Stopped(BaseException):
+class _Stopped(Exception):
     """A signal came before there was anything to be finished."""
 
 
@@ -126,13 +128,16 @@ def _allow_open_files(connections: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
 
 
-def _stop_on_signals() -> threading.Event:
-    """Have signals end what is being started; return what is set once one came."""
+def _note_signals() -> threading.Event:
+    """Have signals say that what is being started should end; return what they set.
+
+    Nothing is raised where they arrive: Ray's compiled parts lose an exception, or the process with it.
+    """
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
+        signal.alarm(0)  # which is set before Ray's compiled parts hand a signal on, and would end this process
         stopping.set()
-        raise _Stopped
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -140,23 +145,8 @@ def _stop_on_signals() -> threading.Event:
 
 
 @contextlib.contextmanager
-def _ended_by(stopping: threading.Event) -> Iterator[None]:
-    """Take what is raised once a signal came for the end that was asked for.
-
-    Ray's compiled parts, which do not expect an exception at any moment, make others of it.
-    """
-    try:
-        yield
-    except _Stopped:
-        pass
-    except BaseException:
-        if not stopping.is_set():
-            raise
-
-
-@contextlib.contextmanager
-def _ray() -> Iterator[None]:
-    """Start Ray for this process alone, and stop all of it."""
+def _ray(stopping: threading.Event) -> Iterator[None]:
+    """Start Ray for this process alone, and stop all of it; raise ``_Stopped`` if that is asked for meanwhile."""
     os.environ |= ray_local.environment()
     try:
         import ray
@@ -166,22 +156,24 @@ def _ray() -> Iterator[None]:
     # Short, for the paths of its sockets may have 107 characters.
     folder = tempfile.mkdtemp(prefix="cnnapp-", dir="/tmp" if os.path.isdir("/tmp") else None)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Ray starts in a thread, where it has no signal handlers of its own to offer; its processes end with that thread.
+    thread = ThreadPoolExecutor(1)
     try:
-        try:
-            ray.init(
-                address="local",  # also where RAY_ADDRESS names a cluster
-                num_cpus=1,
-                include_dashboard=False,
-                log_to_driver=True,
-                logging_level=logging.ERROR,
-                object_store_memory=_STORE,
-                _temp_dir=folder,
-                _node_ip_address="127.0.0.1",
-            )
-        except SystemExit:  # which Ray makes of SIGTERM
-            raise _Stopped from None
+        starting = thread.submit(
+            ray.init,
+            address="local",  # also where RAY_ADDRESS names a cluster
+            num_cpus=1,
+            include_dashboard=False,
+            log_to_driver=True,
+            logging_level=logging.ERROR,
+            object_store_memory=_STORE,
+            _temp_dir=folder,
+            _node_ip_address="127.0.0.1",
+        )
+        starting.result()
         for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray puts its own in their place
+            signal.signal(number, handler)  # its compiled parts put their own in their place
+        _go_on(stopping)
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
         ray.serve.start(proxy_location="Disabled", logging_config=_QUIET)
         yield
@@ -190,10 +182,17 @@ def _ray() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)  # a second one must not leave half of Ray behind
         logging.getLogger("ray.serve").setLevel(logging.CRITICAL)  # its parts miss each other while they end
         ray.shutdown()
+        thread.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _deploy(service: Service) -> dict[tuple[str, int], Any]:
+def _go_on(stopping: threading.Event, seconds: float = 0.0) -> None:
+    """Raise ``_Stopped`` if a signal came, or comes within so many seconds."""
+    if stopping.wait(seconds):
+        raise _Stopped
+
+
+def _deploy(service: Service, stopping: threading.Event) -> dict[tuple[str, int], Any]:
     """Start the models, all at the same time, and wait until they are warm; return a handle for each."""
     from ray import serve
 
@@ -215,10 +214,22 @@ def _deploy(service: Service) -> dict[tuple[str, int], Any]:
         )(ModelReplica)
         application = deployment.bind(str(directory.resolve()), service.limits, threads)
         targets.append(serve.RunTarget(application, f"{name}-{version}", route_prefix=None, logging_config=_QUIET))
-    try:
-        return dict(zip(models, serve.run_many(targets), strict=True))
-    except RuntimeError as error:
-        raise ServiceError(f"a model does not start: {error}") from None
+    handles = serve.run_many(targets, wait_for_applications_running=False)
+    _wait_until_warm([target.name for target in targets], stopping)
+    return dict(zip(models, handles, strict=True))
+
+
+def _wait_until_warm(names: list[str], stopping: threading.Event) -> None:
+    from ray import serve
+    from ray.serve.schema import ApplicationStatus
+
+    while names:
+        _go_on(stopping, _POLL_SECONDS)
+        found = serve.status().applications
+        for name in names:
+            if found[name].status == ApplicationStatus.DEPLOY_FAILED:
+                raise ServiceError(f"a model does not start: {name}: {found[name].message}")
+        names = [name for name in names if found[name].status != ApplicationStatus.RUNNING]
 
 
 def _gateway(service: Service, handles: dict[tuple[str, int], Any]) -> Gateway:
@@ -237,6 +248,7 @@ def _serve(
     limits: Limits,
     ready: Callable[[str], None],
     reload: Callable[[], None],
+    stopping: threading.Event,
 ) -> None:
     import uvicorn
 
@@ -255,6 +267,8 @@ def _serve(
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stop)
             loop.add_signal_handler(signal.SIGHUP, reload)
+            if stopping.is_set():  # just before
+                stop()
             yield
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

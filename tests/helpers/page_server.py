@@ -27,26 +27,35 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(server: subprocess.Popen[Any], port: int, log_file: Path) -> str:
+    """Wait until a page is served; return its address."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+            return f"http://127.0.0.1:{port}/"
+        except OSError:
+            assert server.poll() is None, log_file.read_text()
+            assert time.monotonic() < deadline, "the page did not start"
+            time.sleep(0.3)
+
+
 @contextmanager
 def served(log_file: Path) -> Iterator[str]:
     """Serve the page on a free port of this machine, and stop it again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "cnnapp", "ui", "--port", str(port), "--no-browser"]
     with open(log_file, "w") as log:
         server = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, log_file.read_text()
-                assert time.monotonic() < deadline, "the page did not start"
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/"
+        yield wait_until_up(server, port, log_file)
     finally:
         os.killpg(server.pid, 15)
         server.wait(timeout=20)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,9 +28,9 @@ def watched(script: Path, log_file: Path, kept: int = 6, **environment: str) -> 
         kept: seconds that a session whose browser went away can be taken up again.
         **environment: of the process, besides this one's.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    from page_server import free_port, wait_until_up  # here: the process that is watched needs no browser
+
+    port = free_port()
     command = [sys.executable, __file__, str(script), str(port), str(kept)]
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "helpers")])
     with open(log_file, "w") as log:
@@ -53,16 +51,7 @@ def watched(script: Path, log_file: Path, kept: int = 6, **environment: str) -> 
         return found
 
     try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, log_file.read_text()
-                assert time.monotonic() < deadline, "the page did not start"
-                time.sleep(0.3)
-        yield f"http://127.0.0.1:{port}/", ask
+        yield wait_until_up(server, port, log_file), ask
     finally:
         server.stdin.close()  # at which it ends
         try:

@@ -42,9 +42,9 @@ def files(shared_data: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def sample(files: list[Path]) -> list[Path]:
-    """Every eightieth, and those that once took long, much memory, or were read otherwise than shown."""
-    known = ("bomb", "_dos", "timeout", "dispose_bgnd", "oom", "first_frame_transparency")
-    return sorted({*files[::80], *(path for path in files if any(word in path.name for word in known))})
+    """Every fortieth, and those that once took long, much memory, or were read otherwise than shown."""
+    known = ("bomb", "dos", "timeout", "transparency", "dispose", "oom", "16bit")
+    return sorted({*files[::40], *(path for path in files if any(word in path.name for word in known))})
 
 
 def said_of(path: Path, files: list[Path]) -> tuple[int, int]:
@@ -65,7 +65,7 @@ def said_of(path: Path, files: list[Path]) -> tuple[int, int]:
 def test_the_command_line_answers_or_refuses_each_of_a_sample(command_line, sample: list[Path], tmp_path: Path):
     status, _, err = command_line("predict", MODEL, *sample, "--json", tmp_path / "found.json")
     answered, failed = said_of(tmp_path / "found.json", sample)
-    assert min(answered, failed) >= 10
+    assert answered > failed > 0
     assert status == 1
     assert "Traceback" not in err
 

@@ -162,7 +162,7 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path):
             assert time.monotonic() < until
             time.sleep(0.05)
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(180) == 0, service.log.read_text()  # Ray goes on starting until it can be asked
+        assert service.process.wait(60) == 0
     finally:
         service.process.kill()
         service.process.wait()
