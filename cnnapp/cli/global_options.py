@@ -91,6 +91,8 @@ def with_globals(command: Callable[..., None], loads: bool = False) -> Callable[
             ("verbose", False, Verbose),
             ("quiet", False, Quiet),
             ("device", None, Device),
+            ("saved_models", None, SavedModels),
+            ("runs", None, Runs),
         )
     ]
     if loads:
@@ -98,7 +100,8 @@ def with_globals(command: Callable[..., None], loads: bool = False) -> Callable[
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        _take(given.pop("verbose"), given.pop("quiet"), given.pop("device"))
+        _take(given.pop("verbose", False), given.pop("quiet", False), given.pop("device", None))
+        use_folders(given.pop("saved_models", None), given.pop("runs", None))
         if given.pop("trust", False):
             os.environ[policy.TRUST] = "1"  # which other processes inherit
         command(**given)

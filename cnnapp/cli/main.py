@@ -77,7 +77,7 @@ app.command(rich_help_panel=_KEEP)(with_globals(sign))
 app.command(rich_help_panel=_KEEP)(with_globals(inspect, loads=True))
 app.command(rich_help_panel=_KEEP)(with_globals(export, loads=True))
 app.add_typer(models_app, name="models", rich_help_panel=_KEEP)
-app.command("list", rich_help_panel=_KEEP)(list_models)
+app.command("list", rich_help_panel=_KEEP)(with_globals(list_models))
 
 
 def main() -> None:

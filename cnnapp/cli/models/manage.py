@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cnnapp.cli.console import out, say
+from cnnapp.cli.global_options import with_globals
 from cnnapp.cli.models.list import list_models
 from cnnapp.prediction import model_paths, pins
 from pipelines.artifacts.model_card import versions
@@ -32,7 +33,7 @@ def _without_command(ctx: typer.Context) -> None:
         list_models()
 
 
-models_app.command("list")(list_models)
+models_app.command("list")(with_globals(list_models))
 
 
 def _home(name: str) -> Path:
@@ -53,6 +54,7 @@ def _home(name: str) -> Path:
 
 
 @models_app.command()
+@with_globals
 def rename(name: Name, new: Annotated[str, typer.Argument(help="Its new name.", metavar="NEW")]) -> None:
     """Rename a saved model, with all its versions.
 
@@ -69,6 +71,7 @@ def rename(name: Name, new: Annotated[str, typer.Argument(help="Its new name.", 
 
 
 @models_app.command()
+@with_globals
 def delete(
     names: Annotated[
         list[str], typer.Argument(help="Names, for all versions, or name/version for one.", metavar="NAME...")
@@ -104,6 +107,7 @@ def _deletable(name: str) -> str:
 
 
 @models_app.command()
+@with_globals
 def undo() -> None:
     """Put back what `cnnapp models delete` deleted last."""
     from cnnapp.cli.models import trash
@@ -113,6 +117,7 @@ def undo() -> None:
 
 
 @models_app.command("empty-trash")
+@with_globals
 def empty_trash(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove deleted models for good, to free their space."""
     from cnnapp.cli.models import trash
@@ -132,6 +137,7 @@ def empty_trash(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not as
 
 
 @models_app.command()
+@with_globals
 def pin(name: Name, version: Annotated[int, typer.Argument(help="Number of the version.", metavar="VERSION")]) -> None:
     """Let NAME stand for one of its versions, for predict, serve, the page and Python; otherwise it is the newest.
 
@@ -142,6 +148,7 @@ def pin(name: Name, version: Annotated[int, typer.Argument(help="Number of the v
 
 
 @models_app.command()
+@with_globals
 def unpin(name: Name) -> None:
     """Let NAME stand for its newest version again."""
     home = _home(name)

@@ -38,6 +38,7 @@ def _without_command(ctx: typer.Context) -> None:
 
 
 @runs_app.command("list")
+@with_globals
 def list_runs() -> None:
     """List training runs: how far they are, their best figure on the validation images, and what can be resumed."""
     rows = [["run", "task", "epochs", "best on validation", "last change", "MiB", "status"]]
@@ -60,6 +61,7 @@ def _best(run: Run) -> str:
 
 
 @runs_app.command()
+@with_globals
 def compare(names: Runs) -> None:
     """Compare runs: their figures in the best epoch, and the options in which they differ.
 
@@ -125,6 +127,7 @@ runs_app.command("resume")(resume)
 
 
 @runs_app.command()
+@with_globals
 def clean(
     names: Annotated[
         list[str] | None,

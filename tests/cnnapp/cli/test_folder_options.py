@@ -21,9 +21,13 @@ def run(command_line, monkeypatch: pytest.MonkeyPatch):
     return command_line
 
 
-def test_the_folder_of_saved_models_is_the_only_one_for_what_is_started_too(run, tmp_path: Path):
+@pytest.mark.parametrize(
+    "words",
+    [["--saved-models", "mine", "list"], ["list", "--saved-models", "mine"], ["models", "list", "--saved-models=mine"]],
+)
+def test_the_folder_of_saved_models_is_the_only_one_for_what_is_started_too(run, tmp_path: Path, words: list[str]):
     shutil.copytree(ROOT / "saved_models" / "digits-lenet5", tmp_path / "mine" / "small")
-    status, out, _ = run("--saved-models", "mine", "list")
+    status, out, _ = run(*words)
     assert status == 0
     assert "small/1" in out
     assert "digits" not in out.replace("│ digits ", "")  # but as the data that it was trained on
