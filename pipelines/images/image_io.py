@@ -1,10 +1,9 @@
 """Take an image in, whatever it is: a path, bytes or an array, to bytes that the graph decodes.
 
-JPEG, PNG and 24-bit BMP pass untouched, and the first frame of a GIF, so that a client of the bare SavedModel that
-sends the same file gets the same answer. Everything else that Pillow reads (WebP, TIFF, other BMP, ...) is re-encoded
-as PNG, without loss; and so is what TensorFlow reads otherwise than people see it: GIF and PNG with a transparent
-colour, GIF whose first frame does not cover it, CMYK JPEG. What people are shown (:func:`open_rgb`) has the pixels that
-the graph decodes, to the last bit.
+JPEG, PNG and 24-bit BMP pass untouched, so that a client of the bare SavedModel that sends the same file gets the same
+answer. Everything else that Pillow reads (WebP, TIFF, GIF, other BMP, ...) is re-encoded as PNG, without loss; and so
+is what TensorFlow reads otherwise than people see it: PNG with a transparent colour, CMYK JPEG. What people are shown
+(:func:`open_rgb`) has the pixels that the graph decodes, to the last bit.
 
 Command line, page, service, training and checks all take images in here, within the limits of
 :mod:`pipelines.intake.limits`.
@@ -23,7 +22,7 @@ from PIL import Image, ImageFile
 
 from pipelines.core.errors import DataError, ImageTooLargeError
 from pipelines.images.formats import portable_maps
-from pipelines.images.formats.gif import first_frame, plain_colours
+from pipelines.images.formats.gif import first_frame
 from pipelines.images.formats.orientation import HEADER_BYTES, find_orientation, upright
 from pipelines.images.formats.structure import chunks, refuse_unbounded, without_notes
 from pipelines.images.formats.transparency import framed, over_white, separated
@@ -90,7 +89,7 @@ def read(source: ImageInput, name: str | None = None) -> bytes:
         name: how error messages call it; by default its path.
 
     Returns:
-        An encoded JPEG, PNG, GIF or BMP.
+        An encoded JPEG, PNG or BMP.
 
     Raises:
         DataError: naming the input, and why it is no image.
@@ -180,31 +179,20 @@ def refuse_size(height: int, width: int, name: str) -> None:
 
 def _normalise(data: bytes, name: str) -> bytes:
     data, image = _opened(data, name)
-    return data if _is_read_alike(data, image, name) else encode(_load(image, data, name))
+    return data if _is_read_alike(data, image) else encode(_load(image, data, name))
 
 
-def _is_read_alike(data: bytes, image: ImageFile.ImageFile, name: str) -> bool:
+def _is_read_alike(data: bytes, image: ImageFile.ImageFile) -> bool:
     """Say whether the graph reads bytes as people see them, and in bounded time."""
     if image.format in ("JPEG", "MPO"):
         return image.mode in ("L", "RGB") and find_orientation(data).steps <= LIMITS.header_parts
     if image.format == "PNG":
         return not _says_more_than_the_graph_reads(data)
-    if image.format == "GIF":
-        return _is_plain_gif(data, image, name)
     # TensorFlow misreads palettes and the older headers, and refuses 16 and 32 bits.
     fields = ((10, 14), (14, 18), (28, 30), (30, 34))
     pixels, header, depth, compression = (int.from_bytes(data[first:end], "little") for first, end in fields)
     plain = image.format == "BMP" and image.mode == "RGB" and header >= 40 and depth == 24 and not compression
     return plain and len(data) == pixels + image.height * (-(-image.width * 3 // 4) * 4)
-
-
-def _is_plain_gif(data: bytes, image: ImageFile.ImageFile, name: str) -> bool:
-    """Decode a GIF to see which indices occur: of a transparent one TensorFlow shows the colour."""
-    colours = plain_colours(data)
-    if not colours:
-        return False
-    occurring = [index for index, count in enumerate(_decoded(image, data, name).histogram()) if count]
-    return max(occurring, default=0) < colours and image.info.get("transparency") not in occurring
 
 
 def _says_more_than_the_graph_reads(png: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pipelines.core.errors import DataError
 from pipelines.intake.limits import LIMITS
 
-__all__ = ["first_frame", "plain_colours"]
+__all__ = ["first_frame"]
 
 _TRAILER = 0x3B
 _EXTENSION = 0x21
@@ -34,7 +34,7 @@ class _Frame(NamedTuple):
 def first_frame(data: bytes) -> bytes:
     """Return a GIF with the first frame of this one alone.
 
-    TensorFlow answers for the first frame, but reads all of them into memory before, and all comments: a file of a
+    The answer is for the first frame. Decoders read comments and texts as well, TensorFlow every frame: a file of a
     megabyte may hold gigabytes.
 
     Args:
@@ -65,28 +65,6 @@ def first_frame(data: bytes) -> bytes:
     return data[: frame.tables] + data[start:end] + data[frame.image : frame.end] + bytes([_TRAILER])
 
 
-def plain_colours(data: bytes) -> int:
-    """Return how many colours the first frame of a GIF has, if all readers see the same in it, and 0 otherwise.
-
-    They do where it covers the whole screen, and each index that occurs has a colour, which is for the caller to see
-    to. TensorFlow shows black where a frame covers nothing.
-
-    Args:
-        data: an encoded GIF.
-
-    Example:
-        >>> plain_colours(b"GIF89a")
-        0
-    """
-    frame = _find(data)
-    if frame is None:
-        return 0
-    left, top, width, height = (_short(data, frame.image + place) for place in (1, 3, 5, 7))
-    if (left, top) != (0, 0) or (width, height) != (_short(data, 6), _short(data, 8)):
-        return 0
-    return (_color_table(data[frame.image + 9]) or _color_table(data[10])) // 3
-
-
 def _find(data: bytes) -> _Frame | None:
     try:
         position = tables = 13 + _color_table(data[10])
@@ -101,10 +79,6 @@ def _find(data: bytes) -> _Frame | None:
         return _Frame(tables, control, position, _end_of_blocks(data, position + 11 + _color_table(data[position + 9])))
     except IndexError:
         return None
-
-
-def _short(data: bytes, position: int) -> int:
-    return int.from_bytes(data[position : position + 2], "little")
 
 
 def _color_table(flags: int) -> int:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from drawings import draw_shape
+from pipelines.core.errors import DataError
 from pipelines.images import image_io, preprocessing
 from pipelines.images.formats.orientation import HEADER_BYTES, find_orientation
 
@@ -233,6 +234,24 @@ def test_an_animated_gif_or_webp_is_its_first_frame(mode: str):
     for kind in ("GIF", "WEBP"):
         data = encode(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, lossless=True)
         assert np.array_equal(seen(data), seen(encode(frames[0], kind, lossless=True)))
+
+
+@pytest.mark.parametrize("left_out", [1, 2])
+def test_a_gif_without_its_last_bytes(left_out: int):
+    data = gif((8, 6), (0, 0, 8, 6))
+    assert np.array_equal(seen(data[:-left_out]), seen(data))
+
+
+def test_every_real_gif_that_can_be_shown(shared_data: Path):
+    shown = 0
+    for path in sorted((shared_data / "robustness").rglob("*.gif")):
+        try:
+            image_io.open_rgb(path.read_bytes())
+        except DataError:
+            continue
+        seen(path.read_bytes())
+        shown += 1
+    assert shown > 20
 
 
 # === BMP, JPEG, orientation ===
