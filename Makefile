@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made
 # A process a core, four at most. A file stays in one process, for what its tests share; files come in the order of
 # tests/conftest.py, which begins with those that wait for servers.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(FLAGS)
 # What is left out takes long; tests/helpers/profiles.py draws fewer examples of properties unless it is told otherwise.
 QUICK := -m "not slow"
 

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from drawings import draw_scene, make_folder
-from long_tests import LONG
+from long_tests import LIST, LONG
 from made_once import made_once
 from places import SHARED
 from profiles import examples
@@ -35,13 +35,15 @@ MARKED = {"shared_data": "data", "browser": "browser", "service": "service"}
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests by their fixtures; put files that wait for servers first, lest one be left over at the end."""
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and (unknown := LONG - {item.nodeid for item in items}):
+        raise pytest.UsageError(f"{LIST.name} names tests that there are not: {', '.join(sorted(unknown))}")
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKED:
                 item.add_marker(MARKED[fixture])
-        if item.nodeid.endswith(LONG):
+        if item.nodeid in LONG:
             item.add_marker("slow")
     waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
     items.sort(key=lambda item: item.path not in waiting)
