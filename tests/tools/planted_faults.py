@@ -101,6 +101,9 @@ class Planter:
         self._like = {one["name"]: one["test"] for one in like if one["outcome"] == "caught"}
         self._lines = None if options.coverage is None else LinesRun(options.coverage, PACKAGES)
         shutil.copytree(tree, copy, ignore=_LEFT_OUT, symlinks=True)
+        listed = copy / "tests" / "helpers" / "long_tests.txt"
+        short = options.suite == "test" and listed.is_file()
+        self._left_out = frozenset(listed.read_text().splitlines() if short else ())
         if (tree.parent / "shared").is_dir():
             (copy.parent / "shared").symlink_to(tree.parent / "shared")
 
@@ -133,6 +136,7 @@ class Planter:
         folder = Path("tests", *inside.parts[:-1])
         named = folder / f"test_{inside.name}"
         covering = [] if self._lines is None else self._lines.tests_of(inside, line)
+        covering = [test for test in covering if test not in self._left_out]
         near = [test for test in covering if test.startswith(f"{named}::")]
         beside = [test for test in covering if test.startswith(f"{folder}/") and test not in near]
         others = [test for test in covering if test not in near and test not in beside]
