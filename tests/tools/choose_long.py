@@ -7,10 +7,10 @@ the folder of the project::
     make cover FLAGS="-vv --durations=0" | tee times.txt
     python tests/tools/choose_long.py --times times.txt --coverage .coverage --share 0.5
 
-Cases of a parametrised test go first, of which another case stays. No test goes that alone runs a line of the packages,
-none of a file that is named in ``STAY``, whose tests start processes in which lines are not counted, or which hold what
-the project promises, and none that starts a service or a browser. Whether faults are still caught is for
-``planted_faults.py`` to say.
+Cases of a parametrised test go first, of which another case stays. What stays is each test that alone runs a line of
+the packages, or that compares, by its name, with something independent; and the files named in ``STAY``, whose tests
+start processes in which lines are not counted, or hold what the project promises. Whether faults are still caught is
+for ``planted_faults.py`` to say.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ STAY = (
 _TIME = re.compile(r"^\s*([\d.]+)s (setup|call|teardown)\s+(\S+?::.*?)\s*$")
 # What a case of several, or the only one, has to take at least, for it to be worth leaving out.
 _CASE, _ALONE = 0.4, 5.0
+# That a line is run by others is not enough for what only these compare with something independent.
+_COMPARED = re.compile("finite_differences|equal|same_bits|published|differ")
 
 
 def times_of(report: str) -> dict[str, dict[str, float]]:
@@ -114,7 +116,10 @@ def choose(
             name, own = test.partition("[")[0], lines.get(test, set())
             if left <= wanted or seconds[test] < least:
                 break
-            if test in gone or (several and cases[name] < 2) or any(counts[place] < 2 for place in own):
+            last = cases[name] < 2
+            if test in gone or (last and (several or _COMPARED.search(name))):
+                continue
+            if any(counts[place] < 2 for place in own):
                 continue
             for place in own:
                 counts[place] -= 1

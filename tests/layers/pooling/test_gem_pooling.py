@@ -32,10 +32,12 @@ def reference(x, layer, p):
     st.sampled_from([None, 1, 2]),
     st.sampled_from(["valid", "same"]),
     st.booleans(),
+    st.sampled_from([1e-6, 0.25]),
 )
-def test_equals_the_loops(case, p, pool_size, strides, padding, per_channel):
+def test_equals_the_loops(case, p, pool_size, strides, padding, per_channel, epsilon):
     layer_class, rank = case
-    layer = layer_class(pool_size, p, strides, padding, per_channel=per_channel, data_format="channels_last")
+    options = {"per_channel": per_channel, "epsilon": epsilon, "data_format": "channels_last"}
+    layer = layer_class(pool_size, p, strides, padding, **options)
     x = random_array((2, *(5, 4, 3)[:rank], 3))
     layer.build(x.shape)
     exponents = np.array([p, p + 1, p + 0.5]) if per_channel else np.array(p)
