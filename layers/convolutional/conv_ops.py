@@ -50,7 +50,7 @@ def _in_tensorflow(x: Any, kernel: Any, geometry: ConvGeometry) -> Any:
         return slice_axis(_in_tensorflow(one, kernel, geometry), 0, 0, 0)
     if geometry.rank == 1:  # as one row, so that what is native for images serves here
         y = _in_tensorflow(ops.expand_dims(x, 1), ops.expand_dims(kernel, 0), _as_row(geometry))
-        return ops.squeeze(y, 1)
+        return y[:, 0]  # not squeezed: without a native convolution its height of 1 is not known in a graph
     factors = tuple(
         stride if size == 1 else math.gcd(stride, dilation)
         for size, stride, dilation in zip(geometry.kernel_size, geometry.strides, geometry.dilation_rate, strict=True)

@@ -62,6 +62,30 @@ def test_at_every_rank(rank, stride, dilation, groups):
 
 
 @tensorflow_only
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("rank", "groups", "stride", "dilation"),
+    [(1, 1, 1, 2), (1, 2, 1, 2), (1, 1, 2, 3), (2, 1, 1, 2), (2, 2, 2, 3), (3, 1, 1, 2)],
+)
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_sizes_unknown_by_either_route(padding, rank, groups, stride, dilation, native, monkeypatch):
+    """Some processors have no native dilation, whose replacements leave more of the shape open."""
+    import tensorflow as tf
+
+    if not native:
+        monkeypatch.setattr(conv_ops, "has_native_convolution", lambda *_: False)
+    x, kernel = random_array((2, *(13, 9, 8)[:rank], 4)), random_array((*(3, 2, 2)[:rank], 4 // groups, 4), 1)
+    strides, dilation_rate = (stride,) * rank, (dilation,) * rank
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *(None,) * rank, 4))])
+    def graph(x):
+        return conv_ops.convolve(x, to_tensor(kernel), strides, dilation_rate, padding)
+
+    known = conv_ops.convolve(to_tensor(x), to_tensor(kernel), strides, dilation_rate, padding)
+    assert_close(graph(to_tensor(x)), known, "float32")
+
+
+@tensorflow_only
 def test_the_probe_tells_what_this_machine_can_do():
     # A plain convolution has a gradient everywhere; whatever is claimed beyond that must be true.
     import tensorflow as tf
