@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,14 +57,15 @@ def dotted(path: Path) -> str:
 NAMES = {dotted(path): path for path in MODULES}
 
 
-def import_nodes(path: Path, top_level: bool = False) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Give the imports of a file: all, or those that run when it is imported."""
+@functools.cache
+def import_nodes(path: Path, top_level: bool = False) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return the imports of a file: all, or those that run when it is imported."""
     tree = ast.parse(path.read_text())
-    for node in tree.body if top_level else ast.walk(tree):
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield node
+    nodes = tree.body if top_level else ast.walk(tree)
+    return tuple(node for node in nodes if isinstance(node, (ast.Import, ast.ImportFrom)))
 
 
+@functools.cache
 def for_types_alone(path: Path) -> set[int]:
     """Return the lines of imports under `if TYPE_CHECKING`, which never run."""
     lines: set[int] = set()
@@ -89,7 +90,7 @@ def imported(path: Path, node: ast.Import | ast.ImportFrom) -> set[str]:
 
 def imports(path: Path, top_level: bool = False, types: bool = True) -> set[str]:
     """Return all that a file imports, by full names."""
-    typed = for_types_alone(path)
+    typed = set() if types else for_types_alone(path)
     nodes = (node for node in import_nodes(path, top_level) if types or node.lineno not in typed)
     return {name for node in nodes for name in imported(path, node)}
 
