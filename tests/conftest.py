@@ -24,8 +24,9 @@ from made_once import made_once
 from places import SHARED
 from profiles import examples
 
-# For JAX each example costs seconds, of compiling.
-EXAMPLES = examples(5 if os.environ.get("KERAS_BACKEND") == "jax" else 40)
+# There the contract of layers runs alone, which is short; and each example costs seconds, of compiling.
+ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
+EXAMPLES = examples(5 if ON_JAX else 40)
 hypothesis.settings.register_profile("cnnapp", deadline=None, max_examples=EXAMPLES, print_blob=True)
 hypothesis.settings.load_profile("cnnapp")
 
@@ -43,7 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in MARKED:
                 item.add_marker(MARKED[fixture])
-        if item.nodeid in LONG:
+        if item.nodeid in LONG and not ON_JAX:
             item.add_marker("slow")
     waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
     items.sort(key=lambda item: item.path not in waiting)

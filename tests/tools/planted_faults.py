@@ -42,7 +42,7 @@ _LEFT_OUT = shutil.ignore_patterns(
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.*?)?)(?: - .*)?$", re.MULTILINE)
 _NO_TESTS, _USAGE = 5, 4
 _PATIENCE = 10
-_FILES = 12
+_FILES, _NEAREST = 12, 2
 
 
 @dataclass
@@ -141,7 +141,9 @@ class Planter:
         beside = [test for test in covering if test.startswith(f"{folder}/") and test not in near]
         others = [test for test in covering if test not in near and test not in beside]
         chosen = [test for test in (near + beside + others) if (self._copy / test.split("::")[0]).is_file()]
-        return chosen[: self._options.most] or self._files_near(inside)
+        files = self._files_near(inside)
+        # A graph is traced once: of all tests that use it, only the first is known to run its lines.
+        return [*chosen[: self._options.most], *(files[:_NEAREST] if chosen else files)]
 
     def _files_near(self, inside: Path) -> list[str]:
         """Return files of tests by what they are called and what they import, and then those of the folder."""
