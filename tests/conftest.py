@@ -46,8 +46,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(MARKED[fixture])
         if item.nodeid in LONG and not ON_JAX:
             item.add_marker("slow")
-    waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
-    items.sort(key=lambda item: item.path not in waiting)
+    if "PYTEST_XDIST_WORKER" in os.environ:  # alone, a process takes tests as it is told
+        waiting = {item.path for item in items for name in ("browser", "service") if item.get_closest_marker(name)}
+        items.sort(key=lambda item: item.path not in waiting)
 
 
 @pytest.fixture(scope="session", autouse=True)
