@@ -140,6 +140,17 @@ def test_any_image_is_brought_to_any_size(size, target, how, channels):
         assert found.max() == 200
 
 
+@pytest.mark.parametrize(("size", "part"), [((40, 10), (6, 10)), ((10, 40), (10, 17)), ((12, 20), (12, 20))])
+def test_cropping_cuts_the_middle_to_the_proportions_of_an_input_that_is_no_square(
+    size: tuple[int, int], part: tuple[int, int]
+):
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    top, left = ((whole - inner) // 2 for whole, inner in zip(size, part, strict=True))
+    middle = picture[top : top + part[0], left : left + part[1]]
+    given = preprocessing.prepare(picture, ImageSpec(12, 20, resize="crop")).numpy()
+    assert np.array_equal(given, preprocessing.prepare(middle, ImageSpec(12, 20, resize="stretch")).numpy())
+
+
 def test_padding_keeps_proportions_and_cropping_cuts_both_ends():
     picture = np.zeros((10, 30, 3), np.uint8)
     picture[:, 10:20] = 255

@@ -67,6 +67,14 @@ def test_focal_loss_is_by_hand():
     np.testing.assert_allclose(mask_loss(["focal"], np.ones(2, np.float32), 1)(mask, logits), [expected], rtol=1e-5)
 
 
+def test_a_rare_class_weighs_no_more_than_a_limit():
+    masks = [np.zeros((100, 100), np.uint8), np.ones((100, 100), np.uint8)]
+    masks[0][0, 0] = 2
+    rare, common = median_frequency_weights(masks, 3)[[2, 1]]
+    masks[0][:10, :10] = 2
+    assert common < rare == median_frequency_weights(masks, 3)[2] < 100
+
+
 def test_weights_are_the_median_frequency_over_each():
     first = np.array([[0, 0, 0, 1]], np.uint8)
     second = np.array([[0, 0, IGNORED, IGNORED]], np.uint8)
