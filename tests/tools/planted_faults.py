@@ -120,6 +120,9 @@ class Planter:
         path.write_text(source.replace(text, planted))
         try:
             outcome, test = self._run(tests)
+            if outcome == "not caught":
+                # A graph is traced once: of all tests that use it, only the first is known to run its lines.
+                outcome, test = self._run(self._files_near(inside)[:_NEAREST])
         finally:
             path.write_text(source)
         return Outcome(fault.name, outcome, f"{inside}:{line}", test, round(time.monotonic() - started, 1))
@@ -141,9 +144,7 @@ class Planter:
         beside = [test for test in covering if test.startswith(f"{folder}/") and test not in near]
         others = [test for test in covering if test not in near and test not in beside]
         chosen = [test for test in (near + beside + others) if (self._copy / test.split("::")[0]).is_file()]
-        files = self._files_near(inside)
-        # A graph is traced once: of all tests that use it, only the first is known to run its lines.
-        return [*chosen[: self._options.most], *(files[:_NEAREST] if chosen else files)]
+        return chosen[: self._options.most] or self._files_near(inside)
 
     def _files_near(self, inside: Path) -> list[str]:
         """Return files of tests by what they are called and what they import, and then those of the folder."""
